@@ -1,0 +1,25 @@
+"""BitoPro's cross-margin account for ccxt and Freqtrade.
+
+Importing this package imports neither host: ``register()`` does, and so does touching
+``EmergencyCancelMixin``.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .bot.mixin import EmergencyCancelMixin
+    from .enable import enable, register
+
+__all__ = ["EmergencyCancelMixin", "__version__", "enable", "register"]
+
+_HOMES = {"EmergencyCancelMixin": ".bot.mixin", "enable": ".enable", "register": ".enable"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name], __name__), name)

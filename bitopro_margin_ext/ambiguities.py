@@ -1,0 +1,39 @@
+"""How we read what BitoPro's pages leave open: each reading once, here, and easy to switch.
+
+The margin pages were published in 2025 and contradict themselves in places. Where a reading can be
+wrong on the live exchange, the constant below is the one line to change; ccxt users can also
+override the ones marked *option* through ``options`` of the exchange object.
+"""
+
+from typing import Final
+
+CANCEL_ALL_INTERVAL_SECONDS: Final = 1.0
+"""Cancel-all is limited to 2/s per IP and UID, and to 1/s per IP: keep to the stricter one."""
+
+OPEN_ORDERS_PATHS: Final = ("margin/orders/orders/open", "margin/orders/open")
+"""Documented path first; on 404 the spelling that spot's path suggests, which is then remembered."""
+
+USER_TRADES_STREAMS: Final = ("margin/margin/user-trades", "margin/user-trades")
+"""The same for the user-trades stream: documented first, then with one ``margin``."""
+
+SECONDS_BELOW: Final = 10**11
+"""A timestamp below this is in seconds (year 5138), at or above it in milliseconds (year 1973)."""
+
+CLIENT_ID_KEYS: Final = ("clientId", "clientID")
+"""REST writes ``clientId``, a stream ``clientID``."""
+
+MARKET_BUY_AMOUNT_IN_QUOTE: Final = True
+"""Spot's and the batch page say so; the single-order margin page does not say otherwise."""
+
+PARTLY_FILLED_DONE: Final = "canceled"
+"""Status 3, "completed (partial deal)": the rest was cancelled after a partial fill."""
+
+TRANSFER_CALL_KINDS: Final = {"spot": 0, "margin": 5}
+TRANSFER_HISTORY_KINDS: Final = {1: "spot", 3: "margin"}
+"""Account kinds are numbered one way in the transfer call and another way in its history."""
+
+MAX_LEVERAGE: Final = "3"
+"""*Option* ``maxLeverage``. No page states a number; Freqtrade users are held to 1x anyway."""
+
+MARGIN_CURRENCIES: Final = ("BTC", "ETH", "USDT")
+"""*Option* ``marginCurrencies``. The currencies that the provisioning example lists."""

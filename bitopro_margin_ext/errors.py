@@ -1,0 +1,204 @@
+"""What a failed call means, and whether its command is known to have failed.
+
+One classification serves ccxt (which raises the named class) and the kill switch (which has no
+ccxt): by HTTP status first, then by BitoPro's texts where we know them.
+"""
+
+import email.utils
+import enum
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+class Outcome(enum.Enum):
+    """The fate of a command that did not answer with success."""
+
+    REFUSED = "refused"
+    """The exchange said no: nothing happened."""
+    UNKNOWN = "unknown"
+    """It may or may not have happened: look before you report."""
+
+
+class Meaning(enum.Enum):
+    """What went wrong; the value is the ccxt class of that meaning."""
+
+    AUTHENTICATION = "AuthenticationError"
+    PERMISSION = "PermissionDenied"
+    ORDER_NOT_FOUND = "OrderNotFound"
+    INVALID_ORDER = "InvalidOrder"
+    INSUFFICIENT_FUNDS = "InsufficientFunds"
+    BAD_SYMBOL = "BadSymbol"
+    BAD_REQUEST = "BadRequest"
+    NOT_SUPPORTED = "NotSupported"
+    NONCE = "InvalidNonce"
+    RATE_LIMIT = "RateLimitExceeded"
+    TIMEOUT = "RequestTimeout"
+    UNAVAILABLE = "ExchangeNotAvailable"
+    BAD_RESPONSE = "BadResponse"
+    NETWORK = "NetworkError"
+
+
+_UNKNOWN_OUTCOMES: Final = frozenset(
+    {Meaning.TIMEOUT, Meaning.UNAVAILABLE, Meaning.BAD_RESPONSE, Meaning.NETWORK}
+)
+_WORTH_REPEATING: Final = _UNKNOWN_OUTCOMES | {Meaning.RATE_LIMIT, Meaning.NONCE}
+
+_BY_TEXT: Final = (
+    # First match wins. Seen in BitoPro's pages or answers, or in ccxt's own table of them.
+    (r"signature|api ?key|unauthori[sz]ed", Meaning.AUTHENTICATION),
+    (r"permission|forbidden|not enabled", Meaning.PERMISSION),
+    (r"balance .*not enough|insufficient|not enough balance", Meaning.INSUFFICIENT_FUNDS),
+    (r"cannot be cancel|can't be cancel|can not be cancel", Meaning.INVALID_ORDER),
+    (r"order .*(not found|not exist)|(no such|unknown) order", Meaning.ORDER_NOT_FOUND),
+    (r"(invalid|unsupported|unknown).* pair|pair .*(not|un)", Meaning.BAD_SYMBOL),
+    (r"nonce|timestamp.*(expired|mismatch)", Meaning.NONCE),
+    (
+        r"invalid (amount|price|stop|client|condition)|trigger immediately|stop ?price"
+        r"|open ?limit|too many open orders|order amount",
+        Meaning.INVALID_ORDER,
+    ),
+)
+
+_BY_STATUS: Final = {
+    401: Meaning.AUTHENTICATION,
+    403: Meaning.PERMISSION,
+    408: Meaning.TIMEOUT,
+    409: Meaning.NONCE,
+    429: Meaning.RATE_LIMIT,
+    504: Meaning.TIMEOUT,
+}
+
+_HINTS: Final = {
+    Meaning.AUTHENTICATION: "check the API key and secret, and that the key is not revoked",
+    Meaning.PERMISSION: (
+        "margin is not enabled for this key: tick Margin on BitoPro's API page, and check the IP list"
+    ),
+    Meaning.RATE_LIMIT: "too many requests from this IP or account: another process may share it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a call failed, in the exchange's words where there are any.
+
+    ``retry_after`` is in seconds; ``clock_offset_ms`` is the exchange's clock minus ours.
+    """
+
+    meaning: Meaning
+    text: str
+    status: int | None = None
+    retry_after: float | None = None
+    clock_offset_ms: int | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the command is known not to have happened.
+
+        Only the exchange's own refusal is ``REFUSED``. A time-out, a dropped connection, a 5xx or
+        an unreadable answer leaves the fate of the orders open, so it is ``UNKNOWN``.
+        """
+        return Outcome.UNKNOWN if self.meaning in _UNKNOWN_OUTCOMES else Outcome.REFUSED
+
+    @property
+    def worth_repeating(self) -> bool:
+        """Whether the same call can succeed later, unchanged but for its signature."""
+        return self.meaning in _WORTH_REPEATING
+
+    def __str__(self) -> str:
+        """One line: what happened and, where we know it, the next step."""
+        hint = _HINTS.get(self.meaning)
+        status = f"{self.status} " if self.status else ""
+        return f"{status}{self.text}" + (f" ({hint})" if hint else "")
+
+
+def error_text(body: str | None) -> str:
+    """The exchange's own words in an answer: its ``error`` field, or a short plain text."""
+    if not body:
+        return ""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        # An HTML page of a proxy says nothing that a trader could use.
+        return "" if "<" in body else body.strip()[:200]
+    if isinstance(document, dict):
+        found = document.get("error") or document.get("message") or ""
+        return str(found)[:200]
+    return ""
+
+
+def classify(
+    status: int,
+    body: str | None,
+    *,
+    path: str = "",
+    headers: Mapping[str, str] | None = None,
+    now: float | None = None,
+) -> Failure:
+    """Read an answer that is not a success; ``path`` tells an order's 404 from a path's."""
+    text = error_text(body)
+    headers = {key.lower(): value for key, value in (headers or {}).items()}
+    meaning = _meaning(status, text, path)
+    return Failure(
+        meaning,
+        text or _default_text(status),
+        status,
+        retry_after=_retry_after(headers.get("retry-after")),
+        clock_offset_ms=_clock_offset(headers.get("date"), now)
+        if meaning is Meaning.NONCE
+        else None,
+    )
+
+
+def network_failure(error: BaseException, *, timed_out: bool) -> Failure:
+    """A call that got no answer at all. Keeps the error's type, not its text: that can hold a URL."""
+    if timed_out:
+        return Failure(Meaning.TIMEOUT, "no answer in time")
+    return Failure(Meaning.NETWORK, f"connection failed ({type(error).__name__})")
+
+
+def unreadable(what: str) -> Failure:
+    """An answer with a success status that is not what the page documents."""
+    return Failure(Meaning.BAD_RESPONSE, f"unreadable answer: {what}")
+
+
+def _meaning(status: int, text: str, path: str) -> Meaning:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return Meaning.UNAVAILABLE
+    for pattern, meaning in _BY_TEXT:
+        if re.search(pattern, text, re.IGNORECASE):
+            return meaning
+    if status == 404:
+        if re.search(r"margin/orders/[^/]+_[^/]+/[^/]+$", path):
+            return Meaning.ORDER_NOT_FOUND
+        if re.search(r"margin/orders/(all/|trades/)?[^/]+_[^/]+$", path):
+            return Meaning.BAD_SYMBOL
+        return Meaning.NOT_SUPPORTED
+    return Meaning.BAD_REQUEST
+
+
+def _default_text(status: int) -> str:
+    return "the exchange is not available" if status >= 500 else "no reason given"
+
+
+def _retry_after(value: str | None) -> float | None:
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        return None
+
+
+def _clock_offset(date: str | None, now: float | None) -> int | None:
+    if not date:
+        return None
+    try:
+        server = email.utils.parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return None
+    # The header counts whole seconds: aim at the middle of the one it names.
+    return round((server + 0.5 - (time.time() if now is None else now)) * 1000)

@@ -1,0 +1,114 @@
+"""Perform the steps of a unified method with blocking calls."""
+
+import concurrent.futures
+import contextvars
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import ccxt
+
+from . import deadlines
+from .implicit import CancelAllCost
+from .parsing import inherited_parsing
+from .session import MarginSession
+from .steps import Call, Flow, LoadMarkets, Parent, Sleep, Step
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def blocking(
+    method: Callable[Concatenate[Any, P], Flow[R]],
+) -> Callable[Concatenate[Any, P], R]:
+    """Make a blocking method of a unified method's flow."""
+
+    @functools.wraps(method)
+    def run(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        flow = method(self, *args, **kwargs)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = self.perform(step)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+
+    return run
+
+
+class BlockingSession(MarginSession):
+    """The margin session over ccxt's blocking transport."""
+
+    def perform(self, step: Step) -> Any:
+        """Do what one step asks and return its answer."""
+        match step:
+            case Call(endpoint, params, timeout):
+                call = getattr(self, endpoint.implicit)
+                if timeout is None:
+                    return call(params)
+                with deadlines.deadline(timeout):
+                    return call(params)
+            case Parent(method, args):
+                with inherited_parsing():
+                    return getattr(super(), method)(*args)
+            case LoadMarkets():
+                return self.load_markets()
+            case Sleep(seconds):
+                return time.sleep(seconds)
+
+    def throttle(self, cost: Any = None) -> Any:
+        """Wait for this call's turn; a cancel-all only for the last cancel-all."""
+        if isinstance(cost, CancelAllCost):
+            return time.sleep(self.cancel_all_limiter.reserve())
+        return super().throttle(cost)
+
+    def fetch(
+        self, url: str, method: str = "GET", headers: Any = None, body: Any = None
+    ) -> Any:
+        """Send one HTTP request; inside a deadline, give up on it when the time has come."""
+        left = deadlines.remaining()
+        if left is None:
+            return self._send(url, method, headers, body)
+        if left <= 0:
+            raise self.past_deadline(method, url)
+        return self._send_within(left, url, method, headers, body)
+
+    def _send(self, url: str, method: str, headers: Any, body: Any) -> Any:
+        try:
+            return super().fetch(url, method, headers, body)
+        except ccxt.ExchangeError as error:
+            raise self.unanswered(error) from error.__cause__
+
+    def _send_within(self, seconds: float, *request: Any) -> Any:
+        answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                answer.set_result(context.run(self._send, *request))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        # A daemon thread, not a pool: one that hangs must hold up neither the next call nor the
+        # end of the process.
+        threading.Thread(target=work, name="bitopro-margin-call", daemon=True).start()
+        try:
+            return answer.result(timeout=seconds)
+        except concurrent.futures.TimeoutError:
+            # Also what a call raises that timed out by itself; then it is done.
+            if answer.done():
+                raise
+            # The abandoned call keeps its connection: the next ones get a session of their own.
+            session, self.session = self.session, type(self.session)()
+            self.session.trust_env = session.trust_env
+            self.session.proxies, self.session.verify = session.proxies, session.verify
+            url, method, *_ = request
+            raise self.past_deadline(method, url) from None

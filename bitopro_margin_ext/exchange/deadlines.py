@@ -1,0 +1,31 @@
+"""A time by which every call inside a scope has ended, however slowly the exchange answers.
+
+ccxt's ``timeout`` bounds each read of a socket, so name resolution or an answer that drips can
+outlast it. Inside a scope the blocking classes wait for a call on another thread, and give up on
+it when the time has come.
+"""
+
+import contextlib
+import contextvars
+import time
+from collections.abc import Iterator
+
+_ends: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Bound every call in this scope to end within ``seconds``; the nearest bound of several wins."""
+    end = time.monotonic() + seconds
+    outer = _ends.get()
+    token = _ends.set(end if outer is None else min(end, outer))
+    try:
+        yield
+    finally:
+        _ends.reset(token)
+
+
+def remaining() -> float | None:
+    """Seconds left in the current scope (0 or less: none), or None outside every scope."""
+    end = _ends.get()
+    return None if end is None else end - time.monotonic()

@@ -1,0 +1,115 @@
+"""What ``describe()`` says of the margin class, beyond what it inherits from ccxt's ``bitopro``."""
+
+from typing import Any
+
+from ..ambiguities import MARGIN_CURRENCIES, MAX_LEVERAGE
+from ..endpoints import DOCS, STREAM_URL
+
+EXCHANGE_ID = "bitopromargin"
+
+_HISTORY = {
+    "marginMode": True,
+    "limit": 1000,
+    "daysBack": 90,
+    "untilDays": 90,
+    "trigger": False,
+    "trailing": False,
+    "symbolRequired": True,
+}
+
+MARGIN_FEATURES: dict[str, Any] = {
+    "sandbox": True,
+    "createOrder": {
+        "marginMode": True,
+        "triggerPrice": True,
+        "triggerPriceType": None,
+        "triggerDirection": True,
+        "stopLossPrice": True,
+        "takeProfitPrice": True,
+        "attachedStopLossTakeProfit": None,
+        "timeInForce": {"IOC": False, "FOK": False, "PO": True, "GTD": False},
+        "hedged": False,
+        "trailing": False,
+        "leverage": False,
+        "marketBuyRequiresPrice": True,
+        "marketBuyByCost": True,
+        "selfTradePrevention": False,
+        "iceberg": False,
+    },
+    "createOrders": {"max": 10},
+    "fetchMyTrades": {
+        "marginMode": True,
+        "limit": 1000,
+        "daysBack": 90,
+        "untilDays": 90,
+        "symbolRequired": True,
+    },
+    "fetchOrder": {
+        "marginMode": True,
+        "trigger": False,
+        "trailing": False,
+        "symbolRequired": True,
+    },
+    "fetchOpenOrders": {
+        "marginMode": True,
+        "limit": None,
+        "trigger": False,
+        "trailing": False,
+        "symbolRequired": False,
+    },
+    "fetchOrders": _HISTORY,
+    "fetchClosedOrders": {**_HISTORY, "daysBackCanceled": 90},
+    "fetchOHLCV": {"limit": 1000},
+}
+
+
+def margin_description(sandbox_url: str) -> dict[str, Any]:
+    """The differences from ``ccxt.bitopro``; ``sandbox_url`` is where sandbox mode points."""
+    return {
+        "id": EXCHANGE_ID,
+        "name": "BitoPro Margin",
+        "pro": True,
+        "has": {
+            "spot": True,
+            "margin": True,
+            "sandbox": True,
+            "cancelAllOrders": True,
+            "cancelOrder": True,
+            "cancelOrders": True,
+            "cancelOrdersForSymbols": True,
+            "createMarketBuyOrderWithCost": True,
+            "createMarketOrder": True,
+            "createOrder": True,
+            "createPostOnlyOrder": True,
+            "createStopLimitOrder": True,
+            "createStopLossOrder": True,
+            "createTakeProfitOrder": True,
+            "createTriggerOrder": True,
+            "createStopMarketOrder": False,
+            "fetchBalance": True,
+            "fetchCanceledAndClosedOrders": True,
+            "fetchCanceledOrders": True,
+            "fetchClosedOrders": True,
+            "fetchMyTrades": True,
+            "fetchOpenOrder": False,
+            "fetchOpenOrders": True,
+            "fetchOrder": True,
+            "fetchOrders": True,
+            "fetchOrderTrades": True,
+        },
+        "urls": {
+            "test": {"rest": f"{sandbox_url}/v3"},
+            "ws": {"public": STREAM_URL, "private": f"{STREAM_URL}/auth"},
+            "doc": [DOCS + "../summary.md"],
+        },
+        "requiredCredentials": {"apiKey": True, "secret": True, "login": False},
+        "options": {
+            "defaultType": "margin",
+            "createMarketBuyOrderRequiresPrice": True,
+            "marginCurrencies": list(MARGIN_CURRENCIES),
+            "maxLeverage": MAX_LEVERAGE,
+            # The exchange's clock minus ours, in ms; learnt from the Date header after a 409.
+            "clockOffset": 0,
+        },
+        "features": {"spot": MARGIN_FEATURES},
+    }

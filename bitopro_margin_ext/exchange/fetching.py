@@ -1,0 +1,277 @@
+"""Unified methods that read margin orders, own trades and balances."""
+
+from typing import Any
+
+import ccxt
+
+from .. import wire
+from ..endpoints import BALANCES, FETCH_ORDER, OPEN_ORDERS, ORDERS, TRADES
+from ..errors import Meaning
+from ..parse import is_zero, number
+from .calls import call
+from .session import failure_of
+from .steps import NO_PARAMS, Flow, Params, Parent
+from .structures import (
+    Order,
+    margin_params,
+    order_from_row,
+    require_pair,
+    require_symbol,
+    rows_of,
+    sorted_since_limit,
+    trade_from_row,
+)
+
+Balances = dict[str, Any]
+
+
+def fetch_order(
+    api: Any, id: str, symbol: str | None = None, params: Params = NO_PARAMS
+) -> Flow[Order]:
+    """Fetch one margin order, in whatever state it is.
+
+    :raises ccxt.OrderNotFound: when the exchange does not know it.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_an_order_data.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        order: Order = yield Parent("fetch_order", (id, symbol, rest))
+        return order
+    symbol = require_symbol(api, symbol, "fetchOrder")
+    request = {"pair": wire.pair_id(symbol), "orderId": id, **rest}
+    return order_from_row(api, (yield from call(api, FETCH_ORDER, request)), symbol)
+
+
+def fetch_open_orders(
+    api: Any,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Order]]:
+    """Fetch the open margin orders of a pair, or of all; untriggered stops are open too.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_open_orders_data.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        orders: list[Order] = yield Parent("fetch_open_orders", (symbol, since, limit, rest))
+        return orders
+    if symbol is not None:
+        symbol = require_pair(api, symbol)
+        rest = {"pair": wire.pair_id(symbol), **rest}
+    answer = yield from _open_orders(api, rest)
+    found = [order_from_row(api, row, symbol) for row in rows_of(api, answer)]
+    return sorted_since_limit(found, since, limit)
+
+
+def _open_orders(api: Any, request: Params) -> Flow[Any]:
+    """Ask at the documented path, and where that is not found at the other."""
+    candidates = api.open_orders_path.candidates
+    for endpoint in candidates:
+        try:
+            answer = yield from call(api, endpoint, request)
+        except ccxt.ExchangeError as error:
+            last = endpoint is candidates[-1]
+            if last or failure_of(error).meaning is not Meaning.NOT_SUPPORTED:
+                raise
+        else:
+            if endpoint is not OPEN_ORDERS:
+                api.open_orders_path.remember(endpoint)
+            return answer
+    return None
+
+
+def fetch_orders(
+    api: Any,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Order]]:
+    """Fetch margin orders of a pair in any state, of the last 90 days.
+
+    ``since`` and ``params['until']`` are in ms.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_orders_data.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        orders: list[Order] = yield Parent("fetch_orders", (symbol, since, limit, rest))
+        return orders
+    return (yield from _orders(api, "fetchOrders", symbol, since, limit, rest))
+
+
+def fetch_closed_orders(
+    api: Any,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Order]]:
+    """Fetch the filled margin orders of a pair; those that were cancelled are not among them."""
+    margin, rest = margin_params(api, params)
+    if not margin:
+        # The inherited method would come back to ``fetch_orders`` of this class, and so to margin.
+        spot = {"statusKind": "DONE", **rest}
+        orders: list[Order] = yield Parent("fetch_orders", (symbol, since, limit, spot))
+        return orders
+    return (yield from _done(api, "fetchClosedOrders", symbol, since, limit, rest, ("closed",)))
+
+
+def fetch_canceled_orders(
+    api: Any,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Order]]:
+    """Fetch the cancelled orders of a pair, also those that had filled in part."""
+    margin, rest = margin_params(api, params)
+    if not margin:
+        raise ccxt.NotSupported(f"{api.id} fetchCanceledOrders() is for the margin account only")
+    return (yield from _done(api, "fetchCanceledOrders", symbol, since, limit, rest, ("canceled",)))
+
+
+def fetch_canceled_and_closed_orders(
+    api: Any,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Order]]:
+    """Fetch the orders of a pair that are over, filled or cancelled."""
+    margin, rest = margin_params(api, params)
+    if not margin:
+        raise ccxt.NotSupported(
+            f"{api.id} fetchCanceledAndClosedOrders() is for the margin account only"
+        )
+    statuses = ("closed", "canceled")
+    method = "fetchCanceledAndClosedOrders"
+    return (yield from _done(api, method, symbol, since, limit, rest, statuses))
+
+
+def _done(
+    api: Any,
+    method: str,
+    symbol: str | None,
+    since: int | None,
+    limit: int | None,
+    params: Params,
+    statuses: tuple[str, ...],
+) -> Flow[list[Order]]:
+    # The limit counts what is left after the choice by status, which the exchange cannot make.
+    params = {"statusKind": "DONE", "limit": 1000, **params}
+    orders = yield from _orders(api, method, symbol, since, None, params)
+    return sorted_since_limit(
+        [order for order in orders if order["status"] in statuses], since, limit
+    )
+
+
+def _orders(
+    api: Any,
+    method: str,
+    symbol: str | None,
+    since: int | None,
+    limit: int | None,
+    params: Params,
+) -> Flow[list[Order]]:
+    symbol = require_symbol(api, symbol, method)
+    request = {"pair": wire.pair_id(symbol), **_window(since, limit, params)}
+    rows = rows_of(api, (yield from call(api, ORDERS, request)))
+    return sorted_since_limit([order_from_row(api, row, symbol) for row in rows], since, limit)
+
+
+def _window(since: int | None, limit: int | None, params: Params) -> Params:
+    request: Params = {}
+    if since is not None:
+        request["startTimestamp"] = since
+    rest = dict(params)
+    until = rest.pop("until", None)
+    if until is not None:
+        request["endTimestamp"] = until
+    if limit is not None:
+        request["limit"] = limit
+    return {**request, **rest}
+
+
+def fetch_my_trades(
+    api: Any,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Order]]:
+    """Fetch own trades of a pair on the margin account.
+
+    ``since`` and ``params['until']`` are in ms; ``params['orderId']`` narrows to one order.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_trades_data.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        trades: list[Order] = yield Parent("fetch_my_trades", (symbol, since, limit, rest))
+        return trades
+    symbol = require_symbol(api, symbol, "fetchMyTrades")
+    request = {"pair": wire.pair_id(symbol), **_window(since, limit, rest)}
+    rows = rows_of(api, (yield from call(api, TRADES, request)))
+    return sorted_since_limit([trade_from_row(api, row, symbol) for row in rows], since, limit)
+
+
+def fetch_order_trades(
+    api: Any,
+    id: str,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Order]]:
+    """Fetch the trades of one margin order."""
+    margin, rest = margin_params(api, params)
+    if not margin:
+        raise ccxt.NotSupported(f"{api.id} fetchOrderTrades() is for the margin account only")
+    # Whether the exchange honours the filter or not, only this order's trades are returned.
+    params = {"type": "margin", "orderId": id, **rest}
+    trades = yield from fetch_my_trades(api, symbol, since, None, params)
+    return sorted_since_limit([trade for trade in trades if trade["order"] == id], since, limit)
+
+
+def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
+    """Fetch the margin account's balances, in each currency's own units.
+
+    :returns: a balance structure with ``free``, ``used``, ``total`` and ``debt`` (borrowed plus
+        accrued interest) of each currency; ``info`` is the whole answer, adRatio and totals in it.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_margin_account_balance.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        balances: Balances = yield Parent("fetch_balance", (rest,))
+        return balances
+    return balance_structure(api, (yield from call(api, BALANCES, rest)))
+
+
+def balance_structure(api: Any, answer: Any) -> Balances:
+    """A ccxt balance structure of the margin account's answer."""
+    result: Balances = {"info": answer, "timestamp": None, "datetime": None}
+    for currency, row in rows_of(api, answer, "balances", dict).items():
+        account = api.account()
+        account["free"] = number(row, "availableAmount")
+        account["used"] = number(row, "tradedAmount")
+        account["total"] = number(row, "totalAmount")
+        account["debt"] = debt(row)
+        result[api.safe_currency_code(currency)] = account
+    balances: Balances = api.safe_balance(result)
+    return balances
+
+
+def debt(row: Any) -> str:
+    """What is owed of a currency: the principal and the interest accrued on it."""
+    from ccxt.base.precise import Precise
+
+    principal, interest = number(row, "borrowAmount"), number(row, "borrowInterestAmount")
+    if is_zero(interest):
+        return principal or "0"
+    total: str = Precise.string_add(principal or "0", interest)
+    return total

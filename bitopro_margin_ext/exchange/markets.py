@@ -1,0 +1,69 @@
+"""Public data as the margin class needs it: which markets can be margined, one USDT, one symbol."""
+
+import re
+from typing import Any
+
+_CHAIN = re.compile(r"(?P<code>[^\s(]+)\s*\((?P<chain>[^)]+)\)")
+
+
+def mark_margin(api: Any, market: Any) -> Any:
+    """Flag a market as margin where both of its currencies can be margined."""
+    if market is None:
+        return None
+    allowed = api.options["marginCurrencies"]
+    if market["base"] in allowed and market["quote"] in allowed:
+        market["margin"] = True
+        market["marginModes"] = {"cross": True, "isolated": False}
+        market["limits"]["leverage"] = {
+            "min": api.parse_number("1"),
+            "max": api.parse_number(str(api.options["maxLeverage"])),
+        }
+    return market
+
+
+def merge_chains(api: Any, rows: list[Any]) -> dict[str, Any]:
+    """Currencies of the list that names one coin once per chain, ``USDT (ETH-ERC20)``.
+
+    The chains become the networks of one currency; the fee and limits are those of the cheapest.
+    """
+    currencies: dict[str, Any] = {}
+    for row in rows:
+        name = str(row.get("currency"))
+        match = _CHAIN.fullmatch(name)
+        code_id = match["code"] if match else name
+        parsed = api.parse_currency({**row, "currency": code_id})
+        code = parsed["code"]
+        if match:
+            network = _network(api, match["chain"], parsed, row)
+            parsed["networks"] = {network["network"]: network}
+        if code not in currencies:
+            currencies[code] = {**parsed, "info": [row] if match else row}
+            continue
+        _merge(currencies[code], parsed, row)
+    return currencies
+
+
+def _network(api: Any, chain: str, currency: Any, row: Any) -> dict[str, Any]:
+    network_id = chain.split("-")[-1]
+    return {
+        "info": row,
+        "id": chain,
+        "network": api.network_id_to_code(network_id),
+        "active": currency["active"],
+        "deposit": currency["deposit"],
+        "withdraw": currency["withdraw"],
+        "fee": currency["fee"],
+        "precision": None,
+        "limits": currency["limits"],
+    }
+
+
+def _merge(known: Any, other: Any, row: Any) -> None:
+    networks = {**(known.get("networks") or {}), **(other.get("networks") or {})}
+    known["networks"] = networks
+    known["info"] = [*(known["info"] if isinstance(known["info"], list) else [known["info"]]), row]
+    for flag in ("active", "deposit", "withdraw"):
+        # One open chain is enough to move the coin.
+        known[flag] = bool(known[flag] or other[flag])
+    if other["fee"] is not None and (known["fee"] is None or other["fee"] < known["fee"]):
+        known["fee"], known["limits"] = other["fee"], other["limits"]

@@ -1,0 +1,251 @@
+"""The unified method that creates a margin order, and what finds it again when nobody answers."""
+
+from typing import Any
+
+import ccxt
+from ccxt.base.precise import Precise
+
+from .. import wire
+from ..ambiguities import MARKET_BUY_AMOUNT_IN_QUOTE
+from ..endpoints import CREATE_ORDER, ORDERS
+from ..errors import Outcome
+from .calls import call
+from .session import failure_of
+from .steps import NO_PARAMS, Flow, LoadMarkets, Params, Parent, Sleep
+from .structures import Order, margin_params, order_from_row, order_structure, rows_of
+
+TRIGGERS = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
+LOOKUP_PAUSES = (0.0, 0.5, 1.5)
+"""Seconds before each look for an order whose creation did not answer: a list may lag."""
+
+
+def create_order(
+    api: Any,
+    symbol: str,
+    type: str,
+    side: str,
+    amount: float,
+    price: float | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[Order]:
+    """Create a limit, market or stop-limit order on the margin account.
+
+    ``amount`` is in base; the amount of a market buy goes out in quote, as ``params['cost']`` or
+    ``amount`` times ``price`` (or is ``amount`` itself with
+    ``createMarketBuyOrderRequiresPrice: False``). A stop is asked for by ``triggerPrice``,
+    ``stopLossPrice`` or ``takeProfitPrice``; its condition follows from the side. ``postOnly`` or
+    ``timeInForce: 'PO'`` is sent as POST_ONLY. A ``clientOrderId`` (1 to 2147483647) is made up
+    when none is given: it finds the order again when its creation is not answered, and an order is
+    never sent a second time.
+
+    :returns: an order structure; its status is that of acceptance.
+    :raises ccxt.InvalidOrder, ccxt.InsufficientFunds: refused, by us or by the exchange.
+    :raises ccxt.NetworkError: when the outcome is unknown, after the order was looked for.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/create_an_order.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        order: Order = yield Parent("create_order", (symbol, type, side, amount, price, rest))
+        return order
+    yield LoadMarkets()
+    request = build_order(api, symbol, type, side, amount, price, rest)
+    market = api.market(symbol)
+    asked = {
+        "type": "market" if request["type"] == "MARKET" else "limit",
+        "amount": api.number_to_string(amount) if "cost" not in rest else None,
+    }
+    try:
+        answer = yield from call(api, CREATE_ORDER, {"pair": market["id"], **request})
+        return _accepted(api, answer, request, asked, market["symbol"])
+    except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
+        if failure_of(error).outcome is Outcome.REFUSED:
+            raise
+        found = yield from _find_by_client_id(api, market, request["clientId"])
+        if found is not None:
+            return found
+        raise _unknown(api, error, request["clientId"]) from error
+
+
+def build_order(
+    api: Any,
+    symbol: str,
+    type: str,
+    side: str,
+    amount: float,
+    price: float | None,
+    params: Params,
+) -> dict[str, Any]:
+    """The documented body of an order, amounts as decimal strings.
+
+    :raises ccxt.InvalidOrder: for what BitoPro would refuse and we can know.
+    """
+    params = dict(params)
+    if str(side).lower() not in ("buy", "sell"):
+        raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {side!r}")
+    side = side.lower()
+    trigger = _take_trigger(params)
+    wire_type = _wire_type(api, type, trigger)
+    request: dict[str, Any] = {"action": side, "type": wire_type}
+    cost = params.pop("cost", None)
+    if wire_type == "MARKET" and side == "buy" and MARKET_BUY_AMOUNT_IN_QUOTE:
+        request["amount"] = _market_buy_cost(api, symbol, amount, price, cost, params)
+    else:
+        request["amount"] = _base_amount(api, symbol, amount)
+    if wire_type != "MARKET":
+        if price is None:
+            raise ccxt.InvalidOrder(f"{api.id} a {type} order requires a price")
+        request["price"] = api.price_to_precision(symbol, price)
+    request["timestamp"] = api.milliseconds() + int(api.options["clockOffset"])
+    if wire_type == "STOP_LIMIT":
+        request["stopPrice"] = api.price_to_precision(symbol, trigger[1])
+        request["condition"] = _condition(api, side, trigger[0], params)
+    time_in_force = _time_in_force(api, wire_type, params)
+    if time_in_force is not None:
+        request["timeInForce"] = time_in_force
+    request["clientId"] = _client_id(api, params)
+    return {**request, **params}
+
+
+def _take_trigger(params: Params) -> tuple[str, Any]:
+    given = [(name, params.pop(name)) for name in TRIGGERS if params.get(name) is not None]
+    return given[0] if given else ("", None)
+
+
+def _wire_type(api: Any, type: str, trigger: tuple[str, Any]) -> str:
+    kind = str(type).upper().replace("-", "_")
+    if kind not in ("LIMIT", "MARKET", "STOP_LIMIT"):
+        raise ccxt.InvalidOrder(
+            f"{api.id} order types are 'limit', 'market' and 'stop_limit', not {type!r}"
+        )
+    if trigger[1] is None:
+        if kind == "STOP_LIMIT":
+            raise ccxt.InvalidOrder(f"{api.id} a stop-limit order requires a triggerPrice")
+        return kind
+    if kind == "MARKET":
+        raise ccxt.InvalidOrder(
+            f"{api.id} has stop-limit orders only: give a {trigger[0]} order a price and type 'limit'"
+        )
+    return "STOP_LIMIT"
+
+
+def _condition(api: Any, side: str, trigger: str, params: Params) -> str:
+    condition = params.pop("condition", None)
+    direction = params.pop("triggerDirection", None)
+    if condition is not None:
+        if condition not in (">=", "<="):
+            raise ccxt.InvalidOrder(f"{api.id} a condition is '>=' or '<=', not {condition!r}")
+        return str(condition)
+    if direction is not None:
+        if direction not in ("ascending", "descending", "up", "down", "above", "below"):
+            raise ccxt.InvalidOrder(f"{api.id} unknown triggerDirection {direction!r}")
+        return ">=" if direction in ("ascending", "up", "above") else "<="
+    # A stop follows the price down to sell and up to buy; a take-profit the other way.
+    rising = (side == "buy") != (trigger == "takeProfitPrice")
+    return ">=" if rising else "<="
+
+
+def _time_in_force(api: Any, wire_type: str, params: Params) -> str | None:
+    time_in_force = params.pop("timeInForce", None)
+    post_only = params.pop("postOnly", False) or time_in_force in ("PO", "POST_ONLY")
+    if time_in_force not in (None, "GTC", "PO", "POST_ONLY"):
+        raise ccxt.InvalidOrder(f"{api.id} timeInForce is GTC or PO, not {time_in_force!r}")
+    if wire_type == "MARKET":
+        if post_only:
+            raise ccxt.InvalidOrder(f"{api.id} a market order cannot be post-only")
+        return None
+    return "POST_ONLY" if post_only else "GTC"
+
+
+def _client_id(api: Any, params: Params) -> int:
+    given = params.pop("clientOrderId", None)
+    given = params.pop("clientId", None) if given is None else given
+    if given is None:
+        return wire.new_client_id()
+    text = str(given)
+    if not text.isdecimal() or not 1 <= int(text) <= wire.MAX_CLIENT_ID:
+        raise ccxt.InvalidOrder(
+            f"{api.id} a clientOrderId is an integer from 1 to {wire.MAX_CLIENT_ID}, not {text!r}"
+        )
+    return int(text)
+
+
+def _base_amount(api: Any, symbol: str, amount: float) -> str:
+    text: str = api.amount_to_precision(symbol, amount)
+    limits = api.market(symbol)["limits"]["amount"]
+    for bound, worse in (("min", Precise.string_lt), ("max", Precise.string_gt)):
+        limit = limits.get(bound)
+        if limit is not None and worse(text, api.number_to_string(limit)):
+            raise ccxt.InvalidOrder(
+                f"{api.id} amount {text} of {symbol} is beyond the {bound}imum of {limit}"
+            )
+    return text
+
+
+def _market_buy_cost(
+    api: Any, symbol: str, amount: float, price: float | None, cost: Any, params: Params
+) -> str:
+    requires_price = params.pop(
+        "createMarketBuyOrderRequiresPrice", api.options["createMarketBuyOrderRequiresPrice"]
+    )
+    if cost is not None:
+        quote = api.number_to_string(cost)
+    elif not requires_price:
+        quote = api.number_to_string(amount)
+    elif price is None:
+        raise ccxt.InvalidOrder(
+            f"{api.id} a market buy is counted in quote: give a price, or params['cost'], or set"
+            " createMarketBuyOrderRequiresPrice to False and give the cost as the amount"
+        )
+    else:
+        quote = Precise.string_mul(api.number_to_string(amount), api.number_to_string(price))
+    text: str = api.cost_to_precision(symbol, quote)
+    if not Precise.string_gt(text, "0"):
+        raise ccxt.InvalidOrder(f"{api.id} a market buy of {quote} in quote is too small")
+    return text
+
+
+def _accepted(
+    api: Any, answer: Any, request: dict[str, Any], asked: Order, symbol: str
+) -> Order:
+    given = {
+        "status": 0,
+        "stopPrice": request.get("stopPrice"),
+        "price": request.get("price"),
+        "clientId": request["clientId"],
+        "timeInForce": request.get("timeInForce"),
+        "action": request["action"],
+    }
+    row = {**given, **answer} if isinstance(answer, dict) else answer
+    order = order_from_row(api, row, symbol)
+    # A market buy's answer repeats the amount in quote: keep the caller's, in base.
+    amount = order["amount"] if order["amount"] and asked["type"] == "limit" else asked["amount"]
+    parsed = {**order, **asked, "amount": amount, "filled": None, "remaining": None, "info": answer}
+    return order_structure(api, parsed)
+
+
+def _find_by_client_id(api: Any, market: Any, client_id: int) -> Flow[Order | None]:
+    for pause in LOOKUP_PAUSES:
+        if pause:
+            yield Sleep(pause)
+        try:
+            answer = yield from call(api, ORDERS, {"pair": market["id"], "limit": 100})
+            rows = rows_of(api, answer)
+        except (ccxt.OperationFailed, ccxt.ExchangeError):
+            continue
+        for row in rows:
+            order = order_from_row(api, row, market["symbol"])
+            if order["clientOrderId"] == str(client_id):
+                return order
+    return None
+
+
+def _unknown(api: Any, error: Exception, client_id: int) -> Exception:
+    failure = failure_of(error)
+    kind = type(error) if isinstance(error, ccxt.OperationFailed) else ccxt.NetworkError
+    mended: Exception = kind(
+        f"{api.id} {failure}: the order may exist; the exchange does not list clientOrderId"
+        f" {client_id} so far. Look for it before you send another"
+    )
+    mended.failure = failure  # type: ignore[attr-defined]
+    return mended

@@ -1,0 +1,114 @@
+"""Parsed rows into ccxt structures, through ccxt's own ``safe_*`` methods; and what every unified
+method asks of its arguments first.
+"""
+
+from typing import Any
+
+import ccxt
+
+from .. import wire
+from ..parse import parse_order, parse_trade
+from .steps import Params
+
+Order = dict[str, Any]
+
+
+def margin_params(api: Any, params: Params) -> tuple[bool, Params]:
+    """Say whether a call is for the margin account, and return its other parameters.
+
+    ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` asks for margin.
+
+    :raises ccxt.NotSupported: for isolated margin and for accounts that BitoPro has not.
+    """
+    rest = dict(params)
+    margin_mode = rest.pop("marginMode", None)
+    account = rest.pop("type", None)
+    if margin_mode not in (None, "cross"):
+        raise ccxt.NotSupported(
+            f"{api.id} has cross margin only: marginMode {margin_mode!r} is not supported"
+        )
+    if account is None:
+        account = "margin" if margin_mode else api.options.get("defaultType", "margin")
+    if account not in ("margin", "spot"):
+        raise ccxt.NotSupported(f"{api.id} has the accounts 'margin' and 'spot', not {account!r}")
+    return account == "margin", rest
+
+
+def require_pair(api: Any, symbol: Any) -> str:
+    """Return the unified symbol, or refuse what is not a pair before anything is sent.
+
+    :raises ccxt.BadSymbol: naming what was given.
+    """
+    try:
+        if not isinstance(symbol, str):
+            raise ValueError(f"{symbol!r} is not a pair: write it like BTC/USDT")
+        return "/".join(wire.parse_pair(symbol))
+    except ValueError as error:
+        raise ccxt.BadSymbol(f"{api.id} {error}") from None
+
+
+def require_symbol(api: Any, symbol: str | None, method: str) -> str:
+    """The same for a method that needs a symbol.
+
+    :raises ccxt.ArgumentsRequired: when there is none.
+    """
+    if symbol is None:
+        raise ccxt.ArgumentsRequired(f"{api.id} {method}() requires a symbol argument")
+    return require_pair(api, symbol)
+
+
+def loaded_market(api: Any, symbol: str | None) -> Any:
+    """The market of a symbol if markets are loaded and list it: cancelling needs none."""
+    return None if not api.markets or symbol is None else api.markets.get(symbol)
+
+
+def order_structure(api: Any, parsed: Order) -> Order:
+    """A ccxt order structure of a parsed row; numbers as ccxt makes them."""
+    parsed = {**parsed, "datetime": api.iso8601(parsed.get("timestamp"))}
+    order: Order = api.safe_order(parsed, loaded_market(api, parsed.get("symbol")))
+    return order
+
+
+def order_from_row(api: Any, row: Any, symbol: str | None = None) -> Order:
+    """The same from an order row as the exchange writes it.
+
+    :raises ccxt.BadResponse: when it is no order row.
+    """
+    try:
+        parsed = parse_order(row, symbol)
+    except (AttributeError, TypeError, ValueError):
+        raise ccxt.BadResponse(f"{api.id} sent an order that cannot be read") from None
+    if parsed["id"] is None:
+        raise ccxt.BadResponse(f"{api.id} sent an order without an id")
+    return order_structure(api, parsed)
+
+
+def trade_from_row(api: Any, row: Any, symbol: str) -> Order:
+    """A ccxt trade structure of an own-trades row."""
+    parsed = parse_trade(row, symbol)
+    parsed["datetime"] = api.iso8601(parsed["timestamp"])
+    trade: Order = api.safe_trade(parsed, loaded_market(api, symbol))
+    return trade
+
+
+def rows_of(api: Any, answer: Any, key: str = "data", kind: type = list) -> Any:
+    """The collection under ``key`` of an answer; null counts as empty, as Go servers write it.
+
+    :raises ccxt.BadResponse: when it is something else, so that nothing is concluded from it.
+    """
+    if isinstance(answer, dict) and key in answer:
+        found = answer[key]
+        if found is None:
+            return kind()
+        if isinstance(found, kind):
+            return found
+    raise ccxt.BadResponse(f"{api.id} sent an answer without a {kind.__name__} under {key!r}")
+
+
+def sorted_since_limit(
+    orders: list[Order], since: int | None, limit: int | None
+) -> list[Order]:
+    """Oldest first, from ``since`` (ms), and of those the newest ``limit``."""
+    kept = [order for order in orders if since is None or (order["timestamp"] or 0) >= since]
+    kept.sort(key=lambda order: order["timestamp"] or 0)
+    return kept if limit is None else kept[-limit:]

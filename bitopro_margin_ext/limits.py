@@ -1,0 +1,41 @@
+"""Keep cancel-all to its documented rate without making the first one wait."""
+
+import threading
+import time
+
+from .ambiguities import CANCEL_ALL_INTERVAL_SECONDS
+
+
+class CancelAllLimiter:
+    """Hands out the next moment at which a cancel-all may leave: the first at once, then one a second.
+
+    One limiter serves a whole process and host, because the limit counts by IP.
+    """
+
+    def __init__(self, interval: float = CANCEL_ALL_INTERVAL_SECONDS) -> None:
+        self._interval = interval
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def reserve(self) -> float:
+        """Take the next slot and say how many seconds to wait for it."""
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._free_at)
+            self._free_at = start + self._interval
+            return start - now
+
+    def wait(self) -> float:
+        """Say how long a reservation made now would wait, without making it."""
+        with self._lock:
+            return max(0.0, self._free_at - time.monotonic())
+
+
+_limiters: dict[str, CancelAllLimiter] = {}
+_limiters_lock = threading.Lock()
+
+
+def cancel_all_limiter(host: str) -> CancelAllLimiter:
+    """The limiter that every client of this process shares for one API host."""
+    with _limiters_lock:
+        return _limiters.setdefault(host, CancelAllLimiter())

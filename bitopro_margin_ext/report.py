@@ -1,0 +1,99 @@
+"""What became of the orders of one cancel-and-confirm."""
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import Failure
+
+
+class SweepOutcome(enum.Enum):
+    """The answer a trader needs: is anything in scope still resting?"""
+
+    CONFIRMED = "confirmed"
+    """The exchange lists nothing open in scope, and every order asked about has a final state."""
+    REMAINING = "remaining"
+    """Some orders are known to be open."""
+    UNKNOWN = "unknown"
+    """The exchange could not be asked, or did not say enough."""
+
+
+@dataclass
+class CancelReport:
+    """The fate of every order in scope, as the exchange told it.
+
+    The lists hold ccxt order structures. In ``cancelled`` an order whose last fills could not be
+    fetched has ``filled`` None; ``already_done`` holds orders that were filled or cancelled before
+    the sweep reached them; ``unknown`` those that the exchange would not tell about.
+    """
+
+    scope: str
+    cancelled: list[dict[str, Any]] = field(default_factory=list)
+    already_done: list[dict[str, Any]] = field(default_factory=list)
+    still_open: list[dict[str, Any]] = field(default_factory=list)
+    unknown: list[dict[str, Any]] = field(default_factory=list)
+    listed: bool = False
+    """Whether the exchange's list of open orders was read after the last cancel."""
+    in_doubt: bool = False
+    """Whether a cancel went without an answer, so that the lists are what the exchange shows."""
+    failures: list[Failure] = field(default_factory=list)
+    requests: int = 0
+    elapsed_ms: int = 0
+
+    @property
+    def outcome(self) -> SweepOutcome:
+        """The worst that is true of any order in scope."""
+        if self.still_open:
+            return SweepOutcome.REMAINING
+        if self.unknown or not self.listed:
+            return SweepOutcome.UNKNOWN
+        return SweepOutcome.CONFIRMED
+
+    def final_orders(self) -> list[dict[str, Any]]:
+        """The orders whose end, fills included, is the exchange's explicit word."""
+        return [
+            order
+            for order in (*self.cancelled, *self.already_done)
+            if order.get("filled") is not None
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The machine-readable report: orders as ``id`` and ``symbol``, times in ms."""
+        return {
+            "scope": self.scope,
+            "outcome": self.outcome.value,
+            "cancelled": _names(self.cancelled),
+            "already_done": _names(self.already_done),
+            "still_open": _names(self.still_open),
+            "unknown": _names(self.unknown),
+            "in_doubt": self.in_doubt,
+            "failures": [str(failure) for failure in self.failures],
+            "requests": self.requests,
+            "elapsed_ms": self.elapsed_ms,
+        }
+
+    def summary(self) -> str:
+        """One line for a log or a message."""
+        parts = [f"{len(self.cancelled)} cancelled"]
+        if self.already_done:
+            parts.append(f"{len(self.already_done)} already done")
+        if self.still_open:
+            parts.append(f"{len(self.still_open)} STILL OPEN ({_ids(self.still_open)})")
+        if self.unknown:
+            parts.append(f"{len(self.unknown)} UNKNOWN ({_ids(self.unknown)})")
+        if not self.listed:
+            parts.append("open orders could NOT be listed")
+        line = f"scope {self.scope}: {self.outcome.value}, {', '.join(parts)}"
+        line += f"; {self.requests} requests in {self.elapsed_ms} ms"
+        if self.failures and self.outcome is not SweepOutcome.CONFIRMED:
+            line += f"; last failure: {self.failures[-1]}"
+        return line
+
+
+def _names(orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"id": order["id"], "symbol": order["symbol"]} for order in orders]
+
+
+def _ids(orders: list[dict[str, Any]]) -> str:
+    shown = ", ".join(f"{order['symbol']} {order['id']}" for order in orders[:5])
+    return shown + (f" and {len(orders) - 5} more" if len(orders) > 5 else "")
