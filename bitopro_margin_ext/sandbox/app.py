@@ -1,0 +1,80 @@
+"""The application: all routes around one exchange, behind the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from bitopro_margin_ext.sandbox.auth import Gatekeeper
+from bitopro_margin_ext.sandbox.call import call_of
+from bitopro_margin_ext.sandbox.defaults import CONTROL_PREFIX, REST_PREFIX
+from bitopro_margin_ext.sandbox.faults import Faults
+from bitopro_margin_ext.sandbox.gateway import Gateway
+from bitopro_margin_ext.sandbox.limits import Limits
+from bitopro_margin_ext.sandbox.requestlog import RequestLog
+from bitopro_margin_ext.sandbox.routes_control import control_routes
+from bitopro_margin_ext.sandbox.routes_margin import margin_routes
+from bitopro_margin_ext.sandbox.routes_orders import order_routes
+from bitopro_margin_ext.sandbox.routes_public import public_routes
+from bitopro_margin_ext.sandbox.routes_spot import spot_routes
+from bitopro_margin_ext.sandbox.state import Exchange, Kind, Refusal, refusals
+from bitopro_margin_ext.sandbox.streams import Streams, stream_routes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a running sandbox is made of."""
+
+    exchange: Exchange
+    faults: Faults
+    limits: Limits
+    log: RequestLog
+    streams: Streams
+    gateway: Gateway
+
+
+def assemble(exchange: Exchange) -> Parts:
+    """Build the sandbox around an exchange."""
+    faults, limits, log = Faults(), Limits(), RequestLog()
+    gatekeeper = Gatekeeper(exchange)
+    streams = Streams(exchange, gatekeeper, log)
+
+    def admit(request: Request, kind: Kind) -> str:
+        call = call_of(request)
+        key = gatekeeper.admit_rest(request.method, request.headers, call.body, call.clock_shift_ms)
+        call.email = key.email
+        if kind == "margin" and not key.margin:
+            raise refusals.forbidden()
+        return key.email
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(HTTPException, _no_such_path)
+    for router in (
+        public_routes(exchange),
+        spot_routes(exchange, admit),
+        margin_routes(exchange, admit),
+        order_routes(exchange, "spot", admit),
+    ):
+        app.include_router(router, prefix=REST_PREFIX)
+    app.include_router(order_routes(exchange, "margin", admit), prefix=f"{REST_PREFIX}/margin")
+    app.include_router(stream_routes(streams))
+    app.include_router(
+        control_routes(exchange, faults, limits, log, streams), prefix=CONTROL_PREFIX
+    )
+    gateway = Gateway(app, exchange, faults, limits, log)
+    return Parts(exchange, faults, limits, log, streams, gateway)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)  # noqa: S101 - registered for this class only
+    return JSONResponse({"error": error.text}, status_code=error.status)
+
+
+async def _no_such_path(request: Request, error: Exception) -> JSONResponse:
+    # A wrong method on a known path is a wrong path too: the pages know no 405.
+    refusal = refusals.path_unknown()
+    return JSONResponse({"error": refusal.text}, status_code=refusal.status)

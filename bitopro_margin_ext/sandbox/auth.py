@@ -1,0 +1,102 @@
+"""Who is calling: the three headers, checked as strictly as the pages allow."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+
+from bitopro_margin_ext.sandbox.state import ApiKey, Exchange, refusals
+from bitopro_margin_ext.sandbox.state.changes import Change, WasReset
+
+KEY_HEADER = "x-bitopro-apikey"
+PAYLOAD_HEADER = "x-bitopro-payload"
+SIGNATURE_HEADER = "x-bitopro-signature"
+SECRET_HEADERS = (PAYLOAD_HEADER, SIGNATURE_HEADER)
+
+
+def sign(payload: str, secret: str) -> str:
+    """Return the signature that a payload must have: lower-case hex HMAC-SHA384."""
+    return hmac.new(secret.encode(), payload.encode(), hashlib.sha384).hexdigest()
+
+
+class Gatekeeper:
+    """Checks signatures and nonces, and remembers which nonces were used.
+
+    A nonce may be used once a key and a place (``rest``, or the path of a stream): a client that
+    opens several streams in the same millisecond replays nothing.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._seen: dict[tuple[str, str], dict[int, None]] = {}
+        exchange.listen(self._forget_on_reset)
+
+    def admit_rest(
+        self, method: str, headers: Mapping[str, str], body: bytes, shift_ms: int
+    ) -> ApiKey:
+        """Return the key that signed a REST call, or refuse."""
+        key, raw = self._signed(headers)
+        if method in ("POST", "PUT"):
+            if raw != body:
+                raise refusals.bad_signature()
+            return key
+        self._check_claims(key, raw, "rest", shift_ms, identity_required=False)
+        return key
+
+    def admit_stream(self, path: str, headers: Mapping[str, str], shift_ms: int) -> ApiKey:
+        """Return the key that signed a handshake, or refuse; here the identity is required."""
+        key, raw = self._signed(headers)
+        self._check_claims(key, raw, path, shift_ms, identity_required=True)
+        return key
+
+    def _signed(self, headers: Mapping[str, str]) -> tuple[ApiKey, bytes]:
+        key = self._exchange.keys.get(headers.get(KEY_HEADER, ""))
+        if key is None or key.revoked:
+            raise refusals.bad_key()
+        payload = headers.get(PAYLOAD_HEADER, "")
+        signature = headers.get(SIGNATURE_HEADER, "")
+        expected = sign(payload, key.secret)
+        if not payload or not hmac.compare_digest(signature.encode(), expected.encode()):
+            raise refusals.bad_signature()
+        try:
+            # BitoPro's own SDK uses the URL-safe alphabet, ccxt the standard one.
+            text = payload.replace("-", "+").replace("_", "/")
+            return key, base64.b64decode(text, validate=True)
+        except binascii.Error:
+            raise refusals.bad_signature() from None
+
+    def _check_claims(
+        self, key: ApiKey, raw: bytes, place: str, shift_ms: int, *, identity_required: bool
+    ) -> None:
+        try:
+            claims = json.loads(raw)
+        except ValueError:
+            raise refusals.bad_signature() from None
+        nonce = claims.get("nonce") if isinstance(claims, dict) else None
+        if isinstance(nonce, bool) or not isinstance(nonce, int):
+            raise refusals.replayed_nonce()
+        switches = self._exchange.switches
+        identity = claims.get("identity")
+        if identity and identity != key.email:
+            raise refusals.bad_identity()
+        if not identity and (identity_required or switches.require_identity):
+            raise refusals.bad_identity()
+        now = self._exchange.clock.now_ms() + shift_ms
+        if abs(nonce - now) > switches.nonce_window_ms:
+            raise refusals.clock_mismatch()
+        with self._exchange.lock:
+            seen = self._seen.setdefault((key.key, place), {})
+            if nonce in seen and switches.refuse_replayed_nonce:
+                raise refusals.replayed_nonce()
+            seen[nonce] = None
+            # Older ones fall outside the window and are refused as such.
+            while len(seen) > 50_000:
+                del seen[next(iter(seen))]
+
+    def _forget_on_reset(self, change: Change) -> None:
+        if isinstance(change, WasReset):
+            self._seen.clear()

@@ -1,0 +1,57 @@
+"""What was asked of the exchange: for tests that count requests. Never keys' secrets."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import deque
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(slots=True)
+class Line:
+    """One request. ``status`` is None while it runs and for a dropped connection."""
+
+    n: int
+    time_ms: int
+    method: str
+    path: str
+    query: str
+    body: object = None
+    account: str | None = None
+    status: int | None = None
+    faults: list[str] = field(default_factory=list)
+    limited: bool = False
+    duration_ms: float = 0
+
+
+class RequestLog:
+    """The last requests, oldest first."""
+
+    def __init__(self, size: int = 20_000) -> None:
+        self._lines: deque[Line] = deque(maxlen=size)
+        self._numbers = itertools.count(1)
+
+    def open(self, time_ms: int, method: str, path: str, query: str, body: bytes) -> Line:
+        """Begin a line; its outcome is filled in later."""
+        line = Line(next(self._numbers), time_ms, method, path, query, _readable(body))
+        self._lines.append(line)
+        return line
+
+    def lines(self, after: int = 0) -> list[dict[str, object]]:
+        """Return the lines numbered above ``after``."""
+        return [asdict(line) for line in list(self._lines) if line.n > after]
+
+    def clear(self) -> None:
+        """Forget all lines."""
+        self._lines.clear()
+
+
+def _readable(body: bytes) -> object:
+    if not body:
+        return None
+    try:
+        parsed: object = json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+    return parsed

@@ -1,0 +1,196 @@
+"""A sandbox that listens: in a thread of this process, on the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from types import TracebackType
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from bitopro_margin_ext.sandbox.app import assemble
+from bitopro_margin_ext.sandbox.control import SandboxControl
+from bitopro_margin_ext.sandbox.defaults import (
+    CONTROL_PREFIX,
+    HOST,
+    PORT,
+    REST_PREFIX,
+    STREAM_PREFIX,
+)
+from bitopro_margin_ext.sandbox.state import Exchange, Switches
+
+START_TIMEOUT = 10.0
+STOP_TIMEOUT = 5.0
+
+
+class SandboxServer:
+    """An exchange on a port, as a context manager or with ``start`` and ``stop``.
+
+    ``exchange`` is the living state: tests in the same process may read and drive it directly.
+    Only a loopback address is taken unless ``allow_remote`` says otherwise, because whoever
+    reaches the port controls everything.
+    """
+
+    def __init__(
+        self,
+        host: str = HOST,
+        port: int = 0,
+        *,
+        latency_ms: float = 0,
+        rate_limits: bool = True,
+        switches: Switches | None = None,
+        allow_remote: bool = False,
+    ) -> None:
+        if not allow_remote and not _is_loopback(host):
+            raise ValueError(f"{host} is not a loopback address; the sandbox has no protection")
+        wishes: dict[str, object] = {"latency_ms": latency_ms, "rate_limits": rate_limits}
+        self.host = host
+        self.port = port
+        self.exchange = Exchange((switches or Switches()).changed(wishes))
+        self.parts = assemble(self.exchange)
+        self._control: SandboxControl | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The root of the sandbox."""
+        return f"http://{self._authority}"
+
+    @property
+    def rest_url(self) -> str:
+        """What stands for ``https://api.bitopro.com/v3``."""
+        return self.url + REST_PREFIX
+
+    @property
+    def ws_url(self) -> str:
+        """What stands for ``wss://stream.bitopro.com:443/ws/v1/pub``."""
+        return f"ws://{self._authority}{STREAM_PREFIX}"
+
+    @property
+    def control_url(self) -> str:
+        """Where the controls are."""
+        return self.url + CONTROL_PREFIX
+
+    @property
+    def control(self) -> SandboxControl:
+        """A client of the controls."""
+        if self._control is None:
+            self._control = SandboxControl(self.url)
+        return self._control
+
+    def start(self) -> SandboxServer:
+        """Bind and listen; raises ``OSError`` if the port is taken. Returns once it answers."""
+        if self._thread is not None:
+            return self
+        listener = _listen(self.host, self.port)
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            cast(Any, self.parts.gateway),
+            http=_DroppableProtocol,
+            loop="asyncio",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="critical",
+            date_header=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+            ws_ping_interval=20,
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="bitopro-sandbox", daemon=True
+        )
+        self._thread.start()
+        if not self._server.ready.wait(START_TIMEOUT):
+            raise RuntimeError("the sandbox did not start")
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and end the thread; connections that linger are cut."""
+        if self._server is None or self._thread is None:
+            return
+        self.parts.streams.drop("*")
+        self._server.should_exit = True
+        self._thread.join(STOP_TIMEOUT)
+        if self._thread.is_alive():
+            self._server.force_exit = True
+            self._thread.join(STOP_TIMEOUT)
+        self._server = self._thread = None
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+    def reset(self) -> None:
+        """Start afresh, as the control of that name does."""
+        self.control.reset()
+
+    def __enter__(self) -> SandboxServer:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def _authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, without being asked over and over."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class _DroppableProtocol(H11Protocol):
+    """Hands the transport to the application, so that a fault can close it under the client."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Remember the transport where every request of the connection finds it."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+__all__ = ["PORT", "SandboxServer"]

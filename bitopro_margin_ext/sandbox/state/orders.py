@@ -1,0 +1,122 @@
+"""Orders and trades as the exchange keeps them, with their past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import IntEnum
+from typing import Final, Literal
+
+from bitopro_margin_ext.sandbox.state.accounts import Kind
+from bitopro_margin_ext.sandbox.state.amounts import ZERO
+from bitopro_margin_ext.sandbox.state.markets import Pair
+
+Action = Literal["BUY", "SELL"]
+
+API_TYPES: Final = ("LIMIT", "MARKET", "STOP_LIMIT")
+WEB_TYPES: Final = ("SP_OCO_STOPLIMIT", "SL_OCO_STOPLIMIT")
+STOP_TYPES: Final = ("STOP_LIMIT", *WEB_TYPES)
+
+
+class Status(IntEnum):
+    """The documented order states; there is no 5."""
+
+    NOT_TRIGGERED = -1
+    OPEN = 0
+    PARTLY_FILLED = 1
+    FILLED = 2
+    PARTLY_FILLED_DONE = 3
+    CANCELLED = 4
+    POST_ONLY_CANCELLED = 6
+
+
+OPEN_STATES: Final = (Status.NOT_TRIGGERED, Status.OPEN, Status.PARTLY_FILLED)
+
+
+@dataclass(slots=True)
+class Order:
+    """One order. ``asked`` is the amount as it was sent: quote for a market buy, else base."""
+
+    id: str
+    number: int
+    seq: str
+    email: str
+    kind: Kind
+    pair: Pair
+    action: Action
+    type: str
+    asked: Decimal
+    original: Decimal
+    price: Decimal
+    status: Status
+    created_ms: int
+    updated_ms: int
+    stop_price: Decimal | None = None
+    condition: str | None = None
+    time_in_force: str = "GTC"
+    client_id: int | None = None
+    by_hand: bool = False
+    executed: Decimal = ZERO
+    total: Decimal = ZERO
+    fee: Decimal = ZERO
+    locked: Decimal = ZERO
+    past: list[tuple[int, Order]] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def remaining(self) -> Decimal:
+        """What is left to execute, in base."""
+        return self.original - self.executed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the order can still be filled or cancelled."""
+        return self.status in OPEN_STATES
+
+    @property
+    def pays(self) -> str:
+        """The currency that the order locks."""
+        return self.pair.quote if self.action == "BUY" else self.pair.base
+
+    @property
+    def receives(self) -> str:
+        """The currency that the order buys, in which the fee is taken."""
+        return self.pair.base if self.action == "BUY" else self.pair.quote
+
+    @property
+    def average(self) -> Decimal:
+        """The mean price of what was executed."""
+        return self.total / self.executed if self.executed else ZERO
+
+    def remember(self, now_ms: int) -> None:
+        """Stamp a change and keep a copy, so that a lagging listing can show the past."""
+        self.updated_ms = max(now_ms, self.created_ms)
+        self.past.append((self.updated_ms, replace(self, past=[])))
+
+    def as_of(self, moment_ms: int) -> Order | None:
+        """Return the order as it was then; None if it did not exist yet."""
+        found: Order | None = None
+        for changed_ms, copy in self.past:
+            if changed_ms > moment_ms:
+                break
+            found = copy
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One execution of an order."""
+
+    number: int
+    order_id: str
+    email: str
+    kind: Kind
+    pair: Pair
+    action: Action
+    order_type: str
+    price: Decimal
+    amount: Decimal
+    quote_amount: Decimal
+    fee: Decimal
+    fee_currency: str
+    is_taker: bool
+    at_ms: int
