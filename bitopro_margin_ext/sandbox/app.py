@@ -21,6 +21,7 @@ from bitopro_margin_ext.sandbox.routes_orders import order_routes
 from bitopro_margin_ext.sandbox.routes_public import public_routes
 from bitopro_margin_ext.sandbox.routes_spot import spot_routes
 from bitopro_margin_ext.sandbox.state import Exchange, Kind, Refusal, refusals
+from bitopro_margin_ext.sandbox.state.changes import Change, WasReset
 from bitopro_margin_ext.sandbox.streams import Streams, stream_routes
 
 
@@ -42,6 +43,15 @@ def assemble(exchange: Exchange) -> Parts:
     gatekeeper = Gatekeeper(exchange)
     streams = Streams(exchange, gatekeeper, log)
 
+    def start_afresh(change: Change) -> None:
+        if isinstance(change, WasReset):
+            faults.clear()
+            limits.clear()
+            log.clear()
+            streams.refusals.clear()
+
+    exchange.listen(start_afresh)
+
     def admit(request: Request, kind: Kind) -> str:
         call = call_of(request)
         key = gatekeeper.admit_rest(request.method, request.headers, call.body, call.clock_shift_ms)
@@ -62,9 +72,7 @@ def assemble(exchange: Exchange) -> Parts:
         app.include_router(router, prefix=REST_PREFIX)
     app.include_router(order_routes(exchange, "margin", admit), prefix=f"{REST_PREFIX}/margin")
     app.include_router(stream_routes(streams))
-    app.include_router(
-        control_routes(exchange, faults, limits, log, streams), prefix=CONTROL_PREFIX
-    )
+    app.include_router(control_routes(exchange, faults, log, streams), prefix=CONTROL_PREFIX)
     gateway = Gateway(app, exchange, faults, limits, log)
     return Parts(exchange, faults, limits, log, streams, gateway)
 

@@ -75,6 +75,8 @@ class Limits:
 
     def _window(self, limit: Limit, sender: str, now_ms: int) -> deque[int]:
         window = self._windows.setdefault((limit.name, sender), deque())
+        if window and window[-1] > now_ms:
+            window.clear()  # the clock was set back
         while window and now_ms - window[0] >= limit.span_ms - TOLERANCE_MS:
             window.popleft()
         return window

@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse
 from bitopro_margin_ext.sandbox import controls, snapshot
 from bitopro_margin_ext.sandbox.call import call_of
 from bitopro_margin_ext.sandbox.faults import Faults
-from bitopro_margin_ext.sandbox.limits import Limits
 from bitopro_margin_ext.sandbox.queries import json_object
 from bitopro_margin_ext.sandbox.requestlog import RequestLog
 from bitopro_margin_ext.sandbox.state import ApiKey, Exchange, Refusal
@@ -20,7 +19,7 @@ Json = dict[str, object]
 
 
 def control_routes(
-    exchange: Exchange, faults: Faults, limits: Limits, log: RequestLog, streams: Streams
+    exchange: Exchange, faults: Faults, log: RequestLog, streams: Streams
 ) -> APIRouter:
     """Build the control endpoints."""
     router = APIRouter()
@@ -120,10 +119,9 @@ def control_routes(
 
     def clock(wish: Json) -> object:
         if "advance" in wish:
-            exchange.clock.advance(float(controls.decimal(wish["advance"], "advance")))
+            exchange.advance(float(controls.decimal(wish["advance"], "advance")))
         if "skew" in wish:
             exchange.clock.skew(float(controls.decimal(wish["skew"], "skew")))
-        exchange.loans.liquidate_thin_accounts()
         return {"now_ms": exchange.clock.now_ms(), "offset_ms": exchange.clock.offset_ms}
 
     def pair(wish: Json) -> object:
@@ -136,10 +134,6 @@ def control_routes(
 
     def reset(wish: Json) -> object:
         exchange.reset()
-        faults.clear()
-        limits.clear()
-        log.clear()
-        streams.refusals.clear()
         return {"reset": True}
 
     def add_faults(wish: Json) -> object:

@@ -22,6 +22,7 @@ from bitopro_margin_ext.sandbox.state.changes import (
 )
 from bitopro_margin_ext.sandbox.state.clock import Clock
 from bitopro_margin_ext.sandbox.state.ledger import Ledger
+from bitopro_margin_ext.sandbox.state.liquidation import liquidate_thin_accounts
 from bitopro_margin_ext.sandbox.state.loans import Loans
 from bitopro_margin_ext.sandbox.state.markets import PAIRS, Pair
 from bitopro_margin_ext.sandbox.state.orders import Order, Trade
@@ -138,7 +139,13 @@ class Exchange:
             self.quotes[pair.name].move(price, self.clock.now_ms(), bid, ask)
             self.tell(PriceMoved(pair.name))
             self.ledger.price_moved(pair)
-            self.loans.liquidate_thin_accounts()
+            liquidate_thin_accounts(self)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: interest grows, and may thin an account out."""
+        with self.lock:
+            self.clock.advance(seconds)
+            liquidate_thin_accounts(self)
 
     def delist(self, name: str) -> None:
         """Take a pair off the list: its open orders are cancelled and its paths answer 404."""

@@ -1,9 +1,8 @@
-"""The margin account's debts: interest, ratio, borrowing, repaying, transfers, liquidation."""
+"""The margin account's debts: interest, ratio, borrowing, repaying, transfers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,6 @@ from bitopro_margin_ext.sandbox.state.accounts import (
     Borrow,
     Debt,
     Kind,
-    Liquidation,
     Repayment,
     Transfer,
 )
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from bitopro_margin_ext.sandbox.state.exchange import Exchange
 
 YEAR_MS: Final = 365 * 86_400_000
-LIQUIDATION_FEE: Final = Decimal("0.01")
 # An account without debt has no ratio; a very large one keeps clients that compare it calm.
 RATIO_WITHOUT_DEBT: Final = Decimal("999")
 
@@ -147,7 +144,7 @@ class Loans:
                 raise refusals.nothing_to_repay(name)
             amount = min(amount, owed)
             account.wallets["margin"].take(name, amount)
-            serial = self._pay_down(account, name, amount)
+            serial = self.pay_down(account, name, amount)
             self._exchange.tell(FundsChanged(email))
             return serial
 
@@ -199,76 +196,8 @@ class Loans:
             raise refusals.not_enough(name, held, amount)
         return standing
 
-    def liquidate_thin_accounts(self) -> None:
-        """Close every account whose ratio has fallen through the threshold."""
-        with self._exchange.lock:
-            switches = self._exchange.switches
-            if not switches.liquidation:
-                return
-            for account in self._exchange.accounts.values():
-                standing = self.standing(account.email)
-                if standing.total_debts and standing.ratio < switches.liquidation_ratio:
-                    self._liquidate(account, standing)
-
-    def _liquidate(self, account: Account, standing: Standing) -> None:
-        # Orders lock what is about to be sold, so they go first.
-        for order in self._exchange.orders("margin", email=account.email, only_open=True):
-            self._exchange.ledger.finish_cancelled(order)
-        wallet, prices = account.wallets["margin"], standing.prices
-        for name in self._owing(account):
-            paid = min(wallet[name].available, self._debt(account, name).owed)
-            if paid > 0:
-                wallet.take(name, paid)
-                self._pay_down(account, name, paid)
-                self._record(account, standing, name, paid)
-        for name in self._owing(account):
-            for asset in MARGIN_CURRENCIES:
-                owed = self._debt(account, name).owed
-                held = wallet[asset].available
-                if owed <= 0 or held <= 0 or asset == name:
-                    continue
-                need = owed * prices[name] / prices[asset] * (1 + LIQUIDATION_FEE)
-                sold = min(held, floor(need))
-                brought = min(
-                    owed, floor(sold * prices[asset] / prices[name] / (1 + LIQUIDATION_FEE))
-                )
-                if sold < held:
-                    brought = owed
-                wallet.take(asset, sold)
-                self._pay_down(account, name, brought)
-                self._record(account, standing, name, brought, asset, sold)
-        self._exchange.tell(FundsChanged(account.email))
-
-    def _record(
-        self,
-        account: Account,
-        before: Standing,
-        currency: str,
-        amount: Decimal,
-        asset: str | None = None,
-        sold: Decimal = ZERO,
-    ) -> None:
-        after = self.standing(account.email)
-        # The page's example writes 0 where nothing is owed any more.
-        left = after.ratio if after.total_debts else ZERO
-        account.liquidations.append(
-            Liquidation(
-                self._exchange.ledger.next_number(),
-                currency,
-                amount,
-                floor(amount * LIQUIDATION_FEE),
-                before.ratio,
-                left,
-                self._exchange.clock.now_ms(),
-                asset,
-                sold,
-            )
-        )
-
-    def _owing(self, account: Account) -> Iterable[str]:
-        return [name for name in MARGIN_CURRENCIES if self._debt(account, name).owed > 0]
-
-    def _pay_down(self, account: Account, currency: str, amount: Decimal) -> int:
+    def pay_down(self, account: Account, currency: str, amount: Decimal) -> int:
+        """Book a payment that has left the wallet: interest first, the oldest loans first."""
         debt = self._debt(account, currency)
         interest = min(amount, debt.interest)
         principal = amount - interest
@@ -293,7 +222,7 @@ class Loans:
         for name in MARGIN_CURRENCIES:
             debt = self._debt(account, name)
             rate = self.terms[name].annual_percent / 100
-            grown = floor(debt.principal * rate * (now - debt.since_ms) / YEAR_MS)
+            grown = floor(debt.principal * rate * max(0, now - debt.since_ms) / YEAR_MS)
             # Below the smallest unit nothing is booked yet, and the time is kept for later.
             if grown or not debt.principal:
                 debt.interest += grown
