@@ -1,0 +1,1 @@
+"""Freqtrade: the exchange class, the strategy mixin, and the mapping into its database."""

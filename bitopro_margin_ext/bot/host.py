@@ -1,0 +1,169 @@
+"""Everything of Freqtrade's that is not public API, touched here and nowhere else.
+
+Each use has its reason, and ``check_classes`` and ``check_bot`` see at start-up that it is all
+there: a Freqtrade that changed must stop with one line, not fail in the middle of an emergency.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+SUPPORTED: Final = "2026.9 or later"
+"""The versions of Freqtrade that the suite has passed on."""
+
+CLASS_MEMBERS: Final = (
+    # (class, member, parameters that we pass, why)
+    ("freqtrade.freqtradebot:FreqtradeBot", "handle_cancel_enter", "trade order order_obj reason",
+     "maps a cancelled entry as Freqtrade would, and deletes a trade that never filled"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "handle_cancel_exit", "trade order order_obj reason",
+     "maps a cancelled exit as Freqtrade would"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "update_trade_state", "trade order_id action_order",
+     "maps a filled order and a cancelled stoploss"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "execute_trade_exit",
+     "trade limit exit_check ordertype", "sends an exit again that was refused because its amount was stale"),
+    ("freqtrade.strategy.interface:IStrategy", "ft_check_timed_out", "trade order current_time",
+     "the only call before the cancel of a timed-out exit order"),
+    ("freqtrade.strategy.interface:IStrategy", "ft_bot_start", "",
+     "the first call with the bot complete, whose exceptions stop the start"),
+    ("freqtrade.exchange:Exchange", "cancel_order_with_result", "order_id pair amount",
+     "answers for an order that the sweep has cancelled"),
+    ("freqtrade.exchange:Exchange", "cancel_stoploss_order_with_result", "order_id pair amount",
+     "the same for a stoploss"),
+    ("freqtrade.exchange:Exchange", "create_order", "pair side amount leverage initial_order",
+     "keeps an exit from being larger than the position"),
+    ("freqtrade.exchange:Exchange", "fetch_order", "order_id pair",
+     "answers for an order whose end is known"),
+    ("freqtrade.exchange:Exchange", "get_rate", "pair refresh side is_short",
+     "spares the network while orders are mapped"),
+    ("freqtrade.exchange:Exchange", "get_balances", "",
+     "spares the network while orders are mapped"),
+    ("freqtrade.exchange:Exchange", "get_liquidation_price", "pair open_rate",
+     "the base raises in margin mode"),
+    ("freqtrade.exchange:Exchange", "_supported_trading_mode_margin_pairs", None,
+     "how an exchange class lists its trading modes"),
+    ("freqtrade.exchange:Exchange", "_ft_has_default", None,
+     "how an exchange class lists its differences"),
+)  # fmt: skip
+
+
+class UnsupportedHostError(RuntimeError):
+    """This Freqtrade lacks something that the plugin stands on."""
+
+    def __init__(self, missing: str, why: str) -> None:
+        import freqtrade
+
+        super().__init__(
+            f"bitopro_margin_ext does not know Freqtrade {freqtrade.__version__}: it has no"
+            f" {missing} ({why}). Supported: {SUPPORTED}"
+        )
+
+
+def check_classes() -> None:
+    """See that every member that we override or call is there and takes what we pass.
+
+    :raises UnsupportedHostError: naming the first that is not.
+    """
+    import importlib
+
+    for path, name, parameters, why in CLASS_MEMBERS:
+        module, cls = path.split(":")
+        member = getattr(getattr(importlib.import_module(module), cls), name, None)
+        if member is None:
+            raise UnsupportedHostError(f"{cls}.{name}", why)
+        if parameters is None:
+            continue
+        accepted = inspect.signature(member).parameters
+        for parameter in parameters.split():
+            if parameter not in accepted:
+                raise UnsupportedHostError(f"parameter {parameter!r} of {cls}.{name}", why)
+
+
+def bot_of(strategy: Any) -> Any:
+    """The bot that runs this strategy, or None outside live and dry-run trading.
+
+    A strategy is not given its bot, but only the bot's own handlers leave a trade exactly as
+    Freqtrade would; the way there is the data provider's link to the RPC manager.
+    """
+    provider = getattr(strategy, "dp", None)
+    manager = getattr(provider, "_DataProvider__rpc", None)
+    return getattr(getattr(manager, "_rpc", None), "_freqtrade", None)
+
+
+def exchange_of(strategy: Any) -> Any:
+    """The exchange of the bot that runs this strategy, or None."""
+    return getattr(bot_of(strategy), "exchange", None)
+
+
+def exchange_class() -> type:
+    """Our exchange class, imported late: it imports this module."""
+    from .exchange import Bitopromargin
+
+    return Bitopromargin
+
+
+def exit_lock(bot: Any) -> Any:
+    """The lock under which the bot handles exits and forced exits; it cannot be re-entered."""
+    return bot._exit_lock
+
+
+def ccxt_api(exchange: Any) -> Any:
+    """The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
+    return exchange._api
+
+
+def dry_run_orders(exchange: Any) -> MutableMapping[str, Any]:
+    """The simulated orders: Freqtrade cancels them one by one only, and forgets their fills."""
+    orders: MutableMapping[str, Any] = exchange._dry_run_open_orders
+    return orders
+
+
+def check_bot(strategy: Any) -> None:
+    """See that the instance attributes are there too, once there are instances.
+
+    :raises UnsupportedHostError: naming the first that is not.
+    """
+    bot = bot_of(strategy)
+    if bot is None:
+        raise UnsupportedHostError(
+            "way from a strategy to its bot", "the bot's handlers do the mapping"
+        )
+    for owner, name, why in (
+        (bot, "_exit_lock", "an exit must not run beside another"),
+        (bot, "rpc", "the user is told what was cancelled"),
+        (bot.exchange, "_api", "the sweep calls ccxt"),
+        (bot.exchange, "_dry_run_open_orders", "a dry run cancels simulated orders"),
+    ):
+        if not hasattr(owner, name):
+            raise UnsupportedHostError(f"{type(owner).__name__}.{name}", why)
+
+
+class _HeldMessages:
+    """Stands in for the RPC manager and keeps what would be sent; everything else goes through."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self.messages: list[Any] = []
+
+    def send_msg(self, message: Any) -> None:
+        self.messages.append(message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+
+@contextmanager
+def held_notifications(bot: Any, send: Callable[[Any, list[Any]], None]) -> Iterator[None]:
+    """Keep the notifications of this block and hand them to ``send`` afterwards.
+
+    A webhook that does not answer would hold up the exit: the handlers send while they map.
+    """
+    manager = bot.rpc
+    held = _HeldMessages(manager)
+    bot.rpc = held
+    try:
+        yield
+    finally:
+        bot.rpc = manager
+        if held.messages:
+            send(manager, held.messages)

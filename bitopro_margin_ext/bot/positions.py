@@ -1,0 +1,63 @@
+"""What Freqtrade's database holds of positions and orders, and the mark of a sweep in it."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from freqtrade.constants import MATH_CLOSE_PREC
+from freqtrade.persistence import Order, Trade
+
+REASON: Final = "emergency: cancelled by bitopro_margin_ext"
+"""The ``ft_cancel_reason`` of an order that the sweep cancelled."""
+_REASON_LENGTH: Final = 255
+
+
+def open_order_keys(pair: str | None, trades: Iterable[Any] = ()) -> set[tuple[str, str]]:
+    """Pair and id of every order that the bot believes open, of a pair or of all.
+
+    ``trades`` are looked through as well: what the bot has not committed yet is only there.
+    """
+    orders = [*Order.get_open_orders(), *(o for trade in trades for o in trade.orders)]
+    return {
+        (order.ft_pair, order.order_id)
+        for order in orders
+        if order.ft_is_open and pair in (None, order.ft_pair)
+    }
+
+
+def open_trade(trade_id: int) -> Any:
+    """The bot's own object of a trade: a strategy is handed a copy, and a copy is not saved."""
+    return Trade.get_trades([Trade.id == trade_id]).first()
+
+
+def position_size(pair: str) -> float:
+    """What the bot's open trades of a pair hold, in base."""
+    return sum(trade.amount for trade in Trade.get_trades_proxy(pair=pair, is_open=True))
+
+
+def exceeds(amount: float, held: float) -> bool:
+    """Whether an exit is larger than the position, beyond the rounding of floats."""
+    return amount > held + MATH_CLOSE_PREC
+
+
+def open_entry(pair: str, order_id: str) -> Any:
+    """A ccxt structure of an entry order that the bot believes open, or None."""
+    order = Order.order_by_id(order_id, pair)
+    if order is None or order.ft_order_side == "stoploss":
+        return None
+    if order.ft_order_side != order.trade.entry_side:
+        return None
+    return {**order.to_ccxt_object(), "status": "open"}
+
+
+def stamp_reason(pair: str, order_id: str) -> None:
+    """Write into an order's ``ft_cancel_reason`` that it was our sweep that cancelled it."""
+    order = Order.order_by_id(order_id, pair)
+    if order is not None:
+        stamp(order)
+
+
+def stamp(order: Any) -> None:
+    """The same on an order object; what Freqtrade wrote stays behind it."""
+    reason = order.ft_cancel_reason or ""
+    if REASON not in reason:
+        order.ft_cancel_reason = f"{REASON}, {reason}".rstrip(", ")[:_REASON_LENGTH]
