@@ -1,5 +1,6 @@
 """Every documented endpoint has exactly the documented keys, and values of the same kinds."""
 
+import itertools
 import time
 
 import pytest
@@ -66,7 +67,7 @@ def test_candles(sandbox, control, resolution):
     assert moments == list(range(moments[0], moments[-1] + 1, step * 1000))
     assert now * 1000 - step * 1000 <= moments[-1] <= now * 1000 + 1000
     assert data[-1]["close"] == "61234"
-    for before, after in zip(data, data[1:], strict=False):
+    for before, after in itertools.pairwise(data):
         assert before["close"] == after["open"]
     for line in data:
         prices = [float(line[name]) for name in ("low", "open", "close", "high")]

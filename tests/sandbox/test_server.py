@@ -1,0 +1,207 @@
+"""The server as a thing: starting, stopping, the command line, the fixture, its independence."""
+
+import argparse
+import ast
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+import bitopro_margin_ext.sandbox as package
+from bitopro_margin_ext.cli import sandbox as command
+from bitopro_margin_ext.sandbox import SandboxControl, SandboxServer
+from bitopro_margin_ext.sandbox.control import ControlError
+
+RUN = (
+    "import argparse, sys; from bitopro_margin_ext.cli import sandbox as s;"
+    "p = argparse.ArgumentParser(); s.add_arguments(p); sys.exit(s.run(p.parse_args()))"
+)
+
+
+def test_it_starts_and_stops_quickly():
+    began = time.monotonic()
+    with SandboxServer() as server:
+        assert requests.get(server.rest_url + "/tickers", timeout=2).status_code == 200
+        assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
+    with pytest.raises(requests.ConnectionError):
+        requests.get(server.rest_url + "/tickers", timeout=2)
+
+
+def test_addresses():
+    with SandboxServer() as server:
+        assert server.url == f"http://127.0.0.1:{server.port}"
+        assert server.rest_url == server.url + "/v3"
+        assert server.ws_url == f"ws://127.0.0.1:{server.port}/ws/v1/pub"
+        assert SandboxControl(server.url).state()["orders"] == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com"])
+def test_only_the_loopback_unless_asked(host):
+    with pytest.raises(ValueError, match="not a loopback"):
+        SandboxServer(host)
+
+
+def test_latency_is_a_round_trip():
+    with SandboxServer(latency_ms=100) as server:
+        began = time.monotonic()
+        requests.get(server.rest_url + "/tickers", timeout=2)
+        assert 0.1 <= time.monotonic() - began < 0.3
+
+
+def test_it_does_not_wait_for_delayed_acknowledgements(sandbox, trader):
+    began = time.monotonic()
+    for _ in range(20):
+        trader.get("/tickers")
+    assert (time.monotonic() - began) / 20 < 0.02
+
+
+def test_stopping_cuts_what_hangs():
+    server = SandboxServer().start()
+    server.control.add_fault("delay", path="/tickers", seconds=30)
+
+    def ask():
+        with contextlib.suppress(requests.RequestException):
+            requests.get(server.rest_url + "/tickers", timeout=20)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    server.stop()
+    thread.join(5)
+    assert time.monotonic() - began < 5
+    assert not thread.is_alive()
+
+
+def test_the_command_runs_and_ends_on_interrupt():
+    arguments = [sys.executable, "-c", RUN, "--port", "0", "--latency-ms", "1"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        assert line.startswith("sandbox ready: rest=http://127.0.0.1:")
+        assert line.rstrip().endswith("key=sandbox-key secret=sandbox-secret")
+        fields = dict(part.split("=", 1) for part in line.split()[2:])
+        assert set(fields) == {"rest", "ws", "control", "key", "secret"}
+        assert requests.get(fields["rest"] + "/tickers", timeout=2).status_code == 200
+        assert requests.get(fields["control"] + "/state", timeout=2).status_code == 200
+        process.send_signal(2)
+        assert process.wait(5) == 0
+
+
+def run_command(capsys, *arguments):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    code = command.run(parser.parse_args(arguments))
+    return code, capsys.readouterr()
+
+
+def test_a_busy_port_is_one_line_and_2(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, output = run_command(capsys, "--port", port)
+    assert (code, output.out, output.err.count("\n")) == (2, "", 1)
+    assert port in output.err
+
+
+def test_a_foreign_host_is_one_line_and_2(capsys):
+    code, output = run_command(capsys, "--host", "0.0.0.0")
+    assert (code, output.out, output.err.count("\n")) == (2, "", 1)
+    assert "--allow-remote" in output.err
+
+
+def test_a_missing_framework_is_one_line_and_2(capsys, monkeypatch):
+    for name in list(sys.modules):
+        if name.startswith("bitopro_margin_ext.sandbox.server"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    code, output = run_command(capsys)
+    assert (code, output.out, output.err.count("\n")) == (2, "", 1)
+    assert "pip install 'bitopro-margin-ext[sandbox]'" in output.err
+
+
+def test_help_names_every_control_and_fault(sandbox):
+    from bitopro_margin_ext.sandbox.faults import KINDS
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    text = parser.format_help()
+    assert [kind for kind in KINDS if kind not in text] == []
+    source = Path(package.__file__).with_name("routes_control.py").read_text()
+    paths = {
+        node.args[1].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "add"
+    }
+    assert len(paths) > 12
+    missing = [p for p in paths if p.replace("{order_id}", "ID") not in text]
+    assert missing == []
+
+
+def test_the_fixture_starts_afresh_each_time(sandbox, control):
+    assert control.state()["orders"] == []
+    assert control.requests() == []
+    control.seed_order("btc_usdt", "BUY", "1", "1")
+    control.add_fault("close")
+    sandbox.reset()
+    assert (control.state()["orders"], control.faults()) == ([], [])
+
+
+def test_control_mistakes_are_told(control):
+    for mistake in (
+        lambda: control.seed_order("btc_usdt", "HOLD", "1", "1"),
+        lambda: control.seed_order("btc_usdt", "BUY", "many", "1"),
+        lambda: control.seed_order("btc_usdt", "BUY", "1", "1", colour="red"),
+        lambda: control.switches(nonsense=True),
+        lambda: control.switches(matching="maybe"),
+        lambda: control.set_price("xxx_yyy", "1"),
+        lambda: control.set_price("btc_usdt", "-1"),
+        lambda: control.fill("12345"),
+        lambda: control.change_key("nobody", revoked=True),
+        lambda: control.advance(-1),
+        lambda: control.order("12345"),
+    ):
+        with pytest.raises(ControlError):
+            mistake()
+
+
+def test_truth_can_be_driven_in_process(sandbox, trader):
+    exchange = sandbox.exchange
+    order_id = trader.placed(amount="0.1")
+    order = exchange.order(order_id)
+    exchange.fill(order, fraction=order.original / order.original / 2)
+    assert trader.fetch(order_id)["status"] == 1
+    exchange.cancel("margin", "btc_usdt", order_id)
+    assert trader.fetch(order_id)["status"] == 3
+
+
+def test_it_shares_nothing_with_the_client():
+    """An independent witness: no import from the package but the sandbox's own."""
+    own = "bitopro_margin_ext.sandbox"
+    for path in Path(package.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, path
+                names = [node.module or ""]
+            for name in names:
+                assert not name.startswith("ccxt"), path
+                assert not name.startswith("bitopro_margin_ext") or name.startswith(own), path
+
+
+def test_importing_the_plugin_is_cheap():
+    code = (
+        "import sys, bitopro_margin_ext.sandbox.pytest_plugin;"
+        "print([m for m in ('fastapi', 'uvicorn', 'requests', 'ccxt') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
