@@ -1,0 +1,1 @@
+"""The drill: a real Freqtrade process goes through an emergency on the sandbox exchange."""

@@ -1,0 +1,52 @@
+"""The strategy of the drill: enters every pair once and exits one when it is told to.
+
+A copy of this file is put into the drill's user folder; it talks to the drill by files beside it.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from freqtrade.strategy import IStrategy
+
+from bitopro_margin_ext import EmergencyCancelMixin
+
+
+class DrillStrategy(EmergencyCancelMixin, IStrategy):  # type: ignore[misc]
+    """Enter at once, hold, and leave the rest to the emergency."""
+
+    timeframe = "5m"
+    process_only_new_candles = False
+    minimal_roi = {"0": 100}  # noqa: RUF012 - the host's way
+    stoploss = -0.10
+    use_exit_signal = True
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._entered: set[str] = set()
+
+    def populate_indicators(self, dataframe: Any, metadata: dict[str, Any]) -> Any:
+        """No indicators."""
+        return dataframe
+
+    def populate_entry_trend(self, dataframe: Any, metadata: dict[str, Any]) -> Any:
+        """Always enter."""
+        dataframe["enter_long"] = 1
+        return dataframe
+
+    def populate_exit_trend(self, dataframe: Any, metadata: dict[str, Any]) -> Any:
+        """Never exit by signal."""
+        return dataframe
+
+    def confirm_trade_entry(self, pair: str, *args: Any, **kwargs: Any) -> bool:
+        """Enter each pair once."""
+        first = pair not in self._entered
+        self._entered.add(pair)
+        return first
+
+    def custom_exit(
+        self, pair: str, trade: Any, current_time: datetime, *args: Any, **kwargs: Any
+    ) -> str | None:
+        """Exit a pair when the drill has put down a file for it."""
+        told = Path(self.config["user_data_dir"]) / f"exit-{pair.replace('/', '-')}"
+        return "drill_exit" if told.exists() else None

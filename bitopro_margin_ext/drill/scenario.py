@@ -1,0 +1,248 @@
+"""The two ways into an emergency exit, played with a real bot on the sandbox."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
+from bitopro_margin_ext.sandbox.server import SandboxServer
+
+from .botprocess import BotProcess
+from .database import BotDatabase
+from .userfolder import PAIRS, write_userfolder
+from .verdict import Row, Verdict, compare_orders, empty_trades
+
+SCENARIOS: Final = {
+    "stop-rejected": "the stoploss is refused by the exchange, so the bot exits at once",
+    "exit-timeout": "an exit order does not fill in time, so the bot exits at market",
+}
+EXITING: Final = PAIRS[0]
+OTHER: Final = PAIRS[1]
+
+SETTLING_SECONDS: Final = 2.5
+
+Story = Callable[[str], None]
+
+
+class DrillError(Exception):
+    """The drill could not be played to its end; the text says why."""
+
+
+class Drill:
+    """One scenario on one sandbox with one bot."""
+
+    def __init__(
+        self,
+        scenario: str,
+        server: SandboxServer,
+        folder: Path,
+        *,
+        scope: str = "pair",
+        deadline: float = 10.0,
+        faults: Sequence[Mapping[str, Any]] = (),
+        story: Story = lambda line: None,
+        patience: float = 45.0,
+    ) -> None:
+        self.scenario = scenario
+        self.server = server
+        self.control = server.control
+        self.folder = folder
+        self.scope = scope
+        self.faults = faults
+        self._story = story
+        self._patience = patience
+        self._started = time.monotonic()
+        config = write_userfolder(
+            folder,
+            rest_url=server.rest_url,
+            scope=scope,
+            deadline=deadline,
+            key=API_KEY,
+            secret=API_SECRET,
+        )
+        self.bot = BotProcess(folder, config)
+        self.database = BotDatabase(folder / "trades.sqlite")
+
+    def play(self) -> Verdict:
+        """Play the scenario and compare both sides at its end.
+
+        :raises DrillError: when the bot does not do what the scenario waits for.
+        """
+        self._prepare()
+        with self.bot:
+            self.tell("freqtrade trade is starting on it")
+            entries = self._await_entries()
+            if self.scenario == "stop-rejected":
+                self._play_stop_rejected(entries)
+            else:
+                self._play_exit_timeout(entries)
+            verdict = self._await_end()
+        self.tell("freqtrade was stopped")
+        verdict.seconds = round(time.monotonic() - self._started, 1)
+        return verdict
+
+    def tell(self, line: str) -> None:
+        """One line of the story, with the seconds since the start."""
+        self._story(f"{time.monotonic() - self._started:5.1f} s  {line}")
+
+    # -- scenes --------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        self.control.set_prices({"btc_usdt": "60000", "eth_usdt": "3000"})
+        self.control.set_balances({"USDT": "100000", "BTC": "0", "ETH": "0"})
+        self.by_hand = [
+            order["id"]
+            for order in self.control.seed_orders(
+                [
+                    {"pair": "btc_usdt", "action": "sell", "amount": "0.01", "price": "90000"},
+                    {"pair": "btc_usdt", "action": "buy", "amount": "0.01", "price": "30000"},
+                    {"pair": "eth_usdt", "action": "buy", "amount": "0.5", "price": "1500"},
+                ]
+            )
+        ]
+        self.tell(f"sandbox is up; three orders placed by hand on the account: {self.by_hand}")
+
+    def _await_entries(self) -> dict[str, str]:
+        """Wait for the bot's two entries and return their ids by pair."""
+
+        def entries() -> dict[str, str]:
+            return {
+                _symbol(order): order["id"]
+                for order in self._bot_orders()
+                if order["action"] == "BUY"
+            }
+
+        self._await("both entry orders", lambda: len(entries()) == len(PAIRS))
+        found = entries()
+        self.tell(f"the bot placed its entries: {found}")
+        self.control.fill(found[OTHER], fraction="0.4")
+        self.tell(f"{OTHER}: entry {found[OTHER]} fills to 40 % and stays open")
+        return found
+
+    def _play_stop_rejected(self, entries: dict[str, str]) -> None:
+        self.control.reject_stops(1)
+        wrong_moment = entries[OTHER] if self.scope == "all" else self.by_hand[0]
+        self._arm(wrong_moment)
+        self.control.fill(entries[EXITING])
+        self.tell(f"{EXITING}: entry {entries[EXITING]} is filled; the stoploss will be refused")
+
+    def _play_exit_timeout(self, entries: dict[str, str]) -> None:
+        self.control.fill(entries[EXITING])
+        self.tell(f"{EXITING}: entry {entries[EXITING]} is filled")
+        self._await("the stoploss on the exchange", lambda: bool(self._sells(stop=True)))
+        self.tell(
+            f"{EXITING}: the stoploss {self._sells(stop=True)[0]['id']} rests on the exchange"
+        )
+        (self.folder / f"exit-{EXITING.replace('/', '-')}").touch()
+        self._await("the exit order", lambda: bool(self._sells(stop=False)))
+        exit_order = self._sells(stop=False)[0]["id"]
+        self.tell(f"{EXITING}: the bot placed its exit {exit_order}, which will time out")
+        self.control.fill(exit_order, fraction="0.3")
+        self._arm(exit_order)
+        self.tell(f"{EXITING}: exit {exit_order} fills to 30 %")
+
+    def _arm(self, order_id: str) -> None:
+        """Fill a part of one order in the instant before it is cancelled, and set the faults."""
+        path = "*/margin/orders/all" if self.scope == "all" else "*/margin/orders/btc_usdt"
+        self.control.add_fault(
+            "fill_before", method="DELETE", path=path, times=1, ids=[order_id], fraction="0.2"
+        )
+        self.tell(f"order {order_id} will fill by another 20 % just before it is cancelled")
+        for fault in self.faults:
+            self.control.add_fault(**fault)
+
+    def _await_end(self) -> Verdict:
+        """Wait for the exit, then until both sides agree and still do a moment later."""
+        self._await("the emergency exit", self._exit_filled)
+        self._tell_sweep()
+        verdict = self.judge()
+        try:
+            self._await("agreement", lambda: self.judge().agrees)
+            # The next iterations put back what the sweep took, a stoploss for one.
+            time.sleep(SETTLING_SECONDS)
+            self._await("agreement", lambda: self._agreed(verdict))
+        except DrillError:
+            self.tell("the two sides do not agree")
+            return self.judge()
+        self.tell("both sides agree")
+        return verdict
+
+    def _agreed(self, verdict: Verdict) -> bool:
+        now = self.judge()
+        verdict.__dict__.update(now.__dict__)
+        return now.agrees
+
+    # -- what is true --------------------------------------------------------------------------
+
+    def judge(self) -> Verdict:
+        """Compare both sides as they are now."""
+        believed = self.database.orders()
+        trades = self.database.trades()
+        exiting = [trade for trade in trades if trade.pair == EXITING]
+        verdict = Verdict(self.scenario, self.scope, log=str(self.bot.logfile))
+        verdict.rows = compare_orders(self.control.orders(kind="margin"), believed)
+        verdict.position_closed = bool(exiting) and not any(trade.is_open for trade in exiting)
+        if extra := set(believed) - {row.order for row in verdict.rows}:
+            verdict.complaints.append(f"orders that the exchange never had: {sorted(extra)}")
+        for trade in empty_trades(trades, believed):
+            verdict.complaints.append(f"an empty trade holds a slot: {trade.pair}")
+        verdict.complaints += self._complaints(verdict.rows)
+        return verdict
+
+    def _complaints(self, rows: list[Row]) -> list[str]:
+        complaints = []
+        sold = sum(
+            float(order["executedAmount"]) for order in self._bot_orders(EXITING) if _sells(order)
+        )
+        bought = sum(
+            float(order["executedAmount"])
+            for order in self._bot_orders(EXITING)
+            if not _sells(order)
+        )
+        if sold > bought:
+            complaints.append(f"the exit of {sold} {EXITING} exceeds the {bought} that were bought")
+        in_scope = [row for row in rows if self.scope == "all" or row.pair == EXITING]
+        if any(row.owner == "by hand" and row.exchange.startswith("open") for row in in_scope):
+            complaints.append("an order placed by hand still rests in the scope of the sweep")
+        return complaints
+
+    def _bot_orders(self, symbol: str | None = None) -> list[dict[str, Any]]:
+        return [
+            order
+            for order in self.control.orders(kind="margin")
+            if not order["by_hand"] and symbol in (None, _symbol(order))
+        ]
+
+    def _sells(self, *, stop: bool) -> list[dict[str, Any]]:
+        return [
+            order
+            for order in self._bot_orders(EXITING)
+            if _sells(order) and bool(order["stopPrice"]) == stop
+        ]
+
+    def _exit_filled(self) -> bool:
+        return any(order["type"] == "MARKET" for order in self._sells(stop=False))
+
+    def _tell_sweep(self) -> None:
+        for line in self.control.requests():
+            if line["method"] in ("DELETE", "POST") and "/margin/orders" in line["path"]:
+                self._story(f"         {line['method']} {line['path']} -> {line['status']}")
+        self.tell("the bot has sent its emergency exit")
+
+    def _await(self, what: str, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + self._patience
+        while not done():
+            if not self.bot.running:
+                raise DrillError(f"freqtrade ended before {what}:\n{self.bot.last_words()}")
+            if time.monotonic() > deadline:
+                raise DrillError(f"waited {self._patience:g} s for {what}; see {self.bot.logfile}")
+            time.sleep(0.2)
+
+
+def _symbol(order: Mapping[str, Any]) -> str:
+    return str(order["pair"]).upper().replace("_", "/")
+
+
+def _sells(order: Mapping[str, Any]) -> bool:
+    return str(order["action"]).upper() == "SELL"

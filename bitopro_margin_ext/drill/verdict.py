@@ -1,0 +1,113 @@
+"""Hold the exchange's truth against what the bot believes, order by order."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .database import OrderRow, TradeRow
+
+_STATES = {
+    -1: "open",
+    0: "open",
+    1: "open",
+    2: "closed",
+    3: "canceled",
+    4: "canceled",
+    6: "canceled",
+}
+FILL_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One order, on both sides."""
+
+    order: str
+    pair: str
+    side: str
+    owner: str
+    exchange: str
+    freqtrade: str
+    cancel_reason: str
+    agrees: bool
+
+
+@dataclass
+class Verdict:
+    """The end of a scenario."""
+
+    scenario: str
+    scope: str
+    rows: list[Row] = field(default_factory=list)
+    position_closed: bool = False
+    complaints: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    log: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every row agrees, the position is closed and nothing else is wrong."""
+        everything = all(row.agrees for row in self.rows)
+        return bool(self.rows) and everything and self.position_closed and not self.complaints
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        return {**asdict(self), "agrees": self.agrees}
+
+
+def compare_orders(
+    truth: Iterable[Mapping[str, Any]], believed: Mapping[str, OrderRow]
+) -> list[Row]:
+    """A row for every margin order that the exchange ever had, oldest first.
+
+    The bot may have deleted the row of an order only together with a trade that never filled; of
+    orders that were placed by hand it must have none.
+    """
+    return [_compare(order, believed.get(str(order["id"]))) for order in truth]
+
+
+def _compare(order: Mapping[str, Any], row: OrderRow | None) -> Row:
+    state = _STATES[int(order["status"])]
+    filled = float(order["executedAmount"])
+    by_hand = bool(order["by_hand"])
+    text = f"{state} (filled {order['executedAmount']} of {order['originalAmount']})"
+    if row is None:
+        deleted = state == "canceled" and filled == 0
+        forgotten = "deleted: never filled" if deleted else "MISSING"
+        if by_hand:
+            forgotten = "not the bot's"
+        agrees = by_hand or deleted
+        return _row(order, text, forgotten, "", agrees)
+    believed = f"{row.status} (filled {row.filled:.10g}{', open' if row.is_open else ''})"
+    agrees = (
+        not by_hand
+        and row.status == state
+        and row.is_open == (state == "open")
+        # An open order's fills reach the bot when it looks; only ends are compared to the last bit.
+        and (state == "open" or abs(row.filled - filled) <= FILL_TOLERANCE)
+    )
+    return _row(order, text, believed, row.cancel_reason or "", agrees)
+
+
+def _row(order: Mapping[str, Any], exchange: str, freqtrade: str, reason: str, agrees: bool) -> Row:
+    kind = " stop" if order["stopPrice"] else ""
+    return Row(
+        order=str(order["id"]),
+        pair=str(order["pair"]).upper().replace("_", "/"),
+        side=str(order["action"]).lower() + kind,
+        owner="by hand" if order["by_hand"] else "bot",
+        exchange=exchange,
+        freqtrade=freqtrade,
+        cancel_reason=reason,
+        agrees=agrees,
+    )
+
+
+def empty_trades(trades: Iterable[TradeRow], orders: Mapping[str, OrderRow]) -> list[TradeRow]:
+    """Open trades that hold nothing and have no open order: they would hold a slot for ever."""
+    waiting = {order.trade_id for order in orders.values() if order.is_open}
+    return [
+        trade
+        for trade in trades
+        if trade.is_open and not trade.amount and trade.trade_id not in waiting
+    ]
