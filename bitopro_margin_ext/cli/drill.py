@@ -122,6 +122,6 @@ def _print_verdict(verdict: "Verdict") -> None:
     closed = "closed" if verdict.position_closed else "STILL OPEN"
     agreeing = sum(row.agrees for row in verdict.rows)
     console.print(
-        f"{verdict.scenario}, scope {verdict.scope}: {agreeing} of {len(verdict.rows)} orders agree,"
-        f" position {closed}, {verdict.seconds} s"
+        f"{verdict.scenario}, scope {verdict.scope}: {agreeing} of {len(verdict.rows)} orders"
+        f" agree, position {closed}, {verdict.seconds} s"
     )
