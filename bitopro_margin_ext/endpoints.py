@@ -1,8 +1,7 @@
 """The one table of BitoPro's margin endpoints: method, path, documented limit, cost and page."""
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .ambiguities import OPEN_ORDERS_PATHS
 
@@ -12,15 +11,18 @@ SANDBOX_URL: Final = "http://127.0.0.1:8650"
 """Where ``bitopro-margin sandbox`` listens unless told otherwise."""
 SANDBOX_URL_VARIABLE: Final = "BITOPRO_SANDBOX_URL"
 
-DOCS: Final = "https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/"
+DOCS: Final = (
+    "https://github.com/bitoex/bitopro-offical-api-docs"
+    "/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/"
+)
+"""v3.5.17, the only version of the pages with margin in it; no branch leads there."""
 
 GENERAL_LIMIT: Final = "600/min per IP and per account"
 REQUESTS_PER_SECOND: Final = 10
 """The general limit, as the unit in which ``cost`` counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One private endpoint; ``path`` is relative to the API base and may hold ``{placeholders}``."""
 
     method: str
@@ -48,7 +50,7 @@ class Endpoint:
     @property
     def documentation(self) -> str:
         """The address of BitoPro's page about the endpoint."""
-        return DOCS + self.page
+        return f"{DOCS}api/v3/private/{self.page}"
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -65,7 +67,7 @@ CANCEL_ALL_LIMIT: Final = "1/s per IP, 2/s per IP and UID"
 CANCEL_ALL = Endpoint(
     "DELETE",
     "margin/orders/all",
-    "cancel_all_orders.md",
+    "margin_cancel_all_orders.md",
     CANCEL_ALL_LIMIT,
     unified=("cancelAllOrders", "cancel_all_margin_orders"),
     cancels_all=True,
@@ -73,7 +75,7 @@ CANCEL_ALL = Endpoint(
 CANCEL_PAIR = Endpoint(
     "DELETE",
     "margin/orders/{pair}",
-    "cancel_all_orders.md",
+    "margin_cancel_all_orders.md",
     CANCEL_ALL_LIMIT,
     unified=("cancelAllOrders", "cancel_all_margin_orders"),
     cancels_all=True,
@@ -81,14 +83,14 @@ CANCEL_PAIR = Endpoint(
 CANCEL_ORDER = Endpoint(
     "DELETE",
     "margin/orders/{pair}/{orderId}",
-    "cancel_an_order.md",
+    "margin_cancel_an_order.md",
     "900/min",
     unified=("cancelOrder",),
 )
 CANCEL_BATCH = Endpoint(
     "PUT",
     "margin/orders",
-    "cancel_batch_orders.md",
+    "margin_cancel_batch_orders.md",
     "2/s per IP",
     cost=5.0,
     unified=("cancelOrders",),
@@ -96,49 +98,49 @@ CANCEL_BATCH = Endpoint(
 CREATE_ORDER = Endpoint(
     "POST",
     "margin/orders/{pair}",
-    "create_an_order.md",
+    "margin_create_an_order.md",
     "1200/min",
     unified=("createOrder",),
 )
 CREATE_BATCH = Endpoint(
     "POST",
     "margin/orders/batch",
-    "create_batch_orders.md",
+    "margin_create_batch_orders.md",
     "90/min",
     cost=20 / 3,
     unified=("createOrders",),
 )
 FETCH_ORDER = Endpoint(
-    "GET", "margin/orders/{pair}/{orderId}", "get_an_order_data.md", unified=("fetchOrder",)
+    "GET", "margin/orders/{pair}/{orderId}", "margin_get_an_order_data.md", unified=("fetchOrder",)
 )
 OPEN_ORDERS = Endpoint(
     "GET",
     OPEN_ORDERS_PATHS[0],
-    "get_open_orders_data.md",
+    "margin_get_open_orders_data.md",
     "5/s",
     cost=2.0,
     unified=("fetchOpenOrders",),
 )
 OPEN_ORDERS_FALLBACK = Endpoint(
-    "GET", OPEN_ORDERS_PATHS[1], "get_open_orders_data.md", "5/s", cost=2.0
+    "GET", OPEN_ORDERS_PATHS[1], "margin_get_open_orders_data.md", "5/s", cost=2.0
 )
 ORDERS = Endpoint(
     "GET",
     "margin/orders/all/{pair}",
-    "get_orders_data.md",
+    "margin_get_orders_data.md",
     unified=("fetchOrders", "fetchClosedOrders", "fetchCanceledOrders"),
 )
 TRADES = Endpoint(
     "GET",
     "margin/orders/trades/{pair}",
-    "get_trades_data.md",
+    "margin_get_trades_data.md",
     unified=("fetchMyTrades", "fetchOrderTrades"),
 )
 BALANCES = Endpoint(
     "GET",
     "margin/balances",
-    "get_margin_account_balance.md",
-    unified=("fetchBalance", "fetchBorrowInterest", "fetch_margin_account"),
+    "get_margin_acccount_balance.md",
+    unified=("fetchBalance", "fetch_margin_account", "fetchBorrowInterest"),
 )
 BORROW = Endpoint("POST", "margin/borrow", "borrow.md", unified=("borrowCrossMargin",))
 REPAY = Endpoint("POST", "margin/repay", "repay.md", unified=("repayCrossMargin",))

@@ -9,14 +9,16 @@ from .. import cancel, wire
 from ..endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..parse import parse_cancelled_ids
 from ..report import CancelReport
+from . import deadlines, tally
 from .calls import call
 from .session import failure_of
 from .steps import NO_PARAMS, Flow, Params, Parent, Sleep
 from .structures import (
     Order,
     margin_params,
-    order_from_row,
+    named_order,
     order_structure,
+    reading,
     require_pair,
     require_symbol,
     rows_of,
@@ -32,7 +34,7 @@ def cancel_all_orders(
         the exchange says it cancelled. An empty list after a retry does not mean that none were.
     :raises ccxt.BadSymbol: for a symbol that is not a pair; only None means every pair.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/cancel_all_orders.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_all_orders.md
     """
     margin, rest = margin_params(api, params)
     if not margin:
@@ -54,16 +56,14 @@ def _cancel_all(api: Any, symbol: str | None, params: Params) -> Flow[list[Order
         answer = yield from call(api, CANCEL_ALL, params)
     else:
         pair = wire.pair_id(require_pair(api, symbol))
-        answer = yield from call(api, CANCEL_PAIR, {"pair": pair, **params})
+        answer = yield from call(api, CANCEL_PAIR, {**params, "pair": pair})
     return _cancelled(api, answer)
 
 
 def _cancelled(api: Any, answer: Any) -> list[Order]:
-    try:
-        parsed = parse_cancelled_ids(rows_of(api, answer, kind=dict))
-    except (TypeError, ValueError):
-        raise ccxt.BadResponse(f"{api.id} sent a cancel answer that cannot be read") from None
-    return [order_structure(api, order) for order in parsed]
+    rows = rows_of(api, answer, kind=dict)
+    with reading(api, "a cancel answer"):
+        return [order_structure(api, order) for order in parse_cancelled_ids(rows)]
 
 
 def cancel_order(
@@ -75,16 +75,16 @@ def cancel_order(
     :raises ccxt.OrderNotFound: when the exchange does not know it.
     :raises ccxt.InvalidOrder: when it can no longer be cancelled.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/cancel_an_order.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_an_order.md
     """
     margin, rest = margin_params(api, params)
     if not margin:
         order: Order = yield Parent("cancel_order", (id, symbol, rest))
         return order
     symbol = require_symbol(api, symbol, "cancelOrder")
-    request = {"pair": wire.pair_id(symbol), "orderId": id, **rest}
+    request = {**rest, "pair": wire.pair_id(symbol), "orderId": id}
     answer = yield from call(api, CANCEL_ORDER, request)
-    return {**order_from_row(api, answer, symbol), "status": "canceled"}
+    return {**named_order(api, answer, symbol, id), "status": "canceled"}
 
 
 def cancel_orders(
@@ -97,7 +97,7 @@ def cancel_orders(
     :returns: an order structure for each id given: status ``canceled`` for those that the exchange
         says it cancelled, None for the others, whose fate is to be fetched.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/cancel_batch_orders.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_batch_orders.md
     """
     margin, rest = margin_params(api, params)
     if not margin:
@@ -107,13 +107,16 @@ def cancel_orders(
     for entry in ids:
         named = entry if isinstance(entry, Mapping) else {"id": entry}
         own = require_symbol(api, named.get("symbol") or symbol, "cancelOrders")
-        asked.append((own, str(named["id"])))
+        order_id = str(named.get("id"))
+        if not wire.is_order_id(order_id):
+            raise ccxt.BadRequest(f"{api.id} {order_id!r} is not an order id")
+        asked.append((own, order_id))
     if not asked:
         return []
     request: dict[str, Any] = {}
     for own, order_id in asked:
         request.setdefault(wire.batch_pair_id(own), []).append(order_id)
-    answer = yield from call(api, CANCEL_BATCH, {**request, **rest})
+    answer = yield from call(api, CANCEL_BATCH, {**rest, **request})
     cancelled = {(order["symbol"], order["id"]): order for order in _cancelled(api, answer)}
     return [
         cancelled.get(key)
@@ -146,14 +149,17 @@ def cancel_and_confirm(
         the report says what remains open or unknown.
     """
     unified = None if symbol is None else require_pair(api, symbol)
+    left = deadlines.remaining()
     flow = cancel.cancel_and_confirm(
         unified,
         known,
-        deadline=deadline,
+        deadline=deadline if left is None else min(deadline, left),
         open_orders=api.open_orders_path,
         offset_ms=lambda: int(api.options["clockOffset"]),
     )
-    report: CancelReport = yield from _drive(api, flow)
+    with tally.counting() as sent:
+        report: CancelReport = yield from _drive(api, flow)
+    report.requests = sent.requests
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
         orders[:] = [_finished(api, order) for order in orders]
     return report
@@ -177,7 +183,11 @@ def _drive(api: Any, flow: cancel.Flow) -> Generator[Any, Any, CancelReport]:
 
 
 def _finished(api: Any, parsed: Order) -> Order:
-    order = order_structure(api, parsed)
+    try:
+        order = order_structure(api, parsed)
+    except Exception:
+        # Whatever ccxt cannot make numbers of, the order's fate is not lost for it.
+        return parsed
     if parsed.get("filled") is None:
         # ccxt would take an absent fill for none; here it means that nobody has said.
         order["filled"] = order["remaining"] = None

@@ -1,11 +1,11 @@
-"""Unified methods that read margin orders, own trades and balances."""
+"""Unified methods that read margin orders and balances."""
 
 from typing import Any
 
 import ccxt
 
 from .. import wire
-from ..endpoints import BALANCES, FETCH_ORDER, OPEN_ORDERS, ORDERS, TRADES
+from ..endpoints import BALANCES, FETCH_ORDER, OPEN_ORDERS, ORDERS
 from ..errors import Meaning
 from ..parse import is_zero, number
 from .calls import call
@@ -19,7 +19,6 @@ from .structures import (
     require_symbol,
     rows_of,
     sorted_since_limit,
-    trade_from_row,
 )
 
 Balances = dict[str, Any]
@@ -32,7 +31,7 @@ def fetch_order(
 
     :raises ccxt.OrderNotFound: when the exchange does not know it.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_an_order_data.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_get_an_order_data.md
     """
     margin, rest = margin_params(api, params)
     if not margin:
@@ -52,7 +51,7 @@ def fetch_open_orders(
 ) -> Flow[list[Order]]:
     """Fetch the open margin orders of a pair, or of all; untriggered stops are open too.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_open_orders_data.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_get_open_orders_data.md
     """
     margin, rest = margin_params(api, params)
     if not margin:
@@ -94,7 +93,7 @@ def fetch_orders(
 
     ``since`` and ``params['until']`` are in ms.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_orders_data.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_get_orders_data.md
     """
     margin, rest = margin_params(api, params)
     if not margin:
@@ -178,12 +177,13 @@ def _orders(
     params: Params,
 ) -> Flow[list[Order]]:
     symbol = require_symbol(api, symbol, method)
-    request = {"pair": wire.pair_id(symbol), **_window(since, limit, params)}
+    request = {"pair": wire.pair_id(symbol), **window(since, limit, params)}
     rows = rows_of(api, (yield from call(api, ORDERS, request)))
     return sorted_since_limit([order_from_row(api, row, symbol) for row in rows], since, limit)
 
 
-def _window(since: int | None, limit: int | None, params: Params) -> Params:
+def window(since: int | None, limit: int | None, params: Params) -> Params:
+    """The query of a span of time in ms and a number of rows."""
     request: Params = {}
     if since is not None:
         request["startTimestamp"] = since
@@ -196,54 +196,13 @@ def _window(since: int | None, limit: int | None, params: Params) -> Params:
     return {**request, **rest}
 
 
-def fetch_my_trades(
-    api: Any,
-    symbol: str | None = None,
-    since: int | None = None,
-    limit: int | None = None,
-    params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
-    """Fetch own trades of a pair on the margin account.
-
-    ``since`` and ``params['until']`` are in ms; ``params['orderId']`` narrows to one order.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_trades_data.md
-    """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        trades: list[Order] = yield Parent("fetch_my_trades", (symbol, since, limit, rest))
-        return trades
-    symbol = require_symbol(api, symbol, "fetchMyTrades")
-    request = {"pair": wire.pair_id(symbol), **_window(since, limit, rest)}
-    rows = rows_of(api, (yield from call(api, TRADES, request)))
-    return sorted_since_limit([trade_from_row(api, row, symbol) for row in rows], since, limit)
-
-
-def fetch_order_trades(
-    api: Any,
-    id: str,
-    symbol: str | None = None,
-    since: int | None = None,
-    limit: int | None = None,
-    params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
-    """Fetch the trades of one margin order."""
-    margin, rest = margin_params(api, params)
-    if not margin:
-        raise ccxt.NotSupported(f"{api.id} fetchOrderTrades() is for the margin account only")
-    # Whether the exchange honours the filter or not, only this order's trades are returned.
-    params = {"type": "margin", "orderId": id, **rest}
-    trades = yield from fetch_my_trades(api, symbol, since, None, params)
-    return sorted_since_limit([trade for trade in trades if trade["order"] == id], since, limit)
-
-
 def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
     """Fetch the margin account's balances, in each currency's own units.
 
     :returns: a balance structure with ``free``, ``used``, ``total`` and ``debt`` (borrowed plus
         accrued interest) of each currency; ``info`` is the whole answer, adRatio and totals in it.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/get_margin_account_balance.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_margin_acccount_balance.md
     """
     margin, rest = margin_params(api, params)
     if not margin:

@@ -1,9 +1,46 @@
 """Public data as the margin class needs it: which markets can be margined, one USDT, one symbol."""
 
 import re
-from typing import Any
+from typing import Any, Final
+
+import ccxt
+
+from .. import ledger
+from ..parse import text
+from .lending import lending_terms
+from .steps import NO_PARAMS, Flow, Params, Parent
+
+TERMS_TIMEOUT: Final = 3.0
+"""Seconds that the list of markets waits for what can be margined, before it goes without."""
 
 _CHAIN = re.compile(r"(?P<code>[^\s(]+)\s*\((?P<chain>[^)]+)\)")
+
+
+def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
+    """Fetch the pairs, flagged as margin where both of their currencies can be margined.
+
+    With keys, and unless the default account is spot or ``options.fetchMargins`` is False, the
+    exchange is asked which currencies these are; without, or if it does not say so in time, they
+    are those of ``options.marginCurrencies``. What is under maintenance stays flagged.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_borrow_provisioning.md
+    """
+    rest = dict(params)
+    account = rest.pop("type", api.options.get("defaultType", "margin"))
+    if account == "margin" and api.options["fetchMargins"] and api.apiKey and api.secret:
+        try:
+            terms = yield from lending_terms(api, TERMS_TIMEOUT)
+        except (ccxt.OperationFailed, ccxt.ExchangeError):
+            terms = {}
+        usable = [
+            code
+            for code, row in terms.items()
+            if text(row, "transferStatus") != ledger.SWITCHED_OFF
+        ]
+        if usable:
+            api.options["marginCurrencies"] = usable
+    markets: list[Any] = yield Parent("fetch_markets", (rest,))
+    return markets
 
 
 def mark_margin(api: Any, market: Any) -> Any:
@@ -11,8 +48,8 @@ def mark_margin(api: Any, market: Any) -> Any:
     if market is None:
         return None
     allowed = api.options["marginCurrencies"]
-    if market["base"] in allowed and market["quote"] in allowed:
-        market["margin"] = True
+    market["margin"] = market["base"] in allowed and market["quote"] in allowed
+    if market["margin"]:
         market["marginModes"] = {"cross": True, "isolated": False}
         market["limits"]["leverage"] = {
             "min": api.parse_number("1"),

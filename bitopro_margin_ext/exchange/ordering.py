@@ -7,16 +7,15 @@ from ccxt.base.precise import Precise
 
 from .. import wire
 from ..ambiguities import MARKET_BUY_AMOUNT_IN_QUOTE
-from ..endpoints import CREATE_ORDER, ORDERS
+from ..endpoints import CREATE_ORDER
 from ..errors import Outcome
 from .calls import call
+from .lookup import find_by_client_ids
 from .session import failure_of
-from .steps import NO_PARAMS, Flow, LoadMarkets, Params, Parent, Sleep
-from .structures import Order, margin_params, order_from_row, order_structure, rows_of
+from .steps import NO_PARAMS, Flow, LoadMarkets, Params, Parent
+from .structures import Order, margin_params, order_from_row, order_structure
 
 TRIGGERS = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
-LOOKUP_PAUSES = (0.0, 0.5, 1.5)
-"""Seconds before each look for an order whose creation did not answer: a list may lag."""
 
 
 def create_order(
@@ -42,7 +41,7 @@ def create_order(
     :raises ccxt.InvalidOrder, ccxt.InsufficientFunds: refused, by us or by the exchange.
     :raises ccxt.NetworkError: when the outcome is unknown, after the order was looked for.
 
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/v3.5.17/api/v3/margin/create_an_order.md
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_create_an_order.md
     """
     margin, rest = margin_params(api, params)
     if not margin:
@@ -57,13 +56,13 @@ def create_order(
     }
     try:
         answer = yield from call(api, CREATE_ORDER, {"pair": market["id"], **request})
-        return _accepted(api, answer, request, asked, market["symbol"])
+        return accepted_order(api, answer, request, asked, market["symbol"])
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         if failure_of(error).outcome is Outcome.REFUSED:
             raise
-        found = yield from _find_by_client_id(api, market, request["clientId"])
-        if found is not None:
-            return found
+        found = yield from find_by_client_ids(api, {request["clientId"]: market})
+        if found:
+            return found[request["clientId"]]
         raise _unknown(api, error, request["clientId"]) from error
 
 
@@ -205,9 +204,10 @@ def _market_buy_cost(
     return text
 
 
-def _accepted(
+def accepted_order(
     api: Any, answer: Any, request: dict[str, Any], asked: Order, symbol: str
 ) -> Order:
+    """The order structure of an acceptance, completed by what was asked for."""
     given = {
         "status": 0,
         "stopPrice": request.get("stopPrice"),
@@ -222,22 +222,6 @@ def _accepted(
     amount = order["amount"] if order["amount"] and asked["type"] == "limit" else asked["amount"]
     parsed = {**order, **asked, "amount": amount, "filled": None, "remaining": None, "info": answer}
     return order_structure(api, parsed)
-
-
-def _find_by_client_id(api: Any, market: Any, client_id: int) -> Flow[Order | None]:
-    for pause in LOOKUP_PAUSES:
-        if pause:
-            yield Sleep(pause)
-        try:
-            answer = yield from call(api, ORDERS, {"pair": market["id"], "limit": 100})
-            rows = rows_of(api, answer)
-        except (ccxt.OperationFailed, ccxt.ExchangeError):
-            continue
-        for row in rows:
-            order = order_from_row(api, row, market["symbol"])
-            if order["clientOrderId"] == str(client_id):
-                return order
-    return None
 
 
 def _unknown(api: Any, error: Exception, client_id: int) -> Exception:

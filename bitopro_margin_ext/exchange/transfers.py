@@ -1,0 +1,123 @@
+"""Unified methods that move money between the spot and the margin account, and list it."""
+
+from typing import Any
+
+import ccxt
+
+from .. import ledger
+from ..ambiguities import TRANSFER_CALL_KINDS
+from ..endpoints import TRANSFER, USER_TRANSFERS
+from ..parse import text
+from .amounts import (
+    Structure,
+    exact_amount,
+    finish,
+    in_window,
+    known_currency,
+    margin_only,
+    read_rows,
+)
+from .calls import call
+from .commands import command
+from .lending import lending_terms
+from .steps import NO_PARAMS, Flow, Params
+from .structures import rows_of
+
+ACCOUNTS = {"spot": "spot", "margin": "margin", "cross": "margin"}
+"""``cross`` is what ccxt calls the margin account beside isolated ones."""
+
+
+def transfer(
+    api: Any,
+    code: str,
+    amount: float | str,
+    fromAccount: str,  # noqa: N803 - ccxt's name
+    toAccount: str,  # noqa: N803 - ccxt's name
+    params: Params = NO_PARAMS,
+) -> Flow[Structure]:
+    """Move money between ``spot`` and ``margin``.
+
+    :returns: a transfer structure of what was asked for; ``status`` ``ok`` says that the exchange
+        took it, ``id`` is the invoice of the paying side, ``timestamp`` is ours.
+    :raises ccxt.BadSymbol: for an unknown currency.
+    :raises ccxt.InvalidOrder: for an amount that is not positive or has more than 8 decimals.
+    :raises ccxt.BadRequest: for unknown accounts, twice the same one, and a currency that the
+        margin account does not take.
+    :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/transfer.md
+    """
+    rest = margin_only(api, params, "transfer")
+    source, target = _account(api, fromAccount), _account(api, toAccount)
+    if source == target:
+        raise ccxt.BadRequest(
+            f"{api.id} a transfer goes from one account to another, not to itself"
+        )
+    code = yield from known_currency(api, code)
+    moved = exact_amount(api, amount)
+    if target == "margin":
+        yield from _check_taken(api, code)
+    body = {
+        "currency": code.lower(),
+        "amount": moved,
+        "fromBalanceKind": TRANSFER_CALL_KINDS[source],
+        "toBalanceKind": TRANSFER_CALL_KINDS[target],
+        **rest,
+    }
+    answer = yield from command(api, TRANSFER, body, "fetch_transfers() and both balances")
+    moment = api.milliseconds()
+    return {
+        "id": text(answer, "fromInvoiceID"),
+        "timestamp": moment,
+        "datetime": api.iso8601(moment),
+        "currency": code,
+        "amount": api.parse_number(moved),
+        "fromAccount": source,
+        "toAccount": target,
+        "status": "ok",
+        "info": answer,
+    }
+
+
+def _account(api: Any, name: Any) -> str:
+    account = ACCOUNTS.get(name) if isinstance(name, str) else None
+    if account is None:
+        raise ccxt.BadRequest(f"{api.id} has the accounts 'spot' and 'margin', not {name!r}")
+    return account
+
+
+def _check_taken(api: Any, code: str) -> Flow[None]:
+    try:
+        terms = yield from lending_terms(api)
+    except (ccxt.OperationFailed, ccxt.ExchangeError):
+        # Collateral may be needed at once: the exchange is left to judge.
+        return
+    if code not in terms:
+        known = ", ".join(sorted(terms))
+        raise ccxt.BadRequest(f"{api.id} the margin account takes {known}, not {code}")
+    status = text(terms[code], "transferStatus")
+    if status is not None and status != ledger.SWITCHED_ON:
+        state = "switched off" if status == ledger.SWITCHED_OFF else "under maintenance"
+        raise ccxt.BadRequest(f"{api.id} moving {code} into the margin account is {state}")
+
+
+def fetch_transfers(
+    api: Any,
+    code: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[Structure]]:
+    """Fetch the transfers between ``spot`` and ``margin``, oldest first.
+
+    :returns: transfer structures; ``status`` is ``ok`` or, where no page names the number, None.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/list_user_transfers.md
+    """
+    rest = margin_only(api, params, "fetchTransfers")
+    rows = rows_of(api, (yield from call(api, USER_TRANSFERS, rest)), "transferInvoices")
+    found = [
+        finish(api, line, ("amount",))
+        for line in read_rows(api, "transfers", ledger.parse_transfer, rows)
+    ]
+    return in_window(found, code, since, limit)
