@@ -37,7 +37,8 @@ controls (JSON, no key, under /_sandbox; bitopro_margin_ext.sandbox.SandboxContr
 
 faults: {"kind": ..., "method": "DELETE", "path": "/margin/orders/*", "times": 1, ...}
   path is a glob (a regular expression with "regex": true), with or without /v3; times null is for
-  ever; "after": n lets n calls pass first; "probability" and "seed" hit at random, repeatably.
+  ever; "after": n lets n calls pass first; "probability" and "seed" hit at random, repeatably;
+  method WS is for the handshakes of streams, which close, delay and clock can hit
 """
 
 

@@ -109,6 +109,10 @@ class Private(Channel):
         """Say whether an order belongs here."""
         return order.email == self.email and order.kind == self.kind
 
+    def is_about_me(self, change: FundsChanged) -> bool:
+        """Say whether funds of this account and side changed."""
+        return change.email == self.email and change.kind == self.kind
+
 
 class ActiveOrders(Private):
     """Orders while they are open. What ends goes to the history stream, not here."""
@@ -175,7 +179,7 @@ class SpotBalances(Private):
 
     def update(self, change: Change) -> Iterable[Json]:
         """Send every currency again: today's exchange does not pick out what changed."""
-        if isinstance(change, FundsChanged) and change.email == self.email:
+        if isinstance(change, FundsChanged) and self.is_about_me(change):
             return self.first()
         return []
 
@@ -189,7 +193,7 @@ class MarginAccount(Private):
 
     def update(self, change: Change) -> Iterable[Json]:
         """Send it again when funds or prices moved."""
-        mine = isinstance(change, FundsChanged) and change.email == self.email
+        mine = isinstance(change, FundsChanged) and self.is_about_me(change)
         if mine or isinstance(change, PriceMoved):
             return [self._message("MARGIN_UPDATE")]
         return []

@@ -44,7 +44,7 @@ class Gateway:
         call = Call()
         scope.setdefault("state", {})["call"] = call
         if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
+            await self._handshake(scope, receive, send, call)
             return
         call.body = await _body(receive)
         if scope["path"].startswith(CONTROL_PREFIX):
@@ -52,6 +52,16 @@ class Gateway:
             await self._send(send, answer, call)
             return
         await self._serve(scope, receive, send, call)
+
+    async def _handshake(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
+        """Let the faults that make sense there hit a handshake; their method is WS."""
+        rules = self._faults.strike("WS", scope["path"])
+        mischief.prepare(call, rules)
+        await _pause(self._exchange.switches.latency_ms / 1000 + _delay(rules, "before"))
+        if _has(rules, "close"):
+            scope["state"]["transport"].abort()
+            return
+        await self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
         method, path = scope["method"], scope["path"]

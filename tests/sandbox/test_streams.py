@@ -5,7 +5,7 @@ import json
 
 import pytest
 import websockets.sync.client as ws
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from tests.sandbox.test_shapes import shape
 from tests.sandbox.trader import NONCES, claims, headers
@@ -201,3 +201,23 @@ def test_handshakes_are_logged(sandbox, control):
     line = control.requests()[-1]
     assert (line["method"], line["status"]) == ("WS", 101)
     assert line["account"] == "sandbox@example.com"
+
+
+def test_handshakes_meet_faults(sandbox, control):
+    control.add_fault("close", method="WS", path="/ws/v1/pub/auth/*")
+    with pytest.raises((ConnectionError, EOFError, InvalidMessage)):  # noqa: SIM117
+        with stream(sandbox, "/auth/margin/orders"):
+            pass
+    control.add_fault("clock", method="WS", path="*", seconds=60)
+    with pytest.raises(InvalidStatus) as refused, stream(sandbox, "/auth/margin/orders"):
+        pass
+    assert refused.value.response.status_code == 409
+    with stream(sandbox, "/auth/margin/orders") as receive:
+        receive()
+
+
+def test_the_other_side_of_the_account_stays_quiet(sandbox, trader):
+    with stream(sandbox, "/auth/account-balance") as receive:
+        receive()
+        trader.placed()
+        nothing_more(receive)

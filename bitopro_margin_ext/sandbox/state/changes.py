@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bitopro_margin_ext.sandbox.state.accounts import Kind
 from bitopro_margin_ext.sandbox.state.orders import Order, Trade
 
 
@@ -24,9 +25,10 @@ class Traded:
 
 @dataclass(frozen=True, slots=True)
 class FundsChanged:
-    """Balances or debts of an account changed."""
+    """Balances or debts of one side of an account changed."""
 
     email: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ class Exchange:
             if available < 0:
                 raise ValueError("a balance cannot be negative")
             self.account(email).wallets[kind][currency].available = available
-            self.tell(FundsChanged(email))
+            self.tell(FundsChanged(email, kind))
 
     # Pairs and prices
 

@@ -12,7 +12,7 @@ from bitopro_margin_ext.sandbox.state.accounts import Account, Kind
 from bitopro_margin_ext.sandbox.state.amounts import ZERO, floor
 from bitopro_margin_ext.sandbox.state.changes import FundsChanged, OrderChanged, Traded
 from bitopro_margin_ext.sandbox.state.markets import MAKER_FEE, ORDER_OPEN_LIMIT, TAKER_FEE, Pair
-from bitopro_margin_ext.sandbox.state.orders import STOP_TYPES, Order, Status, Trade
+from bitopro_margin_ext.sandbox.state.orders import OPEN_STATES, STOP_TYPES, Order, Status, Trade
 from bitopro_margin_ext.sandbox.state.placing import NewOrder, check_against_pair
 from bitopro_margin_ext.sandbox.state.seeding import Seed
 
@@ -83,8 +83,8 @@ class Ledger:
         order.by_hand = True
         order.id = seed.order_id or order.id
         order.created_ms -= int(seed.age_seconds * 1000)
-        if seed.status != Status.NOT_TRIGGERED:
-            order.status = Status.OPEN
+        waits = seed.status == Status.NOT_TRIGGERED
+        order.status = Status.NOT_TRIGGERED if waits else Status.OPEN
         cost = self._cost(order, seed.amount)
         wallet = account.wallets[seed.kind]
         if seed.fund:
@@ -94,7 +94,7 @@ class Ledger:
         self._keep(order)
         if seed.executed_in_that_state():
             self.fill(order, seed.executed_in_that_state(), seed.price, is_taker=False)
-        if order.is_open and seed.status not in (order.status, Status.OPEN):
+        if order.is_open and seed.status not in OPEN_STATES:
             self.finish_cancelled(order, seed.status)
         return order
 
@@ -202,12 +202,12 @@ class Ledger:
         self._orders[key] = order
         order.remember(order.created_ms)
         self._exchange.tell(OrderChanged(replace(order, past=[])))
-        self._exchange.tell(FundsChanged(order.email))
+        self._exchange.tell(FundsChanged(order.email, order.kind))
 
     def _changed(self, order: Order) -> None:
         order.remember(self._exchange.clock.now_ms())
         self._exchange.tell(OrderChanged(replace(order, past=[])))
-        self._exchange.tell(FundsChanged(order.email))
+        self._exchange.tell(FundsChanged(order.email, order.kind))
 
     def _trigger_if_met(self, order: Order) -> None:
         last = self._exchange.quotes[order.pair.name].last

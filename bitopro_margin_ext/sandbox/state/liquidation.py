@@ -50,7 +50,7 @@ class _Liquidation:
             for asset in MARGIN_CURRENCIES:
                 if asset != debt:
                     self._sell(asset, debt)
-        self._exchange.tell(FundsChanged(account.email))
+        self._exchange.tell(FundsChanged(account.email, "margin"))
 
     def _pay_in_kind(self, debt: str) -> None:
         paid = min(self._wallet[debt].available, self._owed(debt))

@@ -130,7 +130,7 @@ class Loans:
             serial = self._exchange.ledger.next_number()
             now = self._exchange.clock.now_ms()
             account.borrows.append(Borrow(serial, name, amount, amount, now))
-            self._exchange.tell(FundsChanged(email))
+            self._exchange.tell(FundsChanged(email, "margin"))
             return serial
 
     def repay(self, currency: str, amount: Decimal, email: str = defaults.EMAIL) -> int:
@@ -145,7 +145,7 @@ class Loans:
             amount = min(amount, owed)
             account.wallets["margin"].take(name, amount)
             serial = self.pay_down(account, name, amount)
-            self._exchange.tell(FundsChanged(email))
+            self._exchange.tell(FundsChanged(email, "margin"))
             return serial
 
     def transfer(
@@ -174,7 +174,8 @@ class Loans:
             day = time.strftime("%Y%m%d", time.gmtime(now / 1000))
             serial = f"{day}margintrans{out % 100_000_000:08d}"
             account.transfers.append(Transfer(serial, name, source, target, amount, now))
-            self._exchange.tell(FundsChanged(email))
+            for kind in (source, target):
+                self._exchange.tell(FundsChanged(email, kind))
             return out, into
 
     def preview(
