@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from freqtrade.persistence import Order
-
 from ..report import CancelReport
+from .positions import find_order
 
 
 def cancel_simulated_orders(
@@ -20,7 +19,7 @@ def cancel_simulated_orders(
     started = time.monotonic()
     for symbol, order_id in known:
         if order_id not in orders:
-            row = Order.order_by_id(order_id, symbol)
+            row = find_order(symbol, order_id)
             if row is not None:
                 orders[order_id] = row.to_ccxt_object()
     report = CancelReport(pair or "all", listed=True)

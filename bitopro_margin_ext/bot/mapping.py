@@ -14,7 +14,7 @@ from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.persistence import Order, Trade
 
 from . import host
-from .positions import REASON, stamp
+from .positions import REASON, find_order, stamp
 from .settling import Settling
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def stamp_cancelled(ends: Ends) -> None:
     for (pair, order_id), end in ends.items():
         if end["status"] not in CANCELED_EXCHANGE_STATES:
             continue
-        order = Order.order_by_id(order_id, pair)
+        order = find_order(pair, order_id)
         if order is not None:
             stamp(order)
     Trade.commit()

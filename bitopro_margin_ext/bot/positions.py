@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from freqtrade.constants import MATH_CLOSE_PREC
 from freqtrade.persistence import Order, Trade
+from sqlalchemy import select
 
 REASON: Final = "emergency: cancelled by bitopro_margin_ext"
 """The ``ft_cancel_reason`` of an order that the sweep cancelled."""
@@ -39,9 +40,15 @@ def exceeds(amount: float, held: float) -> bool:
     return amount > held + MATH_CLOSE_PREC
 
 
+def find_order(pair: str, order_id: str) -> Any:
+    """The order row of a pair and id, or None: an id alone may repeat on another pair."""
+    wanted = select(Order).filter(Order.ft_pair == pair, Order.order_id == order_id)
+    return Order.session.scalars(wanted).first()
+
+
 def open_entry(pair: str, order_id: str) -> Any:
     """A ccxt structure of an entry order that the bot believes open, or None."""
-    order = Order.order_by_id(order_id, pair)
+    order = find_order(pair, order_id)
     if order is None or order.ft_order_side == "stoploss":
         return None
     if order.ft_order_side != order.trade.entry_side:
@@ -51,7 +58,7 @@ def open_entry(pair: str, order_id: str) -> Any:
 
 def stamp_reason(pair: str, order_id: str) -> None:
     """Write into an order's ``ft_cancel_reason`` that it was our sweep that cancelled it."""
-    order = Order.order_by_id(order_id, pair)
+    order = find_order(pair, order_id)
     if order is not None:
         stamp(order)
 
