@@ -8,8 +8,7 @@ own transport; so it knows neither HTTP nor ccxt.
 import random
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .endpoints import (
     CANCEL_ALL,
@@ -18,32 +17,30 @@ from .endpoints import (
     CANCEL_PAIR,
     FETCH_ORDER,
     ORDERS,
+    REQUESTS_PER_SECOND,
     Endpoint,
     OpenOrdersPath,
 )
-from .errors import Failure, Meaning, Outcome, unreadable
-from .parse import parse_cancelled_ids, parse_order
+from .errors import Failure, Meaning, Outcome, not_sent, unreadable
+from .findings import Findings, Key, key_of, read_cancelled, read_collection, read_order
 from .report import CancelReport
-from .wire import batch_pair_id, pair_id, parse_pair
+from .wire import batch_pair_id, pair_id, pair_symbol
 
 LIST_LIMIT: Final = 1000
 """How many orders one list call may bring; more than a pair can hold open, five times over."""
-LOOKUPS: Final = 3
-"""How often an order that the exchange does not know is asked for before it is called unknown."""
+REPEATS: Final = 3
+"""How often one call is repeated before something else is asked; its turn comes again."""
 RESENDS: Final = 2
-"""How often a cancel-all without an answer is sent again before orders are cancelled by id."""
+"""How often a cancel-all that may not have arrived is sent again before cancelling by id."""
+SINGLES: Final = 25
+"""How many orders one by one in a round: the lists, read between rounds, tell of all at once."""
+ROUNDS_OF_LISTS: Final = 2
+"""How many rounds a history that contradicts the open orders has to catch up."""
 HOPELESS: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION, Meaning.NONCE})
 """Refusals that no repetition mends."""
-BATCH_INTERVAL: Final = 0.5
-"""Seconds between two batch cancels (2/s per IP)."""
-
-Key = tuple[str, str]
-"""Symbol and order id: an id alone may repeat on another pair."""
-Order = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send this call, waiting at most ``timeout`` seconds; answer with the body or a Failure."""
 
     endpoint: Endpoint
@@ -51,8 +48,7 @@ class Send:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Wait this many seconds."""
 
     seconds: float
@@ -70,13 +66,33 @@ def cancel_and_confirm(
     open_orders: OpenOrdersPath | None = None,
     clock: Callable[[], float] = time.monotonic,
     offset_ms: Callable[[], int] = lambda: 0,
+    report: CancelReport | None = None,
 ) -> Flow:
     """Cancel the margin orders of ``symbol`` (None: of every pair) and report what became of them.
 
-    ``known`` are the orders whose final state the caller needs, as (symbol, id). ``deadline`` is in
-    seconds from now: the flow ends by then and reports what it knows.
+    ``known`` are the orders whose final state the caller needs, as (symbol, id); those of other
+    pairs than ``symbol`` are left out. ``deadline`` is in seconds from now: the flow ends by then
+    and reports what it knows. ``offset_ms`` tells the exchange's clock minus ours. A caller that
+    may stop early gives the ``report`` to fill, and finds in it what was learnt until it closed
+    the flow.
+
+    :raises ValueError: for a symbol that is not a pair, before anything is sent.
     """
-    return _Sweep(symbol, known, deadline, open_orders or OpenOrdersPath(), clock, offset_ms).run()
+    paths = open_orders or OpenOrdersPath()
+    return _Sweep(symbol, known, deadline, paths, clock, offset_ms, report).run()
+
+
+def list_without_cancelling(
+    symbol: str | None,
+    *,
+    deadline: float,
+    open_orders: OpenOrdersPath | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    report: CancelReport | None = None,
+) -> Flow:
+    """Report what is open in scope, as parsed orders in ``still_open``; send no write at all."""
+    paths = open_orders or OpenOrdersPath()
+    return _Sweep(symbol, (), deadline, paths, clock, lambda: 0, report).look()
 
 
 class _Sweep:
@@ -88,26 +104,26 @@ class _Sweep:
         open_orders: OpenOrdersPath,
         clock: Callable[[], float],
         offset_ms: Callable[[], int],
+        report: CancelReport | None = None,
     ) -> None:
-        self.symbol = None if symbol is None else "/".join(parse_pair(symbol))
-        self.known = {key for key in known if self.symbol in (None, key[0])}
+        self.symbol = None if symbol is None else pair_symbol(symbol)
         self.open_orders = open_orders
         self.clock = clock
         self.started = clock()
         self.ends = self.started + deadline
         # One call that hangs must leave time to ask again.
         self.call_timeout = max(1.0, deadline * 0.3)
-        self.sent_ms = int(time.time() * 1000) + offset_ms()
-        self.explicit: dict[Key, Order] = {}
-        self.listed_open: dict[Key, Order] = {}
-        self.rows: dict[Key, Order] = {}
-        self.lookups: dict[Key, int] = {}
-        self.tried_by_id: dict[Key, int] = {}
-        self.unanswered = False
-        """Whether the last cancel-all got no answer, so that it may not have arrived."""
+        began_ms = time.time_ns() // 1_000_000
+        # The offset may be learnt on the way, from a refused call.
+        self.found = Findings(self.symbol, known, lambda: began_ms + offset_ms())
+        self.cancel_all_due = True
+        """Whether no cancel-all is known to have been carried out."""
         self.resends = 0
-        self.batch_free_at = self.started
-        self.report = CancelReport(self.symbol or "all")
+        self.free_at: dict[Endpoint, float] = {}
+        """When an endpoint may be called again, by its documented limit or by Retry-After."""
+        self.last_failure: Failure | None = None
+        self.report = report or CancelReport("all")
+        self.report.scope = self.symbol or "all"
 
     # -- the flow ------------------------------------------------------------------------------
 
@@ -117,10 +133,13 @@ class _Sweep:
             round_number = 0
             while self._remaining() > 0:
                 self.report.listed = yield from self._list_open()
-                yield from self._fetch_known()
-                if self.report.listed and not self._unsettled():
+                if not self.report.listed and self._is_hopeless():
                     break
-                if not self._may_go_on():
+                yield from self._fetch_known(round_number)
+                unsettled = self.found.unsettled(listed=self.report.listed)
+                if self.report.listed and not unsettled:
+                    break
+                if self._is_hopeless() or self._remaining() <= 0:
                     break
                 yield from self._pause(0.1 * 2 ** min(round_number, 3))
                 yield from self._cancel_survivors()
@@ -130,46 +149,61 @@ class _Sweep:
             self._fill_report()
         return self.report
 
+    def look(self) -> Flow:
+        """List, and nothing else."""
+        try:
+            self.report.listed = yield from self._list_open()
+        finally:
+            self._fill_report()
+        return self.report
+
+    def _fill_report(self) -> None:
+        self.found.fill(self.report)
+        self.report.elapsed_ms = round((self.clock() - self.started) * 1000)
+
     def _cancel_all(self) -> Generator[Step, Any, None]:
         endpoint, params = CANCEL_ALL, {}
         if self.symbol is not None:
             endpoint, params = CANCEL_PAIR, {"pair": pair_id(self.symbol)}
         reply = yield from self._send(endpoint, params, repeat_unknown=False)
-        data = reply if isinstance(reply, Failure) else _data(reply, dict)
-        if isinstance(data, Failure):
-            self._note(data)
-            self.unanswered = data.outcome is Outcome.UNKNOWN
-            self.report.in_doubt |= self.unanswered
+        answer = read_cancelled(reply)
+        if isinstance(answer, Failure):
+            self._note(answer)
+            self.cancel_all_due = answer.worth_repeating
+            if answer.outcome is Outcome.UNKNOWN:
+                self.report.in_doubt = True
+                self.found.note_unanswered()
             return
-        self.unanswered = False
-        self._note_explicit(data)
+        self.cancel_all_due = False
+        believed = [order for order in answer if self.symbol in (None, order["symbol"])]
+        self.found.note_cancelled(believed)
+        self._note_strangers(len(answer) - len(believed))
+
+    def _note_strangers(self, count: int) -> None:
+        if count:
+            # Whatever it meant, it is no word about the orders that were asked about.
+            self.report.in_doubt = True
+            self._note(unreadable(f"{count} cancelled ids that were not asked for"))
 
     def _list_open(self) -> Generator[Step, Any, bool]:
-        rows: Any = None
         for endpoint, params in self._listings():
             reply = yield from self._send(endpoint, params)
-            rows = reply if isinstance(reply, Failure) else _data(reply, list)
-            if not isinstance(rows, Failure):
-                self.open_orders.remember(endpoint)
-                break
-            if rows.outcome is Outcome.UNKNOWN or rows.meaning in HOPELESS:
-                break
-        if isinstance(rows, Failure):
-            self._note(rows)
-            return False
-        orders = [_order(row) for row in rows]
-        if None in orders:
-            # An order that cannot be named might be in scope: better to say that we do not know.
-            self._note(unreadable("an open order without id or pair"))
-            return False
-        self.listed_open = {
-            _key(order): order
-            for order in orders
-            if order is not None
-            and order["status"] in ("open", None)
-            and self.symbol in (None, order["symbol"])
-        }
-        return True
+            rows = read_collection(reply, list)
+            if isinstance(rows, Failure):
+                self._note(rows)
+                if rows.worth_repeating or rows.meaning in HOPELESS:
+                    return False
+                continue
+            self.open_orders.remember(endpoint)
+            orders = [read_order(row) for row in rows]
+            readable = [order for order in orders if order is not None]
+            if len(readable) < len(orders):
+                # An order that cannot be named might be in scope: say that we do not know.
+                self._note(unreadable("an open order without id or pair"))
+                return False
+            self.found.note_open(readable)
+            return True
+        return False
 
     def _listings(self) -> list[tuple[Endpoint, dict[str, str]]]:
         """The ways to ask for open orders, best first; a refusal moves on to the next."""
@@ -182,106 +216,131 @@ class _Sweep:
             *((endpoint, {}) for endpoint in endpoints),
         ]
 
-    def _fetch_known(self) -> Generator[Step, Any, None]:
+    def _fetch_known(self, round_number: int) -> Generator[Step, Any, None]:
         """One list call a pair, then single calls for what the lists lack or contradict."""
-        wanted = [key for key in sorted(self.known) if self._wanted(key)]
-        pairs = {symbol for symbol, _ in wanted}
+        pairs = {symbol for symbol, _ in self.found.wanted()}
         if self.report.in_doubt and self.symbol is not None:
             # Orders that the caller does not know may have been cancelled by the call that did
             # not answer: only the list can name them.
             pairs.add(self.symbol)
         for symbol in sorted(pairs):
             reply = yield from self._send(ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT})
-            rows = reply if isinstance(reply, Failure) else _data(reply, list)
+            rows = read_collection(reply, list)
             if isinstance(rows, Failure):
                 self._note(rows)
+                if rows.meaning in HOPELESS:
+                    return
                 continue
-            for row in rows:
-                order = _order(row, symbol)
+            for order in (read_order(row, symbol) for row in rows):
                 if order is not None:
-                    self._learn(order)
-        for key in wanted:
-            if not self._wanted(key) or key in self.listed_open:
-                continue
-            self.lookups[key] = self.lookups.get(key, 0) + 1
+                    self.found.learn(order)
+        lists_may_lag = self.report.listed and round_number < ROUNDS_OF_LISTS
+        missing = [
+            key
+            for key in self.found.wanted()
+            if not self.found.is_listed(key) and not (lists_may_lag and self.found.has_row(key))
+        ]
+        for key in missing[:SINGLES]:
+            if self._remaining() <= 0:
+                return
+            self.found.note_lookup(key)
             params = {"pair": pair_id(key[0]), "orderId": key[1]}
             reply = yield from self._send(FETCH_ORDER, params)
-            order = None if isinstance(reply, Failure) else _order(reply, key[0])
-            if order is not None and _key(order) == key:
-                self._learn(order)
-            elif isinstance(reply, Failure):
+            if isinstance(reply, Failure):
                 self._note(reply)
+                if reply.meaning in HOPELESS:
+                    return
+                continue
+            order = read_order(reply, key[0])
+            if order is not None and key_of(order) == key:
+                self.found.learn(order, alone=True)
+            else:
+                self._note(unreadable(f"not the order {key[1]} that was asked for"))
 
     def _cancel_survivors(self) -> Generator[Step, Any, None]:
-        if self.unanswered and self.resends < RESENDS:
+        if self.cancel_all_due and self.resends < RESENDS:
             # The first one may never have arrived. The answer to a second can be empty because it
             # did, so nothing is concluded from that: the lists are read again.
             self.resends += 1
             yield from self._cancel_all()
             return
-        survivors = self._survivors()
-        fresh = [key for key in survivors if not self.tried_by_id.get(key)]
+        survivors = self.found.survivors(listed=self.report.listed)
+        fresh = [key for key in survivors if not self.found.tries(key)]
         if fresh:
             yield from self._cancel_batch(fresh)
             return
-        for key in survivors:
+        for key in survivors[:SINGLES]:
             if self._remaining() <= 0:
                 return
-            self.tried_by_id[key] += 1
-            params = {"pair": pair_id(key[0]), "orderId": key[1]}
-            reply = yield from self._send(CANCEL_ORDER, params)
-            if isinstance(reply, Failure):
-                self._note(reply)
-            elif isinstance(reply, Mapping) and str(reply.get("orderId")) == key[1]:
-                self.explicit[key] = self.listed_open.get(key) or _stub(key)
+            yield from self._cancel_one(key)
 
     def _cancel_batch(self, keys: list[Key]) -> Generator[Step, Any, None]:
-        yield from self._wait(self.batch_free_at - self.clock())
-        self.batch_free_at = self.clock() + BATCH_INTERVAL
         ids: dict[str, list[str]] = {}
         for symbol, order_id in keys:
             ids.setdefault(batch_pair_id(symbol), []).append(order_id)
-            self.tried_by_id[symbol, order_id] = 1
-        reply = yield from self._send(CANCEL_BATCH, ids)
-        data = reply if isinstance(reply, Failure) else _data(reply, dict)
-        if isinstance(data, Failure):
-            self._note(data)
-            self.report.in_doubt |= data.outcome is Outcome.UNKNOWN
+        reply = yield from self._send(CANCEL_BATCH, ids, repeat_unknown=False)
+        for key in keys:
+            self.found.note_try(key)
+        answer = read_cancelled(reply)
+        if isinstance(answer, Failure):
+            self._note_failed_cancel(answer, keys)
+            return
+        believed = [order for order in answer if key_of(order) in keys]
+        self.found.note_cancelled(believed)
+        self._note_strangers(len(answer) - len(believed))
+
+    def _cancel_one(self, key: Key) -> Generator[Step, Any, None]:
+        params = {"pair": pair_id(key[0]), "orderId": key[1]}
+        reply = yield from self._send(CANCEL_ORDER, params, repeat_unknown=False)
+        self.found.note_try(key)
+        if isinstance(reply, Failure):
+            self._note_failed_cancel(reply, [key])
+            return
+        order = read_order(reply, key[0])
+        if order is not None and key_of(order) == key:
+            self.found.note_cancelled([order])
         else:
-            self._note_explicit(data)
+            self._note_failed_cancel(unreadable(f"not of the order {key[1]}"), [key])
+
+    def _note_failed_cancel(self, failure: Failure, keys: list[Key]) -> None:
+        self._note(failure)
+        if failure.outcome is Outcome.UNKNOWN:
+            self.report.in_doubt = True
+            self.found.note_unanswered(keys)
 
     # -- sending -------------------------------------------------------------------------------
 
     def _send(
         self, endpoint: Endpoint, params: Mapping[str, Any], *, repeat_unknown: bool = True
     ) -> Generator[Step, Any, Any]:
-        """Send, and repeat what a repetition can mend, until the deadline.
+        """Send, and repeat what a repetition can mend, within the deadline.
 
-        Every call of this flow may be repeated safely; but after a cancel-all without an answer
-        the lists are read first, so that one is not repeated here.
+        Every call of this flow may be repeated safely; but after a cancel without an answer the
+        lists are read first, so that one is not repeated here.
         """
-        attempt = 0
-        while True:
-            remaining = self._remaining()
-            if remaining <= 0:
-                return Failure(Meaning.TIMEOUT, "the deadline has passed")
+        for attempt in range(REPEATS + 1):
+            wait = max(0.0, self.free_at.get(endpoint, 0.0) - self.clock())
+            if wait >= self._remaining():
+                return not_sent("no time left for this call")
+            yield from self._wait(wait)
             self.report.requests += 1
-            reply = yield Send(endpoint, params, min(self.call_timeout, remaining))
+            timeout = min(self.call_timeout, self._remaining())
+            reply = yield Send(endpoint, params, timeout)
+            self.free_at[endpoint] = self.clock() + endpoint.cost / REQUESTS_PER_SECOND
             if not isinstance(reply, Failure) or not reply.worth_repeating:
                 return reply
-            if reply.meaning is Meaning.NONCE or (
-                reply.outcome is Outcome.UNKNOWN and not repeat_unknown
-            ):
+            if not reply.sent:
+                self.report.requests -= 1
+            if reply.retry_after is not None:
+                self.free_at[endpoint] = self.clock() + reply.retry_after
+            if attempt == REPEATS or reply.meaning is Meaning.NONCE:
                 # The transport has corrected its clock and repeated the call already.
                 return reply
-            self._note(reply)
-            wait = (
-                reply.retry_after if reply.retry_after is not None else 0.2 * 2 ** min(attempt, 4)
-            )
-            if wait >= self._remaining():
+            if reply.outcome is Outcome.UNKNOWN and not repeat_unknown:
                 return reply
-            yield from self._pause(wait)
-            attempt += 1
+            self._note(reply)
+            yield from self._pause(0.2 * 2**attempt)
+        raise AssertionError("the last attempt returns")
 
     def _pause(self, seconds: float) -> Generator[Step, Any, None]:
         # Jitter keeps two bots on one account from meeting again at the next try.
@@ -295,108 +354,9 @@ class _Sweep:
     def _remaining(self) -> float:
         return self.ends - self.clock()
 
-    # -- what is known -------------------------------------------------------------------------
-
-    def _learn(self, order: Order) -> None:
-        key = _key(order)
-        before = self.rows.get(key)
-        # A list may lag behind: an end, once told, is not taken back.
-        if before is None or before["status"] == "open":
-            self.rows[key] = order
-
     def _note(self, failure: Failure) -> None:
+        self.last_failure = failure
         self.report.failures.append(failure)
 
-    def _note_explicit(self, data: Mapping[str, Any]) -> None:
-        for order in parse_cancelled_ids(data):
-            self.explicit[_key(order)] = order
-
-    def _is_final(self, key: Key) -> bool:
-        row = self.rows.get(key)
-        return row is not None and row["status"] in ("closed", "canceled")
-
-    def _wanted(self, key: Key) -> bool:
-        """Whether the end of a known order is still to be learnt, and asking again may help."""
-        return not self._is_final(key) and self.lookups.get(key, 0) < LOOKUPS
-
-    def _survivors(self) -> list[Key]:
-        """Orders that the exchange shows as open, and does not elsewhere say are over."""
-        shown = set(self.listed_open)
-        shown |= {
-            key
-            for key in self.known
-            # A history that lags behind an explicit cancellation does not bring an order back.
-            if self.rows.get(key, {}).get("status") == "open" and key not in self.explicit
-        }
-        return sorted(key for key in shown if not self._is_final(key))
-
-    def _unsettled(self) -> bool:
-        return bool(self._survivors()) or any(self._wanted(key) for key in self.known)
-
-    def _may_go_on(self) -> bool:
-        failures = self.report.failures
-        return self._remaining() > 0 and not (failures and failures[-1].meaning in HOPELESS)
-
-    def _fill_report(self) -> None:
-        report = self.report
-        keys = {*self.known, *self.explicit, *self.listed_open}
-        if report.in_doubt:
-            keys |= {key for key in self.rows if self._ended_in_sweep(key)}
-        for key in sorted(keys):
-            row = self.rows.get(key)
-            if row is not None and row["status"] == "canceled":
-                by_us = key in self.explicit or key in self.tried_by_id or self._ended_in_sweep(key)
-                (report.cancelled if by_us else report.already_done).append(row)
-            elif row is not None and row["status"] == "closed":
-                report.already_done.append(row)
-            elif key in self.explicit:
-                report.cancelled.append(
-                    {**self.explicit[key], "status": "canceled", "filled": None}
-                )
-            elif key in self.listed_open or row is not None:
-                report.still_open.append(row or self.listed_open[key])
-            else:
-                report.unknown.append(_stub(key))
-        report.elapsed_ms = round((self.clock() - self.started) * 1000)
-
-    def _ended_in_sweep(self, key: Key) -> bool:
-        """Whether the exchange dates the cancellation after our first request, give or take 2 s."""
-        row = self.rows.get(key)
-        updated = row.get("lastUpdateTimestamp") if row else None
-        return (
-            row is not None
-            and row["status"] == "canceled"
-            and updated is not None
-            and updated >= self.sent_ms - 2_000
-        )
-
-
-def _data(reply: Any, kind: type) -> Any:
-    data = reply.get("data") if isinstance(reply, Mapping) else None
-    # Go servers write an empty collection as null.
-    if data is None and isinstance(reply, Mapping) and "data" in reply:
-        return kind()
-    if not isinstance(data, kind):
-        return unreadable(f"no {kind.__name__} under 'data'")
-    if kind is dict:
-        try:
-            parse_cancelled_ids(data)
-        except (TypeError, ValueError):
-            return unreadable("no lists of ids by pair under 'data'")
-    return data
-
-
-def _order(row: Any, symbol: str | None = None) -> Order | None:
-    try:
-        order = parse_order(row, symbol)
-    except (AttributeError, ValueError, TypeError):
-        return None
-    return order if order["id"] and order["symbol"] else None
-
-
-def _key(order: Order) -> Key:
-    return (str(order["symbol"]), str(order["id"]))
-
-
-def _stub(key: Key) -> Order:
-    return {"id": key[1], "symbol": key[0], "status": None, "filled": None, "info": {}}
+    def _is_hopeless(self) -> bool:
+        return self.last_failure is not None and self.last_failure.meaning in HOPELESS

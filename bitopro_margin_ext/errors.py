@@ -10,8 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Outcome(enum.Enum):
@@ -72,20 +71,23 @@ _BY_STATUS: Final = {
     504: Meaning.TIMEOUT,
 }
 
+_SAID_BY_GATEWAYS: Final = frozenset({Meaning.RATE_LIMIT, Meaning.TIMEOUT, Meaning.UNAVAILABLE})
+"""What a page of a proxy can say truly; it cannot refuse a key or an order."""
+
 _HINTS: Final = {
     Meaning.AUTHENTICATION: "check the API key and secret, and that the key is not revoked",
     Meaning.PERMISSION: (
-        "margin is not enabled for this key: tick Margin on BitoPro's API page, and check the IP list"
+        "margin is not enabled for this key: tick Margin on BitoPro's API page, check the IP list"
     ),
     Meaning.RATE_LIMIT: "too many requests from this IP or account: another process may share it",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a call failed, in the exchange's words where there are any.
 
-    ``retry_after`` is in seconds; ``clock_offset_ms`` is the exchange's clock minus ours.
+    ``retry_after`` is in seconds; ``clock_offset_ms`` is the exchange's clock minus ours. ``sent``
+    is False for a call that we held back ourselves.
     """
 
     meaning: Meaning
@@ -93,15 +95,18 @@ class Failure:
     status: int | None = None
     retry_after: float | None = None
     clock_offset_ms: int | None = None
+    sent: bool = True
 
     @property
     def outcome(self) -> Outcome:
         """Whether the command is known not to have happened.
 
-        Only the exchange's own refusal is ``REFUSED``. A time-out, a dropped connection, a 5xx or
-        an unreadable answer leaves the fate of the orders open, so it is ``UNKNOWN``.
+        Only the exchange's own refusal is ``REFUSED``, and a call that never left. A time-out, a
+        dropped connection, a 5xx or an unreadable answer leaves the fate of the orders open, so it
+        is ``UNKNOWN``.
         """
-        return Outcome.UNKNOWN if self.meaning in _UNKNOWN_OUTCOMES else Outcome.REFUSED
+        unknown = self.sent and self.meaning in _UNKNOWN_OUTCOMES
+        return Outcome.UNKNOWN if unknown else Outcome.REFUSED
 
     @property
     def worth_repeating(self) -> bool:
@@ -121,13 +126,16 @@ def error_text(body: str | None) -> str:
         return ""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         # An HTML page of a proxy says nothing that a trader could use.
-        return "" if "<" in body else body.strip()[:200]
-    if isinstance(document, dict):
-        found = document.get("error") or document.get("message") or ""
-        return str(found)[:200]
-    return ""
+        found = "" if _is_page(body) else body.strip()
+    else:
+        named = isinstance(document, dict)
+        found = str(document.get("error") or document.get("message") or "") if named else ""
+    # An answer may repeat what was sent to it. (Imported here: a first call needs no logging.)
+    from .redaction import redact
+
+    return redact(found)[:200]
 
 
 def classify(
@@ -142,11 +150,14 @@ def classify(
     text = error_text(body)
     headers = {key.lower(): value for key, value in (headers or {}).items()}
     meaning = _meaning(status, text, path)
+    if _is_page(body) and meaning not in _SAID_BY_GATEWAYS:
+        # Not the exchange's word but that of something before it.
+        meaning = Meaning.UNAVAILABLE
     return Failure(
         meaning,
-        text or _default_text(status),
+        text or _default_text(meaning),
         status,
-        retry_after=_retry_after(headers.get("retry-after")),
+        retry_after=_retry_after(headers.get("retry-after"), now),
         clock_offset_ms=_clock_offset(headers.get("date"), now)
         if meaning is Meaning.NONCE
         else None,
@@ -154,10 +165,15 @@ def classify(
 
 
 def network_failure(error: BaseException, *, timed_out: bool) -> Failure:
-    """A call that got no answer at all. Keeps the error's type, not its text: that can hold a URL."""
+    """A call that got no answer. Keeps the error's type, not its text: that can hold a URL."""
     if timed_out:
         return Failure(Meaning.TIMEOUT, "no answer in time")
     return Failure(Meaning.NETWORK, f"connection failed ({type(error).__name__})")
+
+
+def not_sent(why: str) -> Failure:
+    """A call that we held back, because its turn or the exchange's patience comes too late."""
+    return Failure(Meaning.TIMEOUT, f"not sent: {why}", sent=False)
 
 
 def unreadable(what: str) -> Failure:
@@ -170,35 +186,50 @@ def _meaning(status: int, text: str, path: str) -> Meaning:
         return _BY_STATUS[status]
     if status >= 500:
         return Meaning.UNAVAILABLE
+    if status < 400:
+        # A redirect that cannot be followed, and its like: no word about the call.
+        return Meaning.BAD_RESPONSE
     for pattern, meaning in _BY_TEXT:
         if re.search(pattern, text, re.IGNORECASE):
             return meaning
     if status == 404:
-        if re.search(r"margin/orders/[^/]+_[^/]+/[^/]+$", path):
+        if re.search(r"/orders/[^/_]+_[^/_]+/[^/]+$", path):
             return Meaning.ORDER_NOT_FOUND
-        if re.search(r"margin/orders/(all/|trades/)?[^/]+_[^/]+$", path):
+        if re.search(r"/[^/_]+_[^/_]+$", path):
             return Meaning.BAD_SYMBOL
         return Meaning.NOT_SUPPORTED
     return Meaning.BAD_REQUEST
 
 
-def _default_text(status: int) -> str:
-    return "the exchange is not available" if status >= 500 else "no reason given"
+def _is_page(body: str | None) -> bool:
+    return bool(body) and str(body).lstrip()[:1] == "<"
 
 
-def _retry_after(value: str | None) -> float | None:
-    try:
-        return max(0.0, float(value)) if value else None
-    except ValueError:
+def _default_text(meaning: Meaning) -> str:
+    unavailable = meaning is Meaning.UNAVAILABLE
+    return "the exchange is not available" if unavailable else "no reason given"
+
+
+def _retry_after(value: str | None, now: float | None) -> float | None:
+    """Seconds, from either of the forms that HTTP has for it: seconds, or a date."""
+    if not value:
         return None
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+        return float(value)
+    moment = _moment(value)
+    return None if moment is None else max(0.0, moment - (time.time() if now is None else now))
 
 
 def _clock_offset(date: str | None, now: float | None) -> int | None:
-    if not date:
-        return None
-    try:
-        server = email.utils.parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
+    server = _moment(date) if date else None
+    if server is None:
         return None
     # The header counts whole seconds: aim at the middle of the one it names.
     return round((server + 0.5 - (time.time() if now is None else now)) * 1000)
+
+
+def _moment(date: str) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None

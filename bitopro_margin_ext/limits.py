@@ -1,5 +1,6 @@
 """Keep cancel-all to its documented rate without making the first one wait."""
 
+import math
 import threading
 import time
 
@@ -7,7 +8,7 @@ from .ambiguities import CANCEL_ALL_INTERVAL_SECONDS
 
 
 class CancelAllLimiter:
-    """Hands out the next moment at which a cancel-all may leave: the first at once, then one a second.
+    """Hands out the moments at which a cancel-all may leave: the first at once, then one a second.
 
     One limiter serves a whole process and host, because the limit counts by IP.
     """
@@ -19,9 +20,17 @@ class CancelAllLimiter:
 
     def reserve(self) -> float:
         """Take the next slot and say how many seconds to wait for it."""
+        wait = self.reserve_within(math.inf)
+        assert wait is not None  # noqa: S101 - for the type checker
+        return wait
+
+    def reserve_within(self, seconds: float) -> float | None:
+        """The same if the wait is shorter than that; else None, and no slot is taken."""
         with self._lock:
             now = time.monotonic()
             start = max(now, self._free_at)
+            if start - now >= seconds:
+                return None
             self._free_at = start + self._interval
             return start - now
 

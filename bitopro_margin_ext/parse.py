@@ -4,8 +4,9 @@ ccxt's ``safe_order`` and its like turn the strings into numbers; nothing here d
 money. Every function takes one row of a documented answer.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Any, Final
 
 from .ambiguities import (
     CLIENT_ID_KEYS,
@@ -13,9 +14,11 @@ from .ambiguities import (
     PARTLY_FILLED_DONE,
     SECONDS_BELOW,
 )
-from .wire import pair_symbol
+from .wire import is_order_id, pair_symbol
 
 Row = Mapping[str, Any]
+
+_NUMBER: Final = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
 
 ORDER_STATUSES = {
     "-1": "open",
@@ -48,23 +51,37 @@ def text(row: Row, *keys: str) -> str | None:
 
 
 def number(row: Row, *keys: str) -> str | None:
-    """The same for an amount: a decimal string, without the thousands separators of histories."""
-    value = text(row, *keys)
-    return None if value is None else value.replace(",", "")
+    """The same for an amount: a decimal string, without the thousands separators of histories.
 
-
-def milliseconds(row: Row, *keys: str) -> int | None:
-    """The same for a time, in ms whether the exchange wrote seconds or milliseconds."""
+    :raises ValueError: for what is not an amount.
+    """
     value = text(row, *keys)
     if value is None:
         return None
-    moment = int(float(value))
+    if not _NUMBER.fullmatch(value):
+        # Better no order than one with a wrong amount: "1,5" could be 1.5 or 15.
+        raise ValueError(f"{value!r} is not an amount")
+    return value.replace(",", "")
+
+
+def milliseconds(row: Row, *keys: str) -> int | None:
+    """The same for a time, in ms whether the exchange wrote seconds or milliseconds.
+
+    :raises ValueError: for what is not a time.
+    """
+    value = text(row, *keys)
+    if value is None:
+        return None
+    digits = re.fullmatch(r"(\d{1,18})(\.\d*)?", value, re.ASCII)
+    if digits is None:
+        raise ValueError(f"{value!r} is not a time")
+    moment = int(digits[1])
     return moment * 1000 if moment < SECONDS_BELOW else moment
 
 
 def is_zero(amount: str | None) -> bool:
     """Whether a decimal string is absent or zero, without making a float of it."""
-    return amount is None or not amount.strip("-+0.")
+    return amount is None or not re.sub(r"[eE].*", "", amount).strip("-+0.")
 
 
 def order_status(row: Row) -> str | None:
@@ -132,18 +149,34 @@ def _order_fee(row: Row, filled: str | None) -> dict[str, str | None] | None:
     return {"currency": currency.upper(), "cost": fee}
 
 
-def parse_cancelled_ids(data: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """The ids of a cancel answer, ``{"BTC_USDT": ["id", …]}``: only what was cancelled is in it."""
+def parse_cancelled_ids(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ids of a cancel answer, ``{"BTC_USDT": ["id", …]}``: only what was cancelled is in it.
+
+    :raises ValueError: for anything else, so that nothing is taken for an id that is none.
+    """
     return [
         {
-            "id": str(order_id),
+            "id": order_id,
             "symbol": pair_symbol(pair),
             "status": "canceled",
-            "info": {"id": str(order_id), "pair": pair},
+            "info": {"id": order_id, "pair": pair},
         }
         for pair, ids in data.items()
-        for order_id in ids
+        for order_id in dict.fromkeys(_ids(ids))
     ]
+
+
+def _ids(ids: Any) -> list[str]:
+    if ids is None:
+        # Go servers write an empty collection as null.
+        return []
+    if not isinstance(ids, list) or not all(_is_id(found) for found in ids):
+        raise ValueError("not a list of ids")
+    return [str(found) for found in ids]
+
+
+def _is_id(found: Any) -> bool:
+    return type(found) in (str, int) and is_order_id(str(found))
 
 
 def parse_trade(row: Row, symbol: str | None) -> dict[str, Any]:

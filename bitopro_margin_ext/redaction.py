@@ -19,8 +19,8 @@ _FIELDS: Final = re.compile(
     r"(['\"](?:apiKey|api_key|key|secret|password|payload|signature)['\"]\s*:\s*)(['\"])[^'\"]+\2",
     re.IGNORECASE,
 )
-_PAYLOAD: Final = re.compile(r"\beyJ[A-Za-z0-9+/=_\-]{16,}")
-"""Base64 of a JSON object: what is signed."""
+_PAYLOAD: Final = re.compile(r"\b(?:eyJ|W3si)[A-Za-z0-9+/=_\-]{16,}")
+"""Base64 of a JSON object, or of a list of them: what is signed."""
 _SIGNATURE: Final = re.compile(r"\b[0-9a-f]{96}\b")
 
 
@@ -40,6 +40,20 @@ def redact(text: str) -> str:
     return _SIGNATURE.sub(BLANK, _PAYLOAD.sub(BLANK, text))
 
 
+def strip_requests(error: BaseException) -> None:
+    """Take from an error and its causes the signed headers that aiohttp's errors carry."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        info = getattr(found, "request_info", None)
+        if info is not None:
+            bare = info._replace(headers=type(info.headers)(type(info.headers.copy())()))
+            found.request_info = bare  # type: ignore[attr-defined]
+            found.args = (bare, *found.args[1:])
+        found = found.__cause__ or found.__context__
+
+
 class RedactingFilter(logging.Filter):
     """A logging filter that lets every record pass, blanked."""
 
@@ -53,13 +67,18 @@ def redact_record(record: logging.LogRecord) -> None:
     """Blank a record in place: its formatted message, and its traceback once there is one."""
     try:
         message = record.getMessage()
-    except (TypeError, ValueError):
+    except Exception:
         # A broken call to the logger: leave it to logging to say so, with nothing to leak.
         message = f"{record.msg} {record.args}"
     redacted = redact(message)
     if redacted != message:
         record.msg, record.args = redacted, None
-    if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
+    if record.stack_info:
+        record.stack_info = redact(record.stack_info)
+    if record.exc_text:
+        # Another handler has formatted it already.
+        record.exc_text = redact(record.exc_text)
+    elif record.exc_info and record.exc_info[1] is not None:
         text = "".join(traceback.format_exception(*record.exc_info))
         redacted = redact(text)
         if redacted != text:

@@ -1,7 +1,6 @@
 """What became of the orders of one cancel-and-confirm."""
 
 import enum
-from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import Failure
@@ -18,7 +17,6 @@ class SweepOutcome(enum.Enum):
     """The exchange could not be asked, or did not say enough."""
 
 
-@dataclass
 class CancelReport:
     """The fate of every order in scope, as the exchange told it.
 
@@ -27,18 +25,22 @@ class CancelReport:
     the sweep reached them; ``unknown`` those that the exchange would not tell about.
     """
 
-    scope: str
-    cancelled: list[dict[str, Any]] = field(default_factory=list)
-    already_done: list[dict[str, Any]] = field(default_factory=list)
-    still_open: list[dict[str, Any]] = field(default_factory=list)
-    unknown: list[dict[str, Any]] = field(default_factory=list)
-    listed: bool = False
-    """Whether the exchange's list of open orders was read after the last cancel."""
-    in_doubt: bool = False
-    """Whether a cancel went without an answer, so that the lists are what the exchange shows."""
-    failures: list[Failure] = field(default_factory=list)
-    requests: int = 0
-    elapsed_ms: int = 0
+    def __init__(self, scope: str, *, listed: bool = False) -> None:
+        self.scope = scope
+        self.cancelled: list[dict[str, Any]] = []
+        self.already_done: list[dict[str, Any]] = []
+        self.still_open: list[dict[str, Any]] = []
+        self.unknown: list[dict[str, Any]] = []
+        self.listed = listed
+        """Whether the exchange's list of open orders was read after the last cancel."""
+        self.in_doubt = False
+        """Whether a cancel went without an answer, so that only the lists tell what it did."""
+        self.failures: list[Failure] = []
+        self.requests = 0
+        self.elapsed_ms = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.summary()}>"
 
     @property
     def outcome(self) -> SweepOutcome:

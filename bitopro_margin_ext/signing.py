@@ -12,7 +12,8 @@ import json
 import threading
 import time
 
-_last_nonce = 0
+_last_nonces: dict[int, int] = {}
+"""By clock offset: clients that correct their clocks differently must not push each other about."""
 _nonce_lock = threading.Lock()
 
 
@@ -37,13 +38,14 @@ def next_nonce(offset_ms: int = 0) -> int:
     One counter serves every client of the process: two of them may hold the same key, and a nonce
     that was seen before is refused.
     """
-    global _last_nonce
-    now = time.time_ns() // 1_000_000 + offset_ms
     with _nonce_lock:
-        # A correction to an earlier clock must be able to take the nonce back: only a run of
-        # calls within the same few ms is pushed apart.
-        _last_nonce = _last_nonce + 1 if 0 <= _last_nonce - now < 1_000 else now
-        return _last_nonce
+        now = time.time_ns() // 1_000_000 + offset_ms
+        last = _last_nonces.get(offset_ms, 0)
+        # A clock that was set back must be able to take the nonce back: only a run of calls
+        # within the same few ms is pushed apart.
+        nonce = last + 1 if 0 <= last - now < 1_000 else now
+        _last_nonces[offset_ms] = nonce
+        return nonce
 
 
 def auth_headers(key: str, secret: str, text: str) -> dict[str, str]:

@@ -4,8 +4,7 @@ import re
 import secrets
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from . import signing
 from .endpoints import Endpoint
@@ -14,6 +13,7 @@ MAX_CLIENT_ID: Final = 2147483647
 """``clientId`` is an integer from 1 to this."""
 
 _PAIR: Final = re.compile(r"([A-Za-z0-9]+)[/_]([A-Za-z0-9]+)")
+_ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 Body = Mapping[str, Any] | list[Any]
 
@@ -44,13 +44,17 @@ def pair_symbol(pair: str) -> str:
     return "/".join(parse_pair(pair))
 
 
+def is_order_id(text: str) -> bool:
+    """Whether a text can be an order's id; one that cannot might change the path of a call."""
+    return _ORDER_ID.fullmatch(text) is not None
+
+
 def new_client_id() -> int:
     """A random ``clientId``: what finds an order again whose creation did not answer."""
     return secrets.randbelow(MAX_CLIENT_ID) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """What goes over the wire for one signed call."""
 
     method: str
@@ -75,15 +79,14 @@ def build_request(
     of a POST or PUT. A body is sent exactly as it was signed.
 
     :raises KeyError: when a placeholder has no value.
+    :raises ValueError: when a value would make another path of it, and so another call.
     """
     rest: Body = params
     url = f"{base_url}/{endpoint.path}"
     if endpoint.placeholders:
         if not isinstance(params, Mapping):
             raise KeyError(endpoint.placeholders[0])
-        values = {
-            name: urllib.parse.quote(str(params[name]), safe="") for name in endpoint.placeholders
-        }
+        values = {name: _segment(name, params[name]) for name in endpoint.placeholders}
         url = f"{base_url}/{endpoint.path.format(**values)}"
         rest = {name: value for name, value in params.items() if name not in values}
     if endpoint.method in ("POST", "PUT"):
@@ -94,3 +97,13 @@ def build_request(
         url += "?" + urllib.parse.urlencode(dict(rest) if isinstance(rest, Mapping) else {})
     text = signing.nonce_document(identity, offset_ms)
     return HttpRequest(endpoint.method, url, signing.auth_headers(key, secret, text), None)
+
+
+def _segment(name: str, value: object) -> str:
+    """A part of a path. An empty id would turn the cancel of one order into that of a pair."""
+    text = str(value)
+    if name == "pair":
+        return pair_id(text)
+    if not is_order_id(text):
+        raise ValueError(f"{value!r} is not an order id")
+    return text

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ccxt
 
-from . import deadlines
+from . import deadlines, tally
 from .implicit import CancelAllCost
 from .parsing import inherited_parsing
 from .session import MarginSession
@@ -23,7 +23,7 @@ def awaiting(
     """Make a coroutine method of a unified method's flow."""
 
     @functools.wraps(method)
-    async def run(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         flow = method(self, *args, **kwargs)
         try:
             step = next(flow)
@@ -59,23 +59,31 @@ class AwaitingSession(MarginSession):
             case LoadMarkets():
                 return await self.load_markets()
             case Sleep(seconds):
-                return await asyncio.sleep(seconds)
+                return await asyncio.sleep(deadlines.bounded(seconds))
 
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
+        left = deadlines.remaining()
         if isinstance(cost, CancelAllCost):
-            return await asyncio.sleep(self.cancel_all_limiter.reserve())
-        return await super().throttle(cost)
+            return await asyncio.sleep(self.reserve_cancel_all(left))
+        try:
+            async with asyncio.timeout(left):
+                return await super().throttle(cost)
+        except TimeoutError:
+            raise self.held_back() from None
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
         left = deadlines.remaining()
+        if left is not None and left <= 0:
+            raise self.held_back()
+        tally.count()
         try:
-            async with asyncio.timeout(None if left is None else max(0.0, left)):
+            async with asyncio.timeout(left):
                 return await super().fetch(url, method, headers, body)
-        except ccxt.ExchangeError as error:
-            raise self.unanswered(error) from error.__cause__
+        except ccxt.BaseError as error:
+            raise self.mended(error) from error.__cause__
         except TimeoutError:
             raise self.past_deadline(method, url) from None

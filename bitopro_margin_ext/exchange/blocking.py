@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextvars
+import copy
 import functools
 import threading
 import time
@@ -9,8 +10,9 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ccxt
+import requests
 
-from . import deadlines
+from . import deadlines, tally
 from .implicit import CancelAllCost
 from .parsing import inherited_parsing
 from .session import MarginSession
@@ -26,7 +28,7 @@ def blocking(
     """Make a blocking method of a unified method's flow."""
 
     @functools.wraps(method)
-    def run(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         flow = method(self, *args, **kwargs)
         try:
             step = next(flow)
@@ -47,6 +49,8 @@ def blocking(
 class BlockingSession(MarginSession):
     """The margin session over ccxt's blocking transport."""
 
+    session: requests.Session
+
     def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:
@@ -62,30 +66,34 @@ class BlockingSession(MarginSession):
             case LoadMarkets():
                 return self.load_markets()
             case Sleep(seconds):
-                return time.sleep(seconds)
+                return time.sleep(deadlines.bounded(seconds))
 
     def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
+        left = deadlines.remaining()
         if isinstance(cost, CancelAllCost):
-            return time.sleep(self.cancel_all_limiter.reserve())
+            return time.sleep(self.reserve_cancel_all(left))
+        if left is not None:
+            elapsed = self.milliseconds() - self.lastRestRequestTimestamp
+            if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:
+                raise self.held_back()
         return super().throttle(cost)
 
-    def fetch(
-        self, url: str, method: str = "GET", headers: Any = None, body: Any = None
-    ) -> Any:
+    def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
         left = deadlines.remaining()
+        if left is not None and left <= 0:
+            raise self.held_back()
+        tally.count()
         if left is None:
             return self._send(url, method, headers, body)
-        if left <= 0:
-            raise self.past_deadline(method, url)
         return self._send_within(left, url, method, headers, body)
 
     def _send(self, url: str, method: str, headers: Any, body: Any) -> Any:
         try:
             return super().fetch(url, method, headers, body)
-        except ccxt.ExchangeError as error:
-            raise self.unanswered(error) from error.__cause__
+        except ccxt.BaseError as error:
+            raise self.mended(error) from error.__cause__
 
     def _send_within(self, seconds: float, *request: Any) -> Any:
         answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
@@ -106,9 +114,7 @@ class BlockingSession(MarginSession):
             # Also what a call raises that timed out by itself; then it is done.
             if answer.done():
                 raise
-            # The abandoned call keeps its connection: the next ones get a session of their own.
-            session, self.session = self.session, type(self.session)()
-            self.session.trust_env = session.trust_env
-            self.session.proxies, self.session.verify = session.proxies, session.verify
+            # The abandoned call keeps its connection, and its session: a copy shares the settings.
+            self.session = copy.copy(self.session)
             url, method, *_ = request
             raise self.past_deadline(method, url) from None

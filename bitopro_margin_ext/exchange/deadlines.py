@@ -15,7 +15,7 @@ _ends: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline",
 
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Bound every call in this scope to end within ``seconds``; the nearest bound of several wins."""
+    """Bound every call in this scope to end within ``seconds``, or by a nearer outer bound."""
     end = time.monotonic() + seconds
     outer = _ends.get()
     token = _ends.set(end if outer is None else min(end, outer))
@@ -29,3 +29,9 @@ def remaining() -> float | None:
     """Seconds left in the current scope (0 or less: none), or None outside every scope."""
     end = _ends.get()
     return None if end is None else end - time.monotonic()
+
+
+def bounded(seconds: float) -> float:
+    """The part of a wait of so many seconds that fits into the current scope."""
+    left = remaining()
+    return seconds if left is None else max(0.0, min(seconds, left))

@@ -31,7 +31,7 @@ def _entries() -> dict[str, Any]:
 if TYPE_CHECKING:
 
     class ImplicitMarginApi:
-        """The implicit methods; each takes the request's parameters and returns the decoded body."""
+        """The implicit methods; each takes a request's parameters and returns the decoded body."""
 
         def __getattr__(self, name: str) -> Any: ...
 else:

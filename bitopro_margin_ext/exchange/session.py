@@ -1,6 +1,7 @@
-"""What the three classes share below the unified methods: signing, errors, throttling, addresses."""
+"""What the three classes share below the unified methods: signing, errors, pace, addresses."""
 
 import logging
+import math
 import os
 import re
 import urllib.parse
@@ -10,11 +11,15 @@ import ccxt
 
 from .. import redaction, wire
 from ..endpoints import BY_PATH, SANDBOX_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
-from ..errors import Failure, Meaning, classify, network_failure
-from ..limits import CancelAllLimiter, cancel_all_limiter
+from ..errors import Failure, Meaning, classify, network_failure, not_sent, unreadable
+from ..limits import cancel_all_limiter
 from . import deadlines
 from .describe import margin_description
 from .implicit import ImplicitMarginApi
+
+ACCOUNTS = ("spot", "margin")
+"""What ``type`` chooses from."""
+WRITTEN_PATHS = frozenset(path for method, path in BY_PATH if method != "GET")
 
 if TYPE_CHECKING:
     _Exchange = Any
@@ -24,9 +29,13 @@ else:
 
 def raise_failure(exchange_id: str, failure: Failure, cause: BaseException | None = None) -> None:
     """Raise the ccxt error of that meaning; the error carries the failure as ``.failure``."""
-    error: Exception = getattr(ccxt, failure.meaning.value)(f"{exchange_id} {failure}")
-    error.failure = failure  # type: ignore[attr-defined]
-    raise error from cause
+    error: ccxt.BaseError = getattr(ccxt, failure.meaning.value)(f"{exchange_id} {failure}")
+    raise _with_failure(error, failure) from cause
+
+
+def _with_failure(error: ccxt.BaseError, failure: Failure) -> ccxt.BaseError:
+    error.failure = failure
+    return error
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -39,18 +48,19 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(Meaning.BAD_REQUEST, str(error))
     if isinstance(error, ccxt.AuthenticationError):
         return Failure(Meaning.AUTHENTICATION, str(error))
+    if isinstance(error, ccxt.BadResponse):
+        return unreadable(str(error))
     return network_failure(error, timed_out=isinstance(error, ccxt.RequestTimeout))
 
 
 class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     """Signing, error meanings, throttling and addresses of the margin classes."""
 
-    limiter: CancelAllLimiter
-
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         self.open_orders_path = OpenOrdersPath()
         super().__init__({} if config is None else config)
         redaction.redact_logger(logging.getLogger("ccxt.base.exchange"))
+        redaction.redact_logger(self.logger)
         self.remember_secrets()
 
     def remember_secrets(self) -> None:
@@ -66,7 +76,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     # -- addresses -----------------------------------------------------------------------------
 
     def set_sandbox_mode(self, enabled: bool) -> None:
-        """Point REST and websocket at the sandbox, or back; the live host is out of reach meanwhile.
+        """Point REST and websocket at the sandbox, or back; the live host is out of reach then.
 
         The sandbox's address comes from ``BITOPRO_SANDBOX_URL``, or is its default one.
         """
@@ -84,7 +94,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     @property
     def host(self) -> str:
         """The REST host that this object talks to."""
-        return urllib.parse.urlsplit(self.urls["api"]["rest"]).netloc
+        return str(urllib.parse.urlsplit(self.urls["api"]["rest"]).netloc)
 
     # -- signing -------------------------------------------------------------------------------
 
@@ -103,6 +113,9 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         params = {} if params is None else params
         endpoint = BY_PATH.get((method, path))
         if endpoint is None:
+            if isinstance(params, dict) and params.get("type") in ACCOUNTS:
+                # The word for our choice of account: spot's wire has none for it.
+                params = {name: value for name, value in params.items() if name != "type"}
             return super().sign(path, api, method, params)
         self.check_required_credentials()
         self.remember_secrets()
@@ -120,6 +133,8 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
             raise ccxt.ArgumentsRequired(
                 f"{self.id} {endpoint.implicit}() requires {missing.args[0]!r} in its parameters"
             ) from None
+        except ValueError as error:
+            raise ccxt.BadRequest(f"{self.id} {endpoint.implicit}(): {error}") from None
         headers = {"X-BITOPRO-API": "ccxt", **request.headers}
         return {
             "url": request.url,
@@ -127,6 +142,23 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
             "body": request.body,
             "headers": headers,
         }
+
+    def handle_option_and_params(
+        self,
+        params: Any,
+        methodName: Any,  # noqa: N803 - ccxt's naming
+        optionName: Any,  # noqa: N803
+        defaultValue: Any = None,  # noqa: N803
+    ) -> Any:
+        """ccxt's reading of an option, but for its repetition of failed calls.
+
+        A margin call that changes something is never repeated unseen: what became of the first
+        must be asked before a second is sent.
+        """
+        value, rest = super().handle_option_and_params(params, methodName, optionName, defaultValue)
+        if optionName == "maxRetriesOnFailure" and methodName in WRITTEN_PATHS:
+            value = 0
+        return [value, rest]
 
     # -- errors --------------------------------------------------------------------------------
 
@@ -148,28 +180,46 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         path = urllib.parse.urlsplit(url).path
         return raise_failure(self.id, classify(int(code), body, path=path, headers=headers))
 
-    def unanswered(self, error: Exception) -> Exception:
+    def mended(self, error: ccxt.BaseError) -> ccxt.BaseError:
         """An error of the transport as a network error: ccxt calls some of them ``ExchangeError``.
 
-        A body that broke off says nothing about the fate of the command.
+        A body that broke off says nothing about the fate of the command. The cause keeps its type
+        and words, but not the request that an aiohttp error carries, headers and all.
         """
-        if type(error) is ccxt.ExchangeError and error.__cause__ is not None:
-            mended = ccxt.NetworkError(str(error))
-            mended.failure = network_failure(error.__cause__, timed_out=False)  # type: ignore[attr-defined]
-            return mended
+        cause = error.__cause__
+        if cause is not None:
+            redaction.strip_requests(cause)
+        if type(error) is ccxt.ExchangeError and cause is not None:
+            return _with_failure(
+                ccxt.NetworkError(str(error)), network_failure(cause, timed_out=False)
+            )
         return error
 
-    def past_deadline(self, method: str, url: str) -> Exception:
+    def past_deadline(self, method: str, url: str) -> ccxt.BaseError:
         """The error of a call that the current deadline cut short."""
         path = re.sub(r"\?.*", "", url)
         return ccxt.RequestTimeout(f"{self.id} {method} {path} did not answer by the deadline")
 
+    def held_back(self) -> ccxt.BaseError:
+        """The error of a call that was not sent, because its turn comes after the deadline."""
+        failure = not_sent("its turn comes after the deadline")
+        return _with_failure(ccxt.RequestTimeout(f"{self.id} {failure}"), failure)
+
     # -- throttling and time -------------------------------------------------------------------
 
-    @property
-    def cancel_all_limiter(self) -> CancelAllLimiter:
-        """The limiter that all clients of this process share for this host."""
-        return cancel_all_limiter(self.host)
+    def exchange_time(self) -> int:
+        """Now, in ms, on the exchange's clock as far as it is known."""
+        return int(self.milliseconds()) + int(self.options["clockOffset"])
+
+    def reserve_cancel_all(self, left: float | None) -> float:
+        """Take the next slot for a cancel-all, and say how many seconds to wait for it.
+
+        All clients of this process share one limiter for a host.
+        """
+        wait = cancel_all_limiter(self.host).reserve_within(math.inf if left is None else left)
+        if wait is None:
+            raise self.held_back()
+        return wait
 
     @property
     def timeout(self) -> int:

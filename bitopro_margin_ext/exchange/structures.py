@@ -2,6 +2,8 @@
 method asks of its arguments first.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import ccxt
@@ -16,7 +18,7 @@ Order = dict[str, Any]
 def margin_params(api: Any, params: Params) -> tuple[bool, Params]:
     """Say whether a call is for the margin account, and return its other parameters.
 
-    ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` asks for margin.
+    ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` is margin.
 
     :raises ccxt.NotSupported: for isolated margin and for accounts that BitoPro has not.
     """
@@ -28,7 +30,10 @@ def margin_params(api: Any, params: Params) -> tuple[bool, Params]:
             f"{api.id} has cross margin only: marginMode {margin_mode!r} is not supported"
         )
     if account is None:
-        account = "margin" if margin_mode else api.options.get("defaultType", "margin")
+        account = api.options.get("defaultType", "margin")
+    if margin_mode is not None and account == "spot":
+        # As everywhere in ccxt, it is the spot market's margin account that is meant.
+        account = "margin"
     if account not in ("margin", "spot"):
         raise ccxt.NotSupported(f"{api.id} has the accounts 'margin' and 'spot', not {account!r}")
     return account == "margin", rest
@@ -69,25 +74,49 @@ def order_structure(api: Any, parsed: Order) -> Order:
     return order
 
 
+@contextlib.contextmanager
+def reading(api: Any, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong in reading an answer into the error for that.
+
+    :raises ccxt.BadResponse: so that nothing is concluded from an answer that is not understood.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise ccxt.BadResponse(f"{api.id} sent {what} that cannot be read") from None
+
+
 def order_from_row(api: Any, row: Any, symbol: str | None = None) -> Order:
     """The same from an order row as the exchange writes it.
 
     :raises ccxt.BadResponse: when it is no order row.
     """
-    try:
+    with reading(api, "an order"):
         parsed = parse_order(row, symbol)
-    except (AttributeError, TypeError, ValueError):
-        raise ccxt.BadResponse(f"{api.id} sent an order that cannot be read") from None
-    if parsed["id"] is None:
-        raise ccxt.BadResponse(f"{api.id} sent an order without an id")
-    return order_structure(api, parsed)
+        if parsed["id"] is None:
+            raise ValueError("no id")
+        return order_structure(api, parsed)
+
+
+def named_order(api: Any, row: Any, symbol: str, order_id: Any) -> Order:
+    """The same from the answer to a call about one order.
+
+    :raises ccxt.BadResponse: also when it is about another one.
+    """
+    order = order_from_row(api, row, symbol)
+    if (order["symbol"], order["id"]) != (symbol, str(order_id)):
+        raise ccxt.BadResponse(
+            f"{api.id} answered about {order['symbol']} {order['id']}, not {symbol} {order_id}"
+        )
+    return order
 
 
 def trade_from_row(api: Any, row: Any, symbol: str) -> Order:
     """A ccxt trade structure of an own-trades row."""
-    parsed = parse_trade(row, symbol)
-    parsed["datetime"] = api.iso8601(parsed["timestamp"])
-    trade: Order = api.safe_trade(parsed, loaded_market(api, symbol))
+    with reading(api, "a trade"):
+        parsed = parse_trade(row, symbol)
+        parsed["datetime"] = api.iso8601(parsed["timestamp"])
+        trade: Order = api.safe_trade(parsed, loaded_market(api, symbol))
     return trade
 
 
@@ -105,9 +134,7 @@ def rows_of(api: Any, answer: Any, key: str = "data", kind: type = list) -> Any:
     raise ccxt.BadResponse(f"{api.id} sent an answer without a {kind.__name__} under {key!r}")
 
 
-def sorted_since_limit(
-    orders: list[Order], since: int | None, limit: int | None
-) -> list[Order]:
+def sorted_since_limit(orders: list[Order], since: int | None, limit: int | None) -> list[Order]:
     """Oldest first, from ``since`` (ms), and of those the newest ``limit``."""
     kept = [order for order in orders if since is None or (order["timestamp"] or 0) >= since]
     kept.sort(key=lambda order: order["timestamp"] or 0)
