@@ -21,6 +21,8 @@ EXITING: Final = PAIRS[0]
 OTHER: Final = PAIRS[1]
 
 SETTLING_SECONDS: Final = 2.5
+NOT_CONFIRMED: Final = "What is not confirmed stays open in the database"
+"""What the bot says when a sweep could not confirm everything."""
 
 Story = Callable[[str], None]
 
@@ -41,6 +43,7 @@ class Drill:
         scope: str = "pair",
         deadline: float = 10.0,
         faults: Sequence[Mapping[str, Any]] = (),
+        may_remain: bool = False,
         story: Story = lambda line: None,
         patience: float = 45.0,
     ) -> None:
@@ -50,6 +53,7 @@ class Drill:
         self.folder = folder
         self.scope = scope
         self.faults = faults
+        self.may_remain = may_remain
         self._story = story
         self._patience = patience
         self._started = time.monotonic()
@@ -187,10 +191,18 @@ class Drill:
             verdict.complaints.append(f"orders that the exchange never had: {sorted(extra)}")
         for trade in empty_trades(trades, believed):
             verdict.complaints.append(f"an empty trade holds a slot: {trade.pair}")
-        verdict.complaints += self._complaints(verdict.rows)
+        verdict.remaining = self._rests_in_scope(verdict.rows)
+        verdict.complaints += self._complaints(verdict)
         return verdict
 
-    def _complaints(self, rows: list[Row]) -> list[str]:
+    def _rests_in_scope(self, rows: list[Row]) -> bool:
+        return any(
+            row.owner == "by hand" and row.exchange.startswith("open")
+            for row in rows
+            if self.scope == "all" or row.pair == EXITING
+        )
+
+    def _complaints(self, verdict: Verdict) -> list[str]:
         complaints = []
         sold = sum(
             float(order["executedAmount"]) for order in self._bot_orders(EXITING) if _sells(order)
@@ -202,10 +214,14 @@ class Drill:
         )
         if sold > bought:
             complaints.append(f"the exit of {sold} {EXITING} exceeds the {bought} that were bought")
-        in_scope = [row for row in rows if self.scope == "all" or row.pair == EXITING]
-        if any(row.owner == "by hand" and row.exchange.startswith("open") for row in in_scope):
+        if verdict.remaining and not (self.may_remain and self._was_told()):
             complaints.append("an order placed by hand still rests in the scope of the sweep")
         return complaints
+
+    def _was_told(self) -> bool:
+        """Whether the bot has said that not everything is confirmed."""
+        log = self.bot.logfile
+        return log.exists() and NOT_CONFIRMED in log.read_text(errors="replace")
 
     def _bot_orders(self, symbol: str | None = None) -> list[dict[str, Any]]:
         return [
