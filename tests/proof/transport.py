@@ -1,0 +1,193 @@
+"""Carries the real clients' requests to the sandbox in this process, failures of the wire included.
+
+``requests`` and ccxt do what they do; only the socket is missing.
+"""
+
+import asyncio
+import io
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+import urllib3
+
+from bitopro_margin_ext.exchange import deadlines
+from bitopro_margin_ext.sandbox.gateway import Gateway
+
+from .timeline import Timeline
+
+
+class Dropped(Exception):
+    """The exchange closed the connection; ``begun`` says whether an answer had begun."""
+
+    def __init__(self, begun: bool) -> None:
+        super().__init__("dropped")
+        self.begun = begun
+
+
+class TooLate(Exception):
+    """Nothing came for as long as the client waits."""
+
+
+class _Wire:
+    """One request on its way; also the transport that a fault closes."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.sent = False
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.answer: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.closed = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.sent:
+            self.sent = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
+        await self.closed.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], message["headers"]
+            self.answer.put_nowait(b"")
+            return
+        self.answer.put_nowait(message.get("body", b""))
+        if not message.get("more_body"):
+            self.answer.put_nowait(None)
+
+    def abort(self) -> None:
+        self.closed.set()
+        self.answer.put_nowait(None)
+
+    close = abort
+
+
+async def exchange_call(
+    gateway: Gateway,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    timeout: float,
+    total: float | None,
+) -> tuple[int, dict[str, str], bytes]:
+    """Carry one request: ``timeout`` bounds each wait for bytes, ``total`` the whole call."""
+    parts = urllib.parse.urlsplit(url)
+    wire = _Wire(body)
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": urllib.parse.unquote(parts.path),
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": (parts.hostname, parts.port),
+        "root_path": "",
+        "state": {"transport": wire},
+    }
+    serving = asyncio.ensure_future(gateway(scope, wire.receive, wire.send))
+    # Kept from the garbage collector: the exchange goes on after the client has given up.
+    wire.headers_task = serving  # type: ignore[attr-defined]
+    received = b""
+    begun = False
+    try:
+        async with asyncio.timeout(total):
+            while True:
+                async with asyncio.timeout(timeout):
+                    part = await wire.answer.get()
+                if part is None:
+                    break
+                begun = True
+                received += part
+    except TimeoutError:
+        wire.closed.set()
+        raise TooLate from None
+    found = {name.decode(): value.decode() for name, value in wire.headers}
+    if not begun or len(received) < int(found.get("content-length", 0)):
+        raise Dropped(begun)
+    wire.closed.set()
+    return wire.status, found, received
+
+
+class BlockingTransport(requests.adapters.HTTPAdapter):
+    """For a ``requests`` session: ``session.mount("http://", ...)``."""
+
+    def __init__(self, gateway: Gateway, timeline: Timeline) -> None:
+        super().__init__()
+        self._gateway = gateway
+        self._timeline = timeline
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        body = request.body or b""
+        work = exchange_call(
+            self._gateway,
+            str(request.method),
+            str(request.url),
+            dict(request.headers),
+            body if isinstance(body, bytes) else str(body).encode(),
+            float(timeout or 10),
+            # Whoever waits on another thread for an answer that drips gives up by then.
+            deadlines.remaining(),
+        )
+        try:
+            status, headers, answer = self._timeline.run(work)
+        except TooLate:
+            raise requests.exceptions.ReadTimeout(request=request) from None
+        except Dropped as dropped:
+            if dropped.begun:
+                raise requests.exceptions.ChunkedEncodingError(request=request) from None
+            raise requests.exceptions.ConnectionError(request=request) from None
+        raw = urllib3.HTTPResponse(
+            body=io.BytesIO(answer), headers=headers, status=status, preload_content=False
+        )
+        return self.build_response(request, raw)
+
+
+class AwaitingTransport:
+    """For ccxt's asynchronous classes, in the place of their ``aiohttp`` session."""
+
+    closed = False
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def get(self, url: Any, **more: Any) -> "_Reply":
+        return _Reply(self._gateway, "GET", str(url), more)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class _Reply:
+    """What ccxt reads of an aiohttp response."""
+
+    reason = ""
+
+    def __init__(self, gateway: Gateway, method: str, url: str, more: Mapping[str, Any]) -> None:
+        self._call = (gateway, method, url, more["headers"], more.get("data") or b"", 10.0, 10.0)
+
+    async def __aenter__(self) -> "_Reply":
+        try:
+            self.status, self.headers, self._body = await exchange_call(*self._call)
+        except (TooLate, Dropped):
+            raise TimeoutError from None
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        return None
+
+    async def text(self, errors: str = "strict") -> str:
+        return self._body.decode(errors=errors)
