@@ -23,7 +23,7 @@ REQUESTS_PER_SECOND: Final = 10
 
 
 class Endpoint(NamedTuple):
-    """One private endpoint; ``path`` is relative to the API base and may hold ``{placeholders}``."""
+    """One private endpoint; ``path`` is relative to the API base, with ``{placeholders}``."""
 
     method: str
     path: str

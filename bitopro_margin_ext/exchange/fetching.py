@@ -5,8 +5,7 @@ from typing import Any
 import ccxt
 
 from .. import wire
-from ..endpoints import BALANCES, FETCH_ORDER, OPEN_ORDERS, ORDERS
-from ..errors import Meaning
+from ..endpoints import BALANCES, FETCH_ORDER, ORDERS
 from ..parse import is_zero, number
 from .calls import call
 from .session import failure_of
@@ -14,7 +13,9 @@ from .steps import NO_PARAMS, Flow, Params, Parent
 from .structures import (
     Order,
     margin_params,
+    named_order,
     order_from_row,
+    reading,
     require_pair,
     require_symbol,
     rows_of,
@@ -38,8 +39,8 @@ def fetch_order(
         order: Order = yield Parent("fetch_order", (id, symbol, rest))
         return order
     symbol = require_symbol(api, symbol, "fetchOrder")
-    request = {"pair": wire.pair_id(symbol), "orderId": id, **rest}
-    return order_from_row(api, (yield from call(api, FETCH_ORDER, request)), symbol)
+    request = {**rest, "pair": wire.pair_id(symbol), "orderId": id}
+    return named_order(api, (yield from call(api, FETCH_ORDER, request)), symbol, id)
 
 
 def fetch_open_orders(
@@ -59,7 +60,7 @@ def fetch_open_orders(
         return orders
     if symbol is not None:
         symbol = require_pair(api, symbol)
-        rest = {"pair": wire.pair_id(symbol), **rest}
+        rest = {**rest, "pair": wire.pair_id(symbol)}
     answer = yield from _open_orders(api, rest)
     found = [order_from_row(api, row, symbol) for row in rows_of(api, answer)]
     return sorted_since_limit(found, since, limit)
@@ -67,19 +68,24 @@ def fetch_open_orders(
 
 def _open_orders(api: Any, request: Params) -> Flow[Any]:
     """Ask at the documented path, and where that is not found at the other."""
-    candidates = api.open_orders_path.candidates
-    for endpoint in candidates:
+    documented, *others = api.open_orders_path.candidates
+    try:
+        return (yield from call(api, documented, request))
+    except (ccxt.ExchangeError, ccxt.OperationFailed) as error:
+        # Whatever its words: the path, or the pair of it that the exchange took for a word of it.
+        if not others or failure_of(error).status != 404:
+            raise
+        first = error
+    for endpoint in others:
         try:
             answer = yield from call(api, endpoint, request)
-        except ccxt.ExchangeError as error:
-            last = endpoint is candidates[-1]
-            if last or failure_of(error).meaning is not Meaning.NOT_SUPPORTED:
+        except (ccxt.ExchangeError, ccxt.OperationFailed) as error:
+            if failure_of(error).status != 404:
                 raise
         else:
-            if endpoint is not OPEN_ORDERS:
-                api.open_orders_path.remember(endpoint)
+            api.open_orders_path.remember(endpoint)
             return answer
-    return None
+    raise first
 
 
 def fetch_orders(
@@ -177,7 +183,7 @@ def _orders(
     params: Params,
 ) -> Flow[list[Order]]:
     symbol = require_symbol(api, symbol, method)
-    request = {"pair": wire.pair_id(symbol), **window(since, limit, params)}
+    request = {**window(since, limit, params), "pair": wire.pair_id(symbol)}
     rows = rows_of(api, (yield from call(api, ORDERS, request)))
     return sorted_since_limit([order_from_row(api, row, symbol) for row in rows], since, limit)
 
@@ -214,14 +220,16 @@ def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
 def balance_structure(api: Any, answer: Any) -> Balances:
     """A ccxt balance structure of the margin account's answer."""
     result: Balances = {"info": answer, "timestamp": None, "datetime": None}
-    for currency, row in rows_of(api, answer, "balances", dict).items():
-        account = api.account()
-        account["free"] = number(row, "availableAmount")
-        account["used"] = number(row, "tradedAmount")
-        account["total"] = number(row, "totalAmount")
-        account["debt"] = debt(row)
-        result[api.safe_currency_code(currency)] = account
-    balances: Balances = api.safe_balance(result)
+    rows = rows_of(api, answer, "balances", dict)
+    with reading(api, "balances"):
+        for currency, row in rows.items():
+            account = api.account()
+            account["free"] = number(row, "availableAmount")
+            account["used"] = number(row, "tradedAmount")
+            account["total"] = number(row, "totalAmount")
+            account["debt"] = debt(row)
+            result[api.safe_currency_code(currency)] = account
+        balances: Balances = api.safe_balance(result)
     return balances
 
 

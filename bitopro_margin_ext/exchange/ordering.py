@@ -1,5 +1,6 @@
 """The unified method that creates a margin order, and what finds it again when nobody answers."""
 
+import re
 from typing import Any
 
 import ccxt
@@ -50,12 +51,9 @@ def create_order(
     yield LoadMarkets()
     request = build_order(api, symbol, type, side, amount, price, rest)
     market = api.market(symbol)
-    asked = {
-        "type": "market" if request["type"] == "MARKET" else "limit",
-        "amount": api.number_to_string(amount) if "cost" not in rest else None,
-    }
+    asked = asked_for(api, request, amount, rest)
     try:
-        answer = yield from call(api, CREATE_ORDER, {"pair": market["id"], **request})
+        answer = yield from call(api, CREATE_ORDER, {**request, "pair": market["id"]})
         return accepted_order(api, answer, request, asked, market["symbol"])
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         if failure_of(error).outcome is Outcome.REFUSED:
@@ -83,7 +81,7 @@ def build_order(
     if str(side).lower() not in ("buy", "sell"):
         raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {side!r}")
     side = side.lower()
-    trigger = _take_trigger(params)
+    trigger = _take_trigger(api, params)
     wire_type = _wire_type(api, type, trigger)
     request: dict[str, Any] = {"action": side, "type": wire_type}
     cost = params.pop("cost", None)
@@ -94,10 +92,10 @@ def build_order(
     if wire_type != "MARKET":
         if price is None:
             raise ccxt.InvalidOrder(f"{api.id} a {type} order requires a price")
-        request["price"] = api.price_to_precision(symbol, price)
-    request["timestamp"] = api.milliseconds() + int(api.options["clockOffset"])
+        request["price"] = _price(api, symbol, price)
+    request["timestamp"] = api.exchange_time()
     if wire_type == "STOP_LIMIT":
-        request["stopPrice"] = api.price_to_precision(symbol, trigger[1])
+        request["stopPrice"] = _price(api, symbol, trigger[1])
         request["condition"] = _condition(api, side, trigger[0], params)
     time_in_force = _time_in_force(api, wire_type, params)
     if time_in_force is not None:
@@ -106,9 +104,43 @@ def build_order(
     return {**request, **params}
 
 
-def _take_trigger(params: Params) -> tuple[str, Any]:
-    given = [(name, params.pop(name)) for name in TRIGGERS if params.get(name) is not None]
-    return given[0] if given else ("", None)
+def asked_for(api: Any, request: dict[str, Any], amount: float, params: Params) -> Order:
+    """What the answer to an order does not say, or says in quote: its type and amount in base."""
+    wire_type = request["type"]
+    in_quote = wire_type == "MARKET" and request["action"] == "buy"
+    if in_quote and _requires_price(api, params) and params.get("cost") is None:
+        in_quote = False
+    return {
+        "type": "market" if wire_type == "MARKET" else "limit",
+        "amount": None if in_quote else api.number_to_string(amount),
+    }
+
+
+def _requires_price(api: Any, params: Params) -> bool:
+    name = "createMarketBuyOrderRequiresPrice"
+    return bool(params.get(name, api.options[name]))
+
+
+def _take_trigger(api: Any, params: Params) -> tuple[str, Any]:
+    given = {name: params.pop(name, None) for name in TRIGGERS}
+    given = {name: price for name, price in given.items() if price is not None}
+    if len({api.number_to_string(price) for price in given.values()}) > 1:
+        raise ccxt.InvalidOrder(f"{api.id} an order has one trigger: {' or '.join(given)}")
+    # The name that says more decides: a take-profit triggers the other way.
+    return next(((name, given[name]) for name in reversed(TRIGGERS) if name in given), ("", None))
+
+
+def _price(api: Any, symbol: str, price: Any) -> str:
+    _require_positive(api, "price", price)
+    text: str = api.price_to_precision(symbol, price)
+    _require_positive(api, "price", text)
+    return text
+
+
+def _require_positive(api: Any, what: str, value: Any) -> None:
+    text = value if isinstance(value, str) else api.number_to_string(value)
+    if not re.fullmatch(r"\d+(\.\d+)?", str(text)) or not text.strip("0."):
+        raise ccxt.InvalidOrder(f"{api.id} the {what} of an order is above 0, not {value!r}")
 
 
 def _wire_type(api: Any, type: str, trigger: tuple[str, Any]) -> str:
@@ -123,7 +155,7 @@ def _wire_type(api: Any, type: str, trigger: tuple[str, Any]) -> str:
         return kind
     if kind == "MARKET":
         raise ccxt.InvalidOrder(
-            f"{api.id} has stop-limit orders only: give a {trigger[0]} order a price and type 'limit'"
+            f"{api.id} has stop-limit orders only: give {trigger[0]} type 'limit' and a price"
         )
     return "STOP_LIMIT"
 
@@ -170,6 +202,7 @@ def _client_id(api: Any, params: Params) -> int:
 
 
 def _base_amount(api: Any, symbol: str, amount: float) -> str:
+    _require_positive(api, "amount", amount)
     text: str = api.amount_to_precision(symbol, amount)
     limits = api.market(symbol)["limits"]["amount"]
     for bound, worse in (("min", Precise.string_lt), ("max", Precise.string_gt)):
@@ -184,9 +217,11 @@ def _base_amount(api: Any, symbol: str, amount: float) -> str:
 def _market_buy_cost(
     api: Any, symbol: str, amount: float, price: float | None, cost: Any, params: Params
 ) -> str:
-    requires_price = params.pop(
-        "createMarketBuyOrderRequiresPrice", api.options["createMarketBuyOrderRequiresPrice"]
-    )
+    requires_price = _requires_price(api, params)
+    params.pop("createMarketBuyOrderRequiresPrice", None)
+    for name, value in (("amount", amount if cost is None else cost), ("price", price)):
+        if value is not None:
+            _require_positive(api, name, value)
     if cost is not None:
         quote = api.number_to_string(cost)
     elif not requires_price:

@@ -27,8 +27,6 @@ _event_numbers = itertools.count(1)
 class Channel:
     """A stream's content. ``first`` and ``update`` are called under the exchange's lock."""
 
-    pause_seconds = 0.0
-
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
 

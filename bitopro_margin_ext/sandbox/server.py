@@ -23,6 +23,7 @@ from bitopro_margin_ext.sandbox.defaults import (
 )
 from bitopro_margin_ext.sandbox.state import Exchange, Switches
 
+PING_SECONDS = 20.0
 START_TIMEOUT = 10.0
 STOP_TIMEOUT = 5.0
 
@@ -44,6 +45,7 @@ class SandboxServer:
         rate_limits: bool = True,
         switches: Switches | None = None,
         allow_remote: bool = False,
+        ping_seconds: float = PING_SECONDS,
     ) -> None:
         if not allow_remote and not _is_loopback(host):
             raise ValueError(f"{host} is not a loopback address; the sandbox has no protection")
@@ -51,6 +53,7 @@ class SandboxServer:
         self.host = host
         self.port = port
         self.exchange = Exchange((switches or Switches()).changed(wishes))
+        self._ping_seconds = ping_seconds
         self.parts = assemble(self.exchange)
         self._control: SandboxControl | None = None
         self._server: _Server | None = None
@@ -101,7 +104,7 @@ class SandboxServer:
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
-            ws_ping_interval=20,
+            ws_ping_interval=self._ping_seconds,
         )
         self._server = _Server(config)
         self._thread = threading.Thread(

@@ -118,7 +118,7 @@ class Streams:
             stop = self.exchange.listen(listener)
         gone = asyncio.create_task(_until_gone(socket))
         try:
-            await self._pump(socket, queue, gone, channel.pause_seconds)
+            await self._pump(socket, queue, gone)
         finally:
             stop()
             gone.cancel()
@@ -128,7 +128,6 @@ class Streams:
         socket: WebSocket,
         queue: asyncio.Queue[Json | None],
         gone: asyncio.Task[None],
-        pause: float,
     ) -> None:
         while not gone.done():
             getter = asyncio.create_task(queue.get())
@@ -142,8 +141,6 @@ class Streams:
                     await socket.close(1012)
                     return
                 await socket.send_text(json.dumps(self._stamped(message)))
-            if pause:
-                await asyncio.sleep(pause)
 
     def _stamped(self, message: Json) -> Json:
         now = self.exchange.clock.now_ms()

@@ -1,18 +1,26 @@
 """Each fault once, as a client over real TCP sees it."""
 
+import asyncio
+import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 import requests
 
 from bitopro_margin_ext.sandbox.control import ControlError
 from bitopro_margin_ext.sandbox.faults import KINDS
+from bitopro_margin_ext.sandbox.state import Refusal
+from tests.sandbox.trader import Trader, headers
 
 pytestmark = pytest.mark.usefixtures("free")
 ALL = {"method": "DELETE", "path": "/margin/orders/all"}
 CANCEL_ALL = "/margin/orders/all"
+SMALL = {"pair": "btc_usdt", "action": "BUY", "amount": "0.01", "price": "50000"}
 
 
 @pytest.fixture
@@ -233,3 +241,44 @@ def test_a_mistaken_rule_is_an_error(control, rule):
 def test_every_kind_is_tried_here():
     tried = Path(__file__).read_text()
     assert [kind for kind in KINDS if f'"{kind}"' not in tried] == []
+
+
+def test_dropped_connections_look_dropped_to_aiohttp_too(sandbox, control):
+    """On a POST: aiohttp itself sends a dropped GET, PUT or DELETE once more, same headers."""
+
+    async def ask():
+        raw = b'{"currency": "usdt", "borrowAmount": "1"}'
+        async with aiohttp.ClientSession() as session:
+            url = sandbox.rest_url + "/margin/borrow"
+            async with session.post(url, data=raw, headers=headers(raw)) as reply:
+                return reply.status
+
+    for kind in ("close", "process_close"):
+        control.add_fault(kind, path="/margin/borrow")
+        with pytest.raises(aiohttp.ClientConnectionError):
+            asyncio.run(ask())
+    assert control.state()["accounts"][0]["debts"]["USDT"] == "1"
+    assert [line["status"] for line in control.requests()] == [None, None]
+
+
+def test_control_and_calls_from_many_threads(sandbox, trader, control):
+    """The lock holds: nothing is cancelled twice, and all agree in the end."""
+    ids = [order["id"] for order in control.seed_orders([SMALL] * 60)]
+
+    def cancel(order_id):
+        return Trader(sandbox).delete(f"/margin/orders/btc_usdt/{order_id}").status_code
+
+    def fill(order_id):
+        order = sandbox.exchange.order(order_id)
+        with contextlib.suppress(Refusal):
+            return sandbox.exchange.fill(order, fraction=Decimal("0.5")) is not None
+        return False
+
+    with ThreadPoolExecutor(8) as pool:
+        cancels = [pool.submit(cancel, i) for i in ids for _ in range(2)]
+        fills = [pool.submit(fill, i) for i in ids]
+    assert sorted({c.result() for c in cancels}) == [200, 400]
+    assert sum(c.result() == 200 for c in cancels) == 60
+    assert [order["status"] for order in control.orders()] == [
+        3 if fill.result() else 4 for fill in fills
+    ]

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import socket
 
 import pytest
 import websockets.sync.client as ws
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from bitopro_margin_ext.sandbox import SandboxServer
 from tests.sandbox.test_shapes import shape
 from tests.sandbox.trader import NONCES, claims, headers
 
@@ -221,3 +223,20 @@ def test_the_other_side_of_the_account_stays_quiet(sandbox, trader):
         receive()
         trader.placed()
         nothing_more(receive)
+
+
+def test_quiet_streams_are_pinged():
+    with (
+        SandboxServer(ping_seconds=0.1) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=3) as raw,
+    ):
+        raw.sendall(
+            b"GET /ws/v1/pub/margin/mark-price HTTP/1.1\r\nHost: sandbox\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        seen = b""
+        # A ping frame begins with 0x89.
+        while b"\x89" not in seen.partition(b"MARGIN_MARK_PRICE")[2]:
+            seen += raw.recv(4096)
+    assert b"101 Switching Protocols" in seen
