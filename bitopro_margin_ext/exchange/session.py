@@ -128,7 +128,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
                 base_url=self.urls["api"]["rest"],
                 key=self.apiKey,
                 secret=self.secret,
-                identity=self.login or None,
+                identity=getattr(self, "login", None) or None,
                 offset_ms=int(self.options["clockOffset"]),
             )
         except KeyError as missing:
