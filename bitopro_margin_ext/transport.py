@@ -12,7 +12,7 @@ import requests
 from . import cancel
 from .credentials import Credentials
 from .endpoints import Endpoint
-from .errors import Failure, Meaning, classify, network_failure, unreadable
+from .errors import Failure, Meaning, classify, network_failure, not_sent, unreadable
 from .limits import cancel_all_limiter
 from .report import CancelReport
 from .wire import build_request
@@ -96,12 +96,11 @@ class Transport:
         if endpoint.cancels_all:
             wait = self._limiter.wait()
             if wait >= ends - time.monotonic():
-                # Nothing is sent, so nothing is in doubt.
-                return Failure(Meaning.RATE_LIMIT, "cancel-all was sent a moment ago")
+                return not_sent("a cancel-all left a moment ago")
             time.sleep(self._limiter.reserve())
         left = ends - time.monotonic()
         if left < SHORTEST_CALL:
-            return Failure(Meaning.RATE_LIMIT, "no time left for this call")
+            return not_sent("no time left for this call")
         request = build_request(
             endpoint,
             params,
@@ -156,9 +155,6 @@ class Transport:
 
 def _read(response: requests.Response) -> Any:
     status = response.status_code
-    if 300 <= status < 400:
-        # Not the exchange's word: something on the way wants to send us elsewhere.
-        return Failure(Meaning.BAD_RESPONSE, "redirected elsewhere, which is not followed", status)
     if not 200 <= status < 300:
         path = urllib.parse.urlsplit(response.url).path
         body = response.content.decode("utf-8", "replace")

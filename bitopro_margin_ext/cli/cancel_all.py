@@ -84,7 +84,7 @@ class Progress:
     def __call__(self, failure: Failure) -> None:
         """Tell of one failed call."""
         text = str(failure)
-        if failure.worth_repeating and text not in self._told:
+        if failure.sent and failure.worth_repeating and text not in self._told:
             self._told.add(text)
             tell(f"  {text}; trying again")
 
