@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cancel, confirm, report."""
-    credentials, base_url = read_access(read_config(args.config), args.base_url)
+    credentials, base_url = read_access(args, read_config(args.config))
     what = "every open margin order" if args.pair is None else f"open {args.pair} margin orders"
     task = f"list {what}, cancel nothing" if args.dry_run else f"cancel {what}"
     say(f"BitoPro margin account {credentials.account} at {base_url}: {task}", to_stderr=args.json)
