@@ -36,6 +36,8 @@ SINGLES: Final = 25
 """How many orders one by one in a round: the lists, read between rounds, tell of all at once."""
 ROUNDS_OF_LISTS: Final = 2
 """How many rounds a history that contradicts the open orders has to catch up."""
+LONGEST_CALL: Final = 10.0
+"""Seconds that any one call may take, however far the deadline is."""
 HOPELESS: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION, Meaning.NONCE})
 """Refusals that no repetition mends."""
 
@@ -112,7 +114,7 @@ class _Sweep:
         self.started = clock()
         self.ends = self.started + deadline
         # One call that hangs must leave time to ask again.
-        self.call_timeout = max(1.0, deadline * 0.3)
+        self.call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
         began_ms = time.time_ns() // 1_000_000
         # The offset may be learnt on the way, from a refused call.
         self.found = Findings(self.symbol, known, lambda: began_ms + offset_ms())
@@ -137,7 +139,7 @@ class _Sweep:
                     break
                 yield from self._fetch_known(round_number)
                 unsettled = self.found.unsettled(listed=self.report.listed)
-                if self.report.listed and not unsettled:
+                if not unsettled and (self.report.listed or self._is_barred()):
                     break
                 if self._is_hopeless() or self._remaining() <= 0:
                     break
@@ -215,6 +217,10 @@ class _Sweep:
             *((endpoint, {"pair": pair_id(self.symbol)}) for endpoint in endpoints),
             *((endpoint, {}) for endpoint in endpoints),
         ]
+
+    def _is_barred(self) -> bool:
+        """Whether the exchange will not list the open orders again before the deadline."""
+        return self.free_at.get(self.open_orders.candidates[0], 0.0) >= self.ends
 
     def _fetch_known(self, round_number: int) -> Generator[Step, Any, None]:
         """One list call a pair, then single calls for what the lists lack or contradict."""

@@ -185,12 +185,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         current: float = super().get_rate(pair, refresh, side, is_short, **kwargs)
         return current
 
-    def get_balances(self, params: Any = None, **kwargs: Any) -> Any:
+    def get_balances(self, *args: Any, **kwargs: Any) -> Any:
         """The balances; while a sweep is mapped, those of before it, or once new ones."""
         settling = self.settling is not None and not self.settling.wants_balances
         if settling and self._last_balances is not None:
             return deepcopy(self._last_balances)
-        balances = super().get_balances(params, **kwargs)
+        balances = super().get_balances(*args, **kwargs)
         # Not a currency, though it looks like one to whoever walks the currencies.
         balances.pop("debt", None)
         self._last_balances = deepcopy(balances)

@@ -1,0 +1,102 @@
+"""The ``bitopro-margin`` command: one module a subcommand, imported only when it runs.
+
+A command's module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int``,
+and imports what is heavy inside ``run``.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bitopro_margin_ext._version import __version__
+
+from . import codes
+from .terminal import UsageError, finish, say, tell
+
+COMMANDS: Final = (
+    "cancel-all",
+    "orders",
+    "account",
+    "doctor",
+    "guard",
+    "init",
+    "sandbox",
+    "drill",
+)
+EXTRAS: Final = {"doctor": "freqtrade", "sandbox": "sandbox", "drill": "freqtrade,sandbox"}
+"""What a command needs beyond a plain install."""
+
+PROGRAM: Final = "bitopro-margin"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code, a value of ``cli.codes``."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _dispatch(arguments)
+    except SystemExit as stop:
+        # argparse ends --help and errors so.
+        return stop.code if isinstance(stop.code, int) else codes.CONFIRMED
+    except KeyboardInterrupt:
+        tell("interrupted")
+        return codes.INTERRUPTED
+    except UsageError as error:
+        tell(f"{PROGRAM}: {error}")
+        return codes.USAGE
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "a package").split(".")[0]
+        extra = EXTRAS.get(arguments[0])
+        install = f"bitopro-margin-ext[{extra}]" if extra else package
+        tell(f"{PROGRAM}: {package} is not installed: pip install '{install}'")
+        return codes.USAGE
+    except Exception as error:
+        tell(f"{PROGRAM}: {_locate(error)}; please report it. Nothing is certain: look again")
+        return codes.UNKNOWN
+    finally:
+        finish()
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        say(_overview())
+        return codes.CONFIRMED if arguments else codes.USAGE
+    name, *rest = arguments
+    if name in ("-V", "--version"):
+        say(f"{PROGRAM} {__version__}")
+        return codes.CONFIRMED
+    if name not in COMMANDS:
+        raise UsageError(f"no such command; there are {', '.join(COMMANDS)}")
+    from .parser import CommandParser
+
+    command = _module(name)
+    parser = CommandParser(prog=f"{PROGRAM} {name}", description=command.HELP, allow_abbrev=False)
+    command.add_arguments(parser)
+    code: int = command.run(parser.parse_args(rest))
+    return code
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f".{name.replace('-', '_')}", __name__)
+
+
+def _overview() -> str:
+    lines = [f"usage: {PROGRAM} COMMAND [OPTIONS]", ""]
+    for name in COMMANDS:
+        try:
+            summary = _module(name).HELP
+        except ImportError:
+            summary = f"(needs pip install 'bitopro-margin-ext[{EXTRAS.get(name, name)}]')"
+        lines.append(f"  {name:<11} {summary}")
+    lines += ["", f"{PROGRAM} COMMAND --help tells more; exit codes: 0 confirmed or well, 1 orders"]
+    lines += ["remain or a check failed, 2 usage or configuration, 3 unknown, 130 interrupted."]
+    return "\n".join(lines)
+
+
+def _locate(error: Exception) -> str:
+    """Name an error that nobody foresaw, by type and place: its text could hold anything."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else ""
+    return f"unexpected {type(error).__name__}{where}"

@@ -166,8 +166,9 @@ def _done(
     params: Params,
     statuses: tuple[str, ...],
 ) -> Flow[list[Order]]:
-    # The limit counts what is left after the choice by status, which the exchange cannot make.
-    params = {"statusKind": "DONE", "limit": 1000, **params}
+    # The choice by status is ours: the exchange's DONE is documented to leave out what was
+    # cancelled before it filled. The caller's limit counts what is left after it.
+    params = {"limit": 1000, **params}
     orders = yield from _orders(api, method, symbol, since, None, params)
     return sorted_since_limit(
         [order for order in orders if order["status"] in statuses], since, limit

@@ -6,6 +6,7 @@ from typing import Any, Final
 import ccxt
 
 from .. import ledger
+from ..ambiguities import AMOUNT_DECIMALS
 from ..parse import text
 from .lending import lending_terms
 from .steps import NO_PARAMS, Flow, Params, Parent
@@ -44,9 +45,12 @@ def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
 
 
 def mark_margin(api: Any, market: Any) -> Any:
-    """Flag a market as margin where both of its currencies can be margined."""
+    """Flag a market as margin where both of its currencies can be margined, and give it fees."""
     if market is None:
         return None
+    for fee in ("maker", "taker"):
+        if market.get(fee) is None:
+            market[fee] = api.fees["trading"][fee]
     allowed = api.options["marginCurrencies"]
     market["margin"] = market["base"] in allowed and market["quote"] in allowed
     if market["margin"]:
@@ -70,6 +74,8 @@ def merge_chains(api: Any, rows: list[Any]) -> dict[str, Any]:
         code_id = match["code"] if match else name
         parsed = api.parse_currency({**row, "currency": code_id})
         code = parsed["code"]
+        parsed["precision"] = api.parse_number(api.parse_precision(str(AMOUNT_DECIMALS)))
+        parsed["networks"] = {}
         if match:
             network = _network(api, match["chain"], parsed, row)
             parsed["networks"] = {network["network"]: network}
@@ -90,7 +96,7 @@ def _network(api: Any, chain: str, currency: Any, row: Any) -> dict[str, Any]:
         "deposit": currency["deposit"],
         "withdraw": currency["withdraw"],
         "fee": currency["fee"],
-        "precision": None,
+        "precision": currency["precision"],
         "limits": currency["limits"],
     }
 

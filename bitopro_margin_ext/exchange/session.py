@@ -104,6 +104,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         api: Any = ("public",),
         method: str = "GET",
         params: Any = None,
+        *older: Any,
     ) -> Any:
         """Sign a margin call BitoPro's way; every other path as ``ccxt.bitopro`` does.
 
@@ -116,7 +117,8 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
             if isinstance(params, dict) and params.get("type") in ACCOUNTS:
                 # The word for our choice of account: spot's wire has none for it.
                 params = {name: value for name, value in params.items() if name != "type"}
-            return super().sign(path, api, method, params)
+            # Older ccxts pass headers and a body, and take them here.
+            return super().sign(path, api, method, params, *older)
         self.check_required_credentials()
         self.remember_secrets()
         try:
@@ -126,7 +128,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
                 base_url=self.urls["api"]["rest"],
                 key=self.apiKey,
                 secret=self.secret,
-                identity=self.login or None,
+                identity=getattr(self, "login", None) or None,
                 offset_ms=int(self.options["clockOffset"]),
             )
         except KeyError as missing:

@@ -70,6 +70,9 @@ def loaded_market(api: Any, symbol: str | None) -> Any:
 def order_structure(api: Any, parsed: Order) -> Order:
     """A ccxt order structure of a parsed row; numbers as ccxt makes them."""
     parsed = {**parsed, "datetime": api.iso8601(parsed.get("timestamp"))}
+    if parsed.get("fee"):
+        # ccxt makes a number of the cost in ``fees`` only.
+        parsed["fee"] = {**parsed["fee"], "cost": api.parse_number(parsed["fee"]["cost"])}
     order: Order = api.safe_order(parsed, loaded_market(api, parsed.get("symbol")))
     return order
 

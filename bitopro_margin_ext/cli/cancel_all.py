@@ -1,0 +1,99 @@
+"""``bitopro-margin cancel-all``: the kill switch."""
+
+import argparse
+import json
+from typing import Final
+
+from bitopro_margin_ext.errors import Failure
+from bitopro_margin_ext.report import CancelReport
+
+from . import codes
+from .parser import add_access_arguments, pair, read_access, read_config, seconds
+from .terminal import agreed, on_terminal, say, tell
+from .verdict import exit_code, verdict_lines
+
+HELP: Final = "cancel every open margin order, and confirm that none is left"
+DEADLINE: Final = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what to cancel, and how sure to be."""
+    parser.epilog = (
+        "Keys come from BITOPRO_API_KEY and BITOPRO_API_SECRET (BITOPRO_EMAIL if wanted), a "
+        "Freqtrade config, or the system keyring. Without a terminal nothing is asked. Exit codes: "
+        "0 confirmed that nothing in scope is open, 1 orders remain, 2 usage or configuration, "
+        "3 outcome unknown, 130 interrupted or not agreed to."
+    )
+    parser.add_argument("--pair", type=pair, help="only this pair, like BTC/USDT (default: all)")
+    parser.add_argument(
+        "--deadline",
+        type=seconds,
+        default=DEADLINE,
+        metavar="SECONDS",
+        help="keep trying for so long (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list what would be cancelled, and cancel nothing"
+    )
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--json", action="store_true", help="one document on standard output, the rest on error"
+    )
+    add_access_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Cancel, confirm, report."""
+    credentials, base_url = read_access(args, read_config(args.config))
+    what = "every open margin order" if args.pair is None else f"open {args.pair} margin orders"
+    task = f"list {what}, cancel nothing" if args.dry_run else f"cancel {what}"
+    say(f"BitoPro margin account {credentials.account} at {base_url}: {task}", to_stderr=args.json)
+    if not args.dry_run and not args.yes and on_terminal() and not agreed("Go on?"):
+        tell("nothing was sent")
+        return codes.INTERRUPTED
+    # Only now: the terminal has its first line while the slowest import runs.
+    from bitopro_margin_ext import cancel
+    from bitopro_margin_ext.transport import Transport
+
+    transport = Transport(credentials, base_url, Progress())
+    report = CancelReport(args.pair or "all")
+    if args.dry_run:
+        flow = cancel.list_without_cancelling(args.pair, deadline=args.deadline, report=report)
+    else:
+        flow = cancel.cancel_and_confirm(
+            args.pair,
+            deadline=args.deadline,
+            offset_ms=lambda: transport.clock_offset_ms,
+            report=report,
+        )
+    try:
+        transport.drive(flow, report)
+    except KeyboardInterrupt:
+        _print(report, args, interrupted=True)
+        return codes.INTERRUPTED
+    _print(report, args)
+    return exit_code(report)
+
+
+class Progress:
+    """Says why it takes longer, each reason once. What is not tried again is in the verdict."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, failure: Failure) -> None:
+        """Tell of one failed call."""
+        text = str(failure)
+        if failure.sent and failure.worth_repeating and text not in self._told:
+            self._told.add(text)
+            tell(f"  {text}; trying again")
+
+
+def _print(report: CancelReport, args: argparse.Namespace, *, interrupted: bool = False) -> None:
+    if args.json:
+        document = report.to_json()
+        document |= {"dry_run": args.dry_run, "interrupted": interrupted}
+        say(json.dumps(document))
+    lines = verdict_lines(report, dry_run=args.dry_run, interrupted=interrupted)
+    for line in lines:
+        say(line, to_stderr=args.json)
