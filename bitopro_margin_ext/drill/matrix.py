@@ -25,13 +25,18 @@ JOBS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The end of one drill: ``problems`` is empty where both sides agree."""
+    """The end of one drill: ``problems`` is empty where both sides agree.
+
+    ``remaining``: orders rest in scope, and the bot said so. ``unmet``: the call that the fault
+    waits for was not made, because nothing was left to ask.
+    """
 
     fault: str
     scenario: str
     scope: str
     problems: tuple[str, ...]
     remaining: bool
+    unmet: bool
     seconds: float
     folder: str
 
@@ -49,6 +54,7 @@ class Cell:
             "agrees": self.agrees,
             "problems": list(self.problems),
             "remaining": self.remaining,
+            "unmet": self.unmet,
             "seconds": self.seconds,
             "folder": self.folder,
         }
@@ -97,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(document, indent=2))
     else:
         _print_table(cells, seconds)
-    return 0 if all(cell.agrees for cell in cells) else 1
+    return 0 if all(cell.agrees for cell in cells) and not _never_met(cells) else 1
 
 
 def play_matrix(
@@ -132,7 +138,7 @@ def play_matrix(
 def _play_cell(fault: Fault, scenario: str, scope: str, deadline: float, keep: bool) -> Cell:
     folder = Path(tempfile.mkdtemp(prefix="bitopro-margin-drill-"))
     began = time.monotonic()
-    remaining = False
+    remaining = unmet = False
     try:
         with SandboxServer() as server:
             drill = Drill(
@@ -147,7 +153,8 @@ def _play_cell(fault: Fault, scenario: str, scope: str, deadline: float, keep: b
             )
             verdict = drill.play()
             remaining = verdict.remaining
-            problems = [*_problems(verdict), *_missed(server.control.faults())]
+            problems = list(_problems(verdict))
+            unmet = not all(rule["hits"] for rule in server.control.faults())
     except DrillError as error:
         problems = [str(error)]
     if not keep and not problems:
@@ -158,6 +165,7 @@ def _play_cell(fault: Fault, scenario: str, scope: str, deadline: float, keep: b
         scope,
         tuple(problems),
         remaining,
+        unmet,
         round(time.monotonic() - began, 1),
         str(folder) if keep or problems else "",
     )
@@ -175,11 +183,12 @@ def _problems(verdict: Verdict) -> Iterable[str]:
     yield from verdict.complaints
 
 
-def _missed(rules: Iterable[dict[str, Any]]) -> Iterable[str]:
-    """A fault that never struck has proven nothing."""
-    for rule in rules:
-        if not rule["hits"]:
-            yield f"the fault {rule['kind']} on {rule['method']} {rule['path']} never struck"
+def _never_met(cells: Iterable[Cell]) -> list[str]:
+    """The faults that struck in no drill, and so have proven nothing."""
+    met: dict[str, bool] = {}
+    for cell in cells:
+        met[cell.fault] = met.get(cell.fault, False) or not cell.unmet
+    return [name for name, ever in met.items() if not ever]
 
 
 def _print_table(cells: Sequence[Cell], seconds: float) -> None:
@@ -205,6 +214,8 @@ def _print_table(cells: Sequence[Cell], seconds: float) -> None:
             )
         if cell.folder:
             console.print(f"kept: {cell.folder}", highlight=False)
+    for name in _never_met(cells):
+        console.print(f"[bold red]{name}[/bold red]: this fault never struck", highlight=False)
     agreeing = sum(cell.agrees for cell in cells)
     console.print(f"{agreeing} of {len(cells)} drills agree, {seconds} s")
 
@@ -212,5 +223,7 @@ def _print_table(cells: Sequence[Cell], seconds: float) -> None:
 def _mark(cell: Cell) -> str:
     if not cell.agrees:
         return "[bold red]NO[/bold red]"
+    if cell.unmet:
+        return "[green]agrees, unmet[/green]"
     # The exchange left no way to cancel, and the bot said so.
     return "[yellow]agrees, told[/yellow]" if cell.remaining else "[green]agrees[/green]"

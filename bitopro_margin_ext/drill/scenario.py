@@ -158,7 +158,7 @@ class Drill:
 
     def _await_end(self) -> Verdict:
         """Wait for the exit, then until both sides agree and still do a moment later."""
-        self._await("the emergency exit", self._exit_filled)
+        self._await("the emergency exit", self._exit_sent_or_needless)
         self._tell_sweep()
         verdict = self.judge()
         try:
@@ -237,14 +237,17 @@ class Drill:
             if _sells(order) and bool(order["stopPrice"]) == stop
         ]
 
-    def _exit_filled(self) -> bool:
-        return any(order["type"] == "MARKET" for order in self._sells(stop=False))
+    def _exit_sent_or_needless(self) -> bool:
+        """Whether the exit is there; fills in the last instant can have made it needless."""
+        if any(order["type"] == "MARKET" for order in self._sells(stop=False)):
+            return True
+        return any(not trade.is_open for trade in self.database.trades() if trade.pair == EXITING)
 
     def _tell_sweep(self) -> None:
         for line in self.control.requests():
             if line["method"] in ("DELETE", "POST") and "/margin/orders" in line["path"]:
                 self._story(f"         {line['method']} {line['path']} -> {line['status']}")
-        self.tell("the bot has sent its emergency exit")
+        self.tell("the position has been exited")
 
     def _await(self, what: str, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + self._patience

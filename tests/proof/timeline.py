@@ -5,6 +5,7 @@ sleeps, as it would be, and nobody waits for it in earnest.
 """
 
 import asyncio
+import concurrent.futures
 import selectors
 import threading
 import time
@@ -26,6 +27,7 @@ class Timeline:
         self._travel = time_machine.travel(START, tick=False)
         self._real = {name: getattr(time, name) for name in _NAMES}
         self._loop_maker = asyncio.new_event_loop
+        self._future_result = concurrent.futures.Future.result
         self.loop: asyncio.AbstractEventLoop
 
     def __enter__(self) -> "Timeline":
@@ -33,6 +35,13 @@ class Timeline:
         for name in _NAMES:
             setattr(time, name, getattr(self, name))
         asyncio.new_event_loop = self.new_loop
+        real_result = self._future_result
+
+        def result(future: Any, timeout: float | None = None) -> Any:
+            # What another thread does takes no time here, and the transport keeps its deadline.
+            return real_result(future, None if timeout is None or timeout > 0 else timeout)
+
+        concurrent.futures.Future.result = result
         self.loop = self.new_loop()
         return self
 
@@ -42,6 +51,7 @@ class Timeline:
         self._real_run(asyncio.sleep(0))
         self.loop.close()
         asyncio.new_event_loop = self._loop_maker
+        concurrent.futures.Future.result = self._future_result
         for name, function in self._real.items():
             setattr(time, name, function)
         self._travel.stop()
