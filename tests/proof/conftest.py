@@ -10,6 +10,8 @@ _COMMON = {
     "print_blob": True,
 }
 settings.register_profile("quick", max_examples=60, derandomize=True, **_COMMON)
-settings.register_profile("deep", max_examples=int(os.environ.get("PROOF_EXAMPLES", "10000")), **_COMMON)
+settings.register_profile(
+    "deep", max_examples=int(os.environ.get("PROOF_EXAMPLES", "10000")), **_COMMON
+)
 if not settings.get_current_profile_name().startswith("deep"):
     settings.load_profile("quick")

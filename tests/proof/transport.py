@@ -30,6 +30,10 @@ class TooLate(Exception):
     """Nothing came for as long as the client waits."""
 
 
+class PowerCut(BaseException):
+    """The client's process ends here; nothing of it may handle that."""
+
+
 class _Wire:
     """One request on its way; also the transport that a fault closes."""
 
@@ -92,7 +96,7 @@ async def exchange_call(
     }
     serving = asyncio.ensure_future(gateway(scope, wire.receive, wire.send))
     # Kept from the garbage collector: the exchange goes on after the client has given up.
-    wire.headers_task = serving  # type: ignore[attr-defined]
+    wire.headers_task = serving
     received = b""
     begun = False
     try:
@@ -114,13 +118,43 @@ async def exchange_call(
     return wire.status, found, received
 
 
+class Power:
+    """What ends the client's process at one of its requests."""
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        self._processed = False
+
+    def cut_after(self, requests: int, *, processed: bool) -> None:
+        """Let so many requests pass and die at the next: before it is sent, or once it is done."""
+        self._left, self._processed = requests, processed
+
+    def restore(self) -> None:
+        """Nothing dies any more."""
+        self._left = None
+
+    def check_before(self) -> None:
+        if self._left is not None and (self._left < 0 or (not self._left and not self._processed)):
+            self._left = -1
+            raise PowerCut
+
+    def check_after(self) -> None:
+        if self._left is None:
+            return
+        if not self._left:
+            self._left = -1
+            raise PowerCut
+        self._left -= 1
+
+
 class BlockingTransport(requests.adapters.HTTPAdapter):
     """For a ``requests`` session: ``session.mount("http://", ...)``."""
 
-    def __init__(self, gateway: Gateway, timeline: Timeline) -> None:
+    def __init__(self, gateway: Gateway, timeline: Timeline, power: "Power") -> None:
         super().__init__()
         self._gateway = gateway
         self._timeline = timeline
+        self._power = power
 
     def send(
         self,
@@ -131,6 +165,7 @@ class BlockingTransport(requests.adapters.HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
+        self._power.check_before()
         body = request.body or b""
         work = exchange_call(
             self._gateway,
@@ -150,6 +185,7 @@ class BlockingTransport(requests.adapters.HTTPAdapter):
             if dropped.begun:
                 raise requests.exceptions.ChunkedEncodingError(request=request) from None
             raise requests.exceptions.ConnectionError(request=request) from None
+        self._power.check_after()
         raw = urllib3.HTTPResponse(
             body=io.BytesIO(answer), headers=headers, status=status, preload_content=False
         )
@@ -163,6 +199,7 @@ class AwaitingTransport:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self.headers: dict[str, str] = {}
 
     def get(self, url: Any, **more: Any) -> "_Reply":
         return _Reply(self._gateway, "GET", str(url), more)

@@ -20,7 +20,8 @@ SEEN_LATE: Final = frozenset({"lag"})
 DONE_LATE: Final = frozenset({"delay", "drip", "fill_after"})
 """Kinds after which something happens that the client has no way to see."""
 
-_statuses = st.sampled_from([400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504])
+_refusals = st.sampled_from([400, 401, 403, 404, 409, 422, 429])
+_breakdowns = st.sampled_from([408, 500, 502, 503, 504])
 _bodies = st.sampled_from([{"error": "Fault"}, {"error": "Invalid API key"}, PAGE, "", {}, []])
 _retry_after = st.sampled_from([{}, {}, {"Retry-After": "1"}, {"Retry-After": "3"}])
 _fractions = st.sampled_from(["0.1", "0.5", "1"])
@@ -29,9 +30,18 @@ _kinds = st.one_of(
     st.fixed_dictionaries(
         {
             "kind": st.just("status"),
-            "status": _statuses,
+            "status": _refusals,
             "body": _bodies,
             "headers": _retry_after,
+        }
+    ),
+    # What breaks down may have done its work. (What refuses and does it all the same is a lie, and
+    # the exchange's word is all that anybody has.)
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("status"),
+            "status": _breakdowns,
+            "body": _bodies,
             "process": st.booleans(),
         }
     ),

@@ -2,14 +2,18 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
+import aiohttp
 import ccxt
+import requests
 
+from bitopro_margin_ext import signing
 from bitopro_margin_ext.cancel import cancel_and_confirm
-from bitopro_margin_ext.exchange import register
+from bitopro_margin_ext.enabling import register
 from bitopro_margin_ext.sandbox.app import Parts, assemble
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET, EMAIL
 from bitopro_margin_ext.sandbox.limits import GENERAL, SPECIAL, TOLERANCE_MS
@@ -18,7 +22,7 @@ from bitopro_margin_ext.sandbox.state.orders import Action
 from bitopro_margin_ext.sandbox.state.seeding import Seed
 
 from .timeline import Timeline
-from .transport import AwaitingTransport, BlockingTransport
+from .transport import AwaitingTransport, BlockingTransport, Power
 
 PAIRS: Final = ("BTC/USDT", "ETH/USDT")
 _PORTS = itertools.count(10_000)
@@ -44,9 +48,13 @@ class World:
         # Its clock was bound when it was defined.
         self._flow_clock = cancel_and_confirm.__kwdefaults__["clock"]
         cancel_and_confirm.__kwdefaults__["clock"] = self.timeline.monotonic
+        # A nonce is never repeated in a process, and every world begins at the same moment.
+        signing._last_nonces.clear()
         self.parts = _assembled()
         self.exchange = self.parts.exchange
         self.exchange.reset()
+        self.power = Power()
+        self.blocking = BlockingTransport(self.parts.gateway, self.timeline, self.power)
         self._asked: list[tuple[str, str, int]] = []
         self._read = 0
         register()
@@ -60,13 +68,25 @@ class World:
 
     def connect(self, api: Any) -> Any:
         """Let a blocking ccxt object, or any that has a requests session, reach this exchange."""
-        api.session.mount("http://", BlockingTransport(self.parts.gateway, self.timeline))
+        api.session.mount("http://", self.blocking)
         return api
 
-    def connect_awaiting(self, api: Any) -> Any:
-        """The same for an asynchronous one."""
-        api.session, api.own_session = AwaitingTransport(self.parts.gateway), False
-        return api
+    @contextmanager
+    def only_network(self) -> Iterator[None]:
+        """Let every session that is opened meanwhile reach this exchange, and no other place."""
+        init, awaiting = requests.Session.__init__, aiohttp.ClientSession
+
+        def connected(session: requests.Session) -> None:
+            init(session)
+            session.mount("http://", self.blocking)
+
+        requests.Session.__init__ = connected
+        aiohttp.ClientSession = lambda **more: AwaitingTransport(self.parts.gateway)
+        try:
+            yield
+        finally:
+            requests.Session.__init__ = init
+            aiohttp.ClientSession = awaiting
 
     def client(self) -> Any:
         """A ``ccxt.bitopromargin`` as a user makes it."""
