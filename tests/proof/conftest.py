@@ -1,4 +1,4 @@
-"""The profiles of the proof: a quick one for every run, a deep one for ``python -m tests.proof``."""
+"""The profiles of the proof: a quick one for every run, a deep one for ``tests.proof``."""
 
 import os
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import io
+import re
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from bitopro_margin_ext.sandbox.gateway import Gateway
 from .timeline import Timeline
 
 
-class Dropped(Exception):
+class DroppedError(Exception):
     """The exchange closed the connection; ``begun`` says whether an answer had begun."""
 
     def __init__(self, begun: bool) -> None:
@@ -26,7 +27,7 @@ class Dropped(Exception):
         self.begun = begun
 
 
-class TooLate(Exception):
+class TooLateError(Exception):
     """Nothing came for as long as the client waits."""
 
 
@@ -44,6 +45,7 @@ class _Wire:
         self.headers: list[tuple[bytes, bytes]] = []
         self.answer: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.closed = asyncio.Event()
+        self.serving: asyncio.Future[None] | None = None
 
     async def receive(self) -> dict[str, Any]:
         if not self.sent:
@@ -96,7 +98,7 @@ async def exchange_call(
     }
     serving = asyncio.ensure_future(gateway(scope, wire.receive, wire.send))
     # Kept from the garbage collector: the exchange goes on after the client has given up.
-    wire.headers_task = serving
+    wire.serving = serving
     received = b""
     begun = False
     try:
@@ -110,41 +112,51 @@ async def exchange_call(
                 received += part
     except TimeoutError:
         wire.closed.set()
-        raise TooLate from None
+        raise TooLateError from None
     found = {name.decode(): value.decode() for name, value in wire.headers}
     if not begun or len(received) < int(found.get("content-length", 0)):
-        raise Dropped(begun)
+        raise DroppedError(begun)
     wire.closed.set()
     return wire.status, found, received
 
 
 class Power:
-    """What ends the client's process at one of its requests."""
+    """What ends the client's process between the first byte of a cancel-all and its commit.
+
+    (Dying between the creation of an order and its commit is Freqtrade's own, sweep or no sweep.)
+    """
 
     def __init__(self) -> None:
         self._left: int | None = None
         self._processed = False
+        self._sweeping = False
 
     def cut_after(self, requests: int, *, processed: bool) -> None:
-        """Let so many requests pass and die at the next: before it is sent, or once it is done."""
-        self._left, self._processed = requests, processed
+        """From the next cancel-all on, let so many requests pass and die at the one after.
+
+        It dies before that is sent, or once it has been ``processed``.
+        """
+        self._left, self._processed, self._sweeping = requests, processed, False
 
     def restore(self) -> None:
         """Nothing dies any more."""
         self._left = None
 
-    def check_before(self) -> None:
-        if self._left is not None and (self._left < 0 or (not self._left and not self._processed)):
-            self._left = -1
-            raise PowerCut
+    def check_before(self, method: str, url: str) -> None:
+        """Die, if it is time to."""
+        if method == "DELETE" and re.search(r"/margin/orders/(all|[a-z]+_[a-z]+)$", url):
+            self._sweeping = True
+        elif method == "POST":
+            self._sweeping = False
+        if self._sweeping and self._left is not None:
+            self._left -= 1
+            if self._left < 0 and not self._processed:
+                raise PowerCut
 
     def check_after(self) -> None:
-        if self._left is None:
-            return
-        if not self._left:
-            self._left = -1
+        """The same, once the exchange has done what it was asked."""
+        if self._sweeping and self._left is not None and self._left < 0:
             raise PowerCut
-        self._left -= 1
 
 
 class BlockingTransport(requests.adapters.HTTPAdapter):
@@ -165,7 +177,7 @@ class BlockingTransport(requests.adapters.HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        self._power.check_before()
+        self._power.check_before(str(request.method), str(request.url))
         body = request.body or b""
         work = exchange_call(
             self._gateway,
@@ -179,9 +191,9 @@ class BlockingTransport(requests.adapters.HTTPAdapter):
         )
         try:
             status, headers, answer = self._timeline.run(work)
-        except TooLate:
+        except TooLateError:
             raise requests.exceptions.ReadTimeout(request=request) from None
-        except Dropped as dropped:
+        except DroppedError as dropped:
             if dropped.begun:
                 raise requests.exceptions.ChunkedEncodingError(request=request) from None
             raise requests.exceptions.ConnectionError(request=request) from None
@@ -219,7 +231,7 @@ class _Reply:
     async def __aenter__(self) -> "_Reply":
         try:
             self.status, self.headers, self._body = await exchange_call(*self._call)
-        except (TooLate, Dropped):
+        except (TooLateError, DroppedError):
             raise TimeoutError from None
         return self
 

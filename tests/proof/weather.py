@@ -1,4 +1,4 @@
-"""What can go wrong, as hypothesis draws it: every kind of fault, on any call, any number of times."""
+"""What can go wrong, as hypothesis draws it: every fault, on any call, any number of times."""
 
 from typing import Any, Final
 
