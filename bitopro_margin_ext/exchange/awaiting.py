@@ -61,6 +61,17 @@ class AwaitingSession(MarginSession):
             case Sleep(seconds):
                 return await asyncio.sleep(deadlines.bounded(seconds))
 
+    def open(self, *args: Any, **kwargs: Any) -> None:
+        """Open the HTTP session, and have it send each signed call once.
+
+        aiohttp sends a GET, PUT or DELETE again by itself when the connection drops, with the same
+        nonce: the exchange refuses that as a replay, and an unknown outcome would look like a
+        refused key.
+        """
+        super().open(*args, **kwargs)
+        if self.session is not None:
+            self.session._retry_connection = False
+
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
         left = deadlines.remaining()
