@@ -61,14 +61,13 @@ class AwaitingSession(MarginSession):
             case Sleep(seconds):
                 return await asyncio.sleep(deadlines.bounded(seconds))
 
-    def open(self, *args: Any, **kwargs: Any) -> None:
-        """Open the HTTP session, and have it send each signed call once.
+    def open(self, *lazy: Any) -> None:
+        """Open ccxt's session, without aiohttp's habit of sending some requests twice.
 
-        aiohttp sends a GET, PUT or DELETE again by itself when the connection drops, with the same
-        nonce: the exchange refuses that as a replay, and an unknown outcome would look like a
-        refused key.
+        On a kept connection that drops it repeats GET, PUT and DELETE by itself: a cancel with
+        the nonce of the first, whose refusal would be taken for the fate of the first.
         """
-        super().open(*args, **kwargs)
+        super().open(*lazy)
         if self.session is not None:
             self.session._retry_connection = False
 

@@ -1,4 +1,4 @@
-"""One way to call the blocking and the asynchronous class, and a server that answers by the book."""
+"""One way to call the blocking and the asynchronous class; a server that answers by the book."""
 
 import asyncio
 import http.server
@@ -95,7 +95,9 @@ class CannedServer:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.rest_url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
         self._thread.start()
 
     def sent(self, method: str) -> list[tuple[str, bytes]]:
