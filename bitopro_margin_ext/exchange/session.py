@@ -226,6 +226,10 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         failure = not_sent("its turn comes after the deadline")
         return _with_failure(ccxt.RequestTimeout(f"{self.id} {failure}"), failure)
 
+    def heard_orders(self) -> list[dict[str, Any]]:
+        """What streams have told of orders, as parsed rows; this class has none."""
+        return []
+
     # -- throttling and time -------------------------------------------------------------------
 
     def exchange_time(self) -> int:
