@@ -183,6 +183,10 @@ class LatestFeed(Feed):
         self.version += 1
         self.ring()
 
+    def give_back(self, scope: Scope = None) -> None:
+        """Hand the value out again: the one who took it could make nothing of it."""
+        self._taken.pop(scope, None)
+
     def waiter(self, scope: Scope = None) -> Callable[[], Any]:
         """What a consumer asks: the value, once there is one that its scope has not seen."""
         start = self._taken.get(scope, 0)
