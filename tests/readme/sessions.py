@@ -99,9 +99,7 @@ def play_cancel_all(terminal: Terminal) -> None:
 def play_doctor(terminal: Terminal) -> None:
     """A fresh user folder, and what is still missing in it."""
     terminal.run("bitopro-margin init --userdir user_data")
-    terminal.run(
-        "bitopro-margin doctor --offline -c user_data/config.json --userdir user_data"
-    )
+    terminal.run("bitopro-margin doctor --offline -c user_data/config.json --userdir user_data")
 
 
 def play_guard(terminal: Terminal) -> None:
@@ -140,4 +138,7 @@ def comparable(lines: list[str]) -> list[str]:
     text = "\n".join(lines)
     text = re.sub(r"\d[\d.:,\-T]*", "#", text)
     text = re.sub(r"[ \u2500-\u257f]+", " ", text)
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    # How many requests the drill has seen by then is a matter of moments.
+    return [
+        line.strip() for line in text.splitlines() if line.strip() and "/margin/orders/" not in line
+    ]
