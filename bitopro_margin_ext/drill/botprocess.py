@@ -43,6 +43,8 @@ class BotProcess:
     def start(self) -> None:
         """Start the process; also again, after ``kill``."""
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+        # With this Freqtrade leaves its logging, and so our filter, alone.
+        environment.pop("PYTEST_VERSION", None)
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 self._command,

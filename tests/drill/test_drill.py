@@ -31,15 +31,16 @@ def test_both_emergencies_end_in_agreement(scope):
         assert len(verdict["rows"]) >= 6
         assert all(row["agrees"] for row in verdict["rows"])
         swept = [row for row in verdict["rows"] if "emergency" in row["cancel_reason"]]
-        assert swept, "the sweep left its reason"
+        # Where a refused stoploss leaves nothing of the bot's on the pair, nothing of it is swept.
+        assert swept or (scope == "pair" and verdict["scenario"] == "stop-rejected")
     assert "both sides agree" in played.stderr
 
 
 def test_the_matrix_judges_each_fault_on_both_emergencies_and_scopes():
-    played = drill("--matrix", "--faults", "process-close,cancel-none,401", "--jobs", "4")
+    played = drill("--matrix", "--faults", "process-close,401", "--jobs", "4")
     assert played.returncode == 0, played.stderr[-3000:]
     cells = json.loads(played.stdout)["cells"]
-    assert len(cells) == 3 * 2 * 2
+    assert len(cells) == 2 * 2 * 2
     assert all(cell["agrees"] and not cell["unmet"] for cell in cells)
     # A refused key leaves the orders where they are, and the bot says so.
     assert {cell["fault"] for cell in cells if cell["remaining"]} == {"401"}

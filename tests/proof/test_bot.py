@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .bots import DEADLINE, BotRunner
+from .profiles import profile
 from .transport import PowerCut
 from .weather import faults
 from .world import PAIRS, World, wire_name
@@ -188,3 +189,4 @@ class BotMachine(RuleBasedStateMachine):
 
 
 TestBot = BotMachine.TestCase
+TestBot.settings = profile(quick=20, steps=12)

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bitopro_margin_ext.report import SweepOutcome
 from bitopro_margin_ext.sandbox.state.orders import Status
 
+from .profiles import profile
 from .weather import DONE_LATE, SEEN_LATE, faults
 from .world import PAIRS, World, symbol_of
 
@@ -172,3 +173,4 @@ class ClientMachine(RuleBasedStateMachine):
 
 
 TestClient = ClientMachine.TestCase
+TestClient.settings = profile(quick=250, steps=20)
