@@ -101,7 +101,10 @@ def _is_news(order: Order, before: Order) -> bool:
         return order["status"] in FINAL and filled > filled_before
     if order["status"] in FINAL:
         return True
-    late = (order["lastUpdateTimestamp"] or 0) < (before["lastUpdateTimestamp"] or 0)
+    # The list of open orders counts time in seconds.
+    late = (order["lastUpdateTimestamp"] or 0) // 1000 < (
+        before["lastUpdateTimestamp"] or 0
+    ) // 1000
     return filled >= filled_before and not late and _facts(order) != _facts(before)
 
 
