@@ -143,7 +143,8 @@ def cancel_and_confirm(
     ``known`` are (symbol, id) of the orders whose end, with fills, is wanted. Three requests a pair
     in calm weather: cancel, list what is open, list what became of the known ones. What survives is
     cancelled by id until ``deadline`` (seconds) ends; only orders that the exchange itself calls
-    cancelled are reported so, whatever its answers to the cancel calls were.
+    cancelled are reported so, whatever its answers to the cancel calls were. Where ``watch_orders``
+    is connected, what it has told first is not listed again: two requests.
 
     :returns: a ``CancelReport`` with ccxt order structures. No failure of the exchange is raised:
         the report says what remains open or unknown.
@@ -156,6 +157,7 @@ def cancel_and_confirm(
         deadline=deadline if left is None else min(deadline, left),
         open_orders=api.open_orders_path,
         offset_ms=lambda: int(api.options["clockOffset"]),
+        heard=api.heard_orders,
     )
     with tally.counting() as sent:
         report: CancelReport = yield from _drive(api, flow)

@@ -1,3 +1,4 @@
+import contextvars
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -6,17 +7,27 @@ import pytest
 
 from bitopro_margin_ext import limits
 from bitopro_margin_ext.sandbox.server import SandboxServer
-from tests.exchange_account.drivers import DRIVERS, Awaiting, CannedServer
+from tests.exchange_account.drivers import Awaiting, Blocking, CannedServer
 from tests.exchange_account.drivers import example as documented
 
 
-class Streaming(Awaiting):
+class InContext(Awaiting):
+    """Calls the asynchronous class in the caller's context, so that a deadline reaches it."""
+
+    def __call__(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        async def run() -> Any:
+            return await getattr(self.exchange, method)(*args, **kwargs)
+
+        return self.runner.run(run(), context=contextvars.copy_context())
+
+
+class Streaming(InContext):
     """Calls the class with streams."""
 
     module = ccxt.pro
 
 
-EVERY_DRIVER = {**DRIVERS, "pro": Streaming}
+EVERY_DRIVER = {"sync": Blocking, "async": InContext, "pro": Streaming}
 SMALL = {"pair": "btc_usdt", "action": "BUY", "amount": "0.001"}
 
 
