@@ -14,7 +14,7 @@ from .parser import read_access, read_config
 from .verdict import REFUSED
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 HELP: Final = "show balances, debts, interest and adRatio"
 AMOUNTS: Final = {
@@ -67,7 +67,8 @@ def label_style(label: str | None) -> str:
     return "bold yellow" if "WARN" in name else "bold red"
 
 
-def _table(account: dict[str, Any], title: str) -> "Table":
+def _table(account: dict[str, Any], title: str) -> "Group":
+    from rich.console import Group
     from rich.text import Text
 
     ratio = Text(f"adRatio {account['adRatio']} {account['adRatioLabel']}")
@@ -75,7 +76,7 @@ def _table(account: dict[str, Any], title: str) -> "Table":
     unit = account["currency"] or ""
     for name, total in (("assets", account["totalAsset"]), ("debts", account["totalDebt"])):
         ratio.append(f"\n{name} {total} {unit}", style="default")
-    table = plain_table(title, ratio)
+    table = plain_table(ratio)
     add_columns(table, "")
     add_columns(table, *AMOUNTS, right=True)
     for currency, amounts in account["balances"].items():
@@ -83,4 +84,4 @@ def _table(account: dict[str, Any], title: str) -> "Table":
             currency,
             *("-" if is_zero(amounts[name]) else str(amounts[name]) for name in AMOUNTS),
         )
-    return table
+    return Group(Text(title), table)

@@ -18,14 +18,12 @@ WATCH_SECONDS: Final = 2.0
 DEADLINE: Final = 10.0
 
 
-def plain_table(title: str, caption: "RenderableType | None") -> "Table":
+def plain_table(caption: "RenderableType | None") -> "Table":
     """A table without lines, in which numbers and ids are never cut."""
     from rich import box
     from rich.table import Table
 
     return Table(
-        title=title,
-        title_justify="left",
         caption=caption,  # type: ignore[arg-type]
         caption_justify="left",
         box=box.SIMPLE_HEAD,

@@ -12,7 +12,7 @@ from .parser import pair, read_access, read_config
 from .verdict import key_refused, pair_unknown, verdict_lines
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 HELP: Final = "show the open margin orders"
 FIELDS: Final = (
@@ -66,12 +66,13 @@ def view_orders(report: CancelReport, title: str) -> View:
     return View(codes.CONFIRMED, document, lambda: _table(orders, title))
 
 
-def _table(orders: list[dict[str, Any]], title: str) -> "Table":
+def _table(orders: list[dict[str, Any]], title: str) -> "Group":
+    from rich.console import Group
     from rich.text import Text
 
     triggers = any(order["triggerPrice"] for order in orders)
     amounts = ["price", *(["triggerPrice"] if triggers else []), "amount", "filled"]
-    table = plain_table(title, None if orders else "none is open")
+    table = plain_table(None if orders else "none is open")
     add_columns(table, "pair", "order")
     add_columns(table, *(name.removesuffix("Price") for name in amounts), right=True)
     add_columns(table, "placed (UTC)", "id")
@@ -84,7 +85,7 @@ def _table(orders: list[dict[str, Any]], title: str) -> "Table":
             _moment(order["timestamp"]),
             str(order["id"]),
         )
-    return table
+    return Group(Text(title), table)
 
 
 def _moment(milliseconds: int | None) -> str:

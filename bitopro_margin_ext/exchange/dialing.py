@@ -92,9 +92,6 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
         path = urllib.parse.urlsplit(url).path
         headers = dict(error.headers or {})
         failure = classify(error.status, None, path=path, headers=headers)
-        if failure.clock_offset_ms is not None:
-            # The next dial is signed by the exchange's clock.
-            self.options["clockOffset"] = failure.clock_offset_ms
         try:
             raise_failure(f"{self.id} {path}", failure)
         except ccxt.BaseError as refusal:

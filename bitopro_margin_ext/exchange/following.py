@@ -1,6 +1,7 @@
 """Follow streams until there is something to hand out: dial, dial again, make up for gaps."""
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Awaitable, Callable
@@ -26,7 +27,7 @@ class StreamFollowing(StreamDialing):
     """Connections that come back by themselves, as long as somebody waits for what they tell."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
-        self.stream_failures: dict[str, BaseException] = {}
+        self._failures: dict[str, tuple[BaseException, float]] = {}
         self._mends_at: dict[int, float] = {}
         self._mending: dict[int, asyncio.Lock] = {}
         super().__init__(config)
@@ -49,22 +50,21 @@ class StreamFollowing(StreamDialing):
             seconds; the next call goes on trying.
         :raises ccxt.AuthenticationError, ccxt.PermissionDenied: the exchange's refusal.
         """
-        silent_since = time.monotonic()
-        for stream in streams():
-            self.stream_failures.pop(self.stream_url(stream), None)
+        began = silent_since = time.monotonic()
         while True:
             # Before looking, so that nothing rings unheard.
             bell = feed.bell
             urls = [self.stream_url(stream) for stream in streams()]
             for url in urls:
-                self._keep(feed, url)
+                self._keep(feed, url, began)
             if not whole or all(self._has_told(url) for url in urls):
                 if feed.gap and mend is not None:
                     await self._mend(feed, mend)
                 found = take()
                 if found:
                     return found
-            self._raise_hopeless(urls)
+            for url in urls:
+                await self._face_refusal(url, began)
             if all(self._is_connected(url) for url in urls):
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > float(self.options["streamPatience"]):
@@ -73,15 +73,30 @@ class StreamFollowing(StreamDialing):
             if getattr(self, "closed_by_user", False):
                 raise ccxt.ExchangeClosedByUser(f"{self.id} was closed")
 
-    def _keep(self, feed: Feed, url: str) -> None:
+    def _keep(self, feed: Feed, url: str, began: float) -> None:
         """Dial a stream that is not connected; ccxt waits longer before each dial that fails."""
-        if isinstance(self.stream_failures.get(url), HOPELESS):
+        if isinstance(self._failure(url, began), HOPELESS):
             return
         future = self.watch(url, "connection")
         client = self.clients[url]
-        if "kept" not in client.subscriptions:
-            client.subscriptions["kept"] = True
+        if "dialled" not in client.subscriptions:
+            client.subscriptions["dialled"] = time.monotonic()
             future.add_done_callback(functools.partial(self._lost, feed, client))
+
+    def _failure(self, url: str, began: float) -> BaseException | None:
+        """Why the last dial of a stream failed, unless it was made for an earlier call."""
+        error, dialled = self._failures.get(url, (None, 0.0))
+        return error if dialled >= began else None
+
+    async def _face_refusal(self, url: str, began: float) -> None:
+        failure = self._failure(url, began)
+        if isinstance(failure, HOPELESS):
+            raise failure
+        if isinstance(failure, ccxt.InvalidNonce):
+            # A REST call learns the exchange's time; the Date of a handshake is a proxy's.
+            del self._failures[url]
+            with contextlib.suppress(ccxt.OperationFailed, ccxt.ExchangeError):
+                await self.fetch_margin_account()
 
     def _lost(self, feed: Feed, client: Any, future: "asyncio.Future[Any]") -> None:
         """A connection, or the attempt at one, has ended."""
@@ -90,7 +105,7 @@ class StreamFollowing(StreamDialing):
         if not future.cancelled():
             error = future.exception()
             if error is not None:
-                self.stream_failures[client.url] = reason_of(error)
+                self._failures[client.url] = reason_of(error), client.subscriptions["dialled"]
         if client.connectionEstablished is None:
             feed.ring()
         else:
@@ -132,14 +147,8 @@ class StreamFollowing(StreamDialing):
             else:
                 self._mends_at.pop(id(feed), None)
 
-    def _raise_hopeless(self, urls: list[str]) -> None:
-        for url in urls:
-            failure = self.stream_failures.get(url)
-            if isinstance(failure, HOPELESS):
-                raise failure
-
     def _unreachable(self, urls: list[str]) -> Exception:
-        reasons = [self.stream_failures[url] for url in urls if url in self.stream_failures]
+        reasons = [self._failures[url][0] for url in urls if url in self._failures]
         reason = f": {reasons[-1]}" if reasons else ""
         error: Exception = ccxt.NetworkError(f"{self.id} streams could not be reached{reason}")
         return error
