@@ -74,7 +74,7 @@ def _row(what: str, sides: list[Contender]) -> Row:
     row = Row(NUMBER, what, None, sides[0], sides[1:])
     ratio = row.ratio(sides[1])
     assert ratio is not None
-    row.aim, row.met = f"≤ {AIM}×", ratio <= AIM
+    row.aim, row.met = f"≤ {AIM}x", ratio <= AIM
     return row
 
 

@@ -15,7 +15,8 @@ def environment(**more: str) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME")
-        and not name.startswith(("BITOPRO_", "FREQTRADE__"))
+        # (Freqtrade leaves logging alone where it finds itself under pytest.)
+        and not name.startswith(("BITOPRO_", "FREQTRADE__", "PYTEST_"))
     }
     path = os.pathsep.join(filter(None, (str(ROOT), kept.get("PYTHONPATH"))))
     return {**kept, "PYTHONPATH": path, **more}

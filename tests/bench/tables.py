@@ -50,7 +50,7 @@ def _against(row: Row, other: Contender) -> str:
         return f"{other.name}: {other.dropped}"
     ratio = row.ratio(other)
     assert ratio is not None
-    return f"{other.name} {_reading(other)}: {ratio:.3g}×"
+    return f"{other.name} {_reading(other)}: {ratio:.3g}x"
 
 
 def _reading(contender: Contender) -> str:

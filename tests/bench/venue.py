@@ -1,6 +1,6 @@
 """The exchange of the benchmark: the sandbox in a process of its own, with ten margin pairs.
 
-In a process of its own, because a real exchange does not share a processor with its clients' Python.
+In a process of its own, because a real exchange does not share its clients' interpreter.
 Documented rate limits are off: they would stop Freqtrade's and ccxt's one-by-one ways half-way,
 and a time-out is no measurement. Our own clients keep to them all the same.
 """
@@ -20,7 +20,7 @@ PAIRS = tuple(
     for base in ("BTC", "ETH", "DOGE", "XRP", "SOL", "ADA", "LTC", "BCH", "LINK", "AVAX")
 )
 """All margin pairs here; the last five are listed by the benchmark, the sandbox has the others."""
-CURRENCIES = tuple(pair.split("/")[0] for pair in PAIRS) + ("USDT",)
+CURRENCIES = (*(pair.split("/")[0] for pair in PAIRS), "USDT")
 
 
 class Venue:
@@ -49,7 +49,9 @@ class Venue:
             for pair in PAIRS[:pairs]
             for number in range(orders)
         ]
-        return [seeded for i in range(0, len(lines), 500) for seeded in self._seed(lines[i : i + 500])]
+        return [
+            seeded for i in range(0, len(lines), 500) for seeded in self._seed(lines[i : i + 500])
+        ]
 
     def _seed(self, lines: list[dict[str, str]]) -> list[dict[str, object]]:
         return self.control.seed_orders(lines)
