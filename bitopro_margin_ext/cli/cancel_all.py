@@ -1,7 +1,9 @@
 """``bitopro-margin cancel-all``: the kill switch."""
 
 import argparse
+import contextlib
 import json
+import signal
 from typing import Final
 
 from bitopro_margin_ext.errors import Failure
@@ -48,7 +50,10 @@ def run(args: argparse.Namespace) -> int:
     what = "every open margin order" if args.pair is None else f"open {args.pair} margin orders"
     task = f"list {what}, cancel nothing" if args.dry_run else f"cancel {what}"
     say(f"BitoPro margin account {credentials.account} at {base_url}: {task}", to_stderr=args.json)
-    if not args.dry_run and not args.yes and on_terminal() and not agreed("Go on?"):
+    with contextlib.suppress(ValueError):  # not the main thread, so not our process either
+        # Whoever ends this early (``timeout``, a service manager) is told what is known, too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not args.dry_run and not args.yes and on_terminal() and not _agreed():
         tell("nothing was sent")
         return codes.INTERRUPTED
     # Only now: the terminal has its first line while the slowest import runs.
@@ -73,6 +78,13 @@ def run(args: argparse.Namespace) -> int:
         return codes.INTERRUPTED
     _print(report, args)
     return exit_code(report)
+
+
+def _agreed() -> bool:
+    try:
+        return agreed("Go on?")
+    except KeyboardInterrupt:
+        return False
 
 
 class Progress:

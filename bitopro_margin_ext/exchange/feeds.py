@@ -101,7 +101,10 @@ def _is_news(order: Order, before: Order) -> bool:
         return order["status"] in FINAL and filled > filled_before
     if order["status"] in FINAL:
         return True
-    late = (order["lastUpdateTimestamp"] or 0) < (before["lastUpdateTimestamp"] or 0)
+    # The list of open orders counts time in seconds.
+    late = (order["lastUpdateTimestamp"] or 0) // 1000 < (
+        before["lastUpdateTimestamp"] or 0
+    ) // 1000
     return filled >= filled_before and not late and _facts(order) != _facts(before)
 
 
@@ -182,6 +185,10 @@ class LatestFeed(Feed):
         self.value = value
         self.version += 1
         self.ring()
+
+    def give_back(self, scope: Scope = None) -> None:
+        """Hand the value out again: the one who took it could make nothing of it."""
+        self._taken.pop(scope, None)
 
     def waiter(self, scope: Scope = None) -> Callable[[], Any]:
         """What a consumer asks: the value, once there is one that its scope has not seen."""

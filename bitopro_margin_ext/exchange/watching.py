@@ -193,7 +193,11 @@ class MarginWatching(StreamFollowing):
         message = await self.follow(
             self.account_feed, lambda: (ACCOUNT_INFO_STREAM,), self.account_feed.waiter()
         )
-        balance: Structure = await self.fetch_balance({"type": "margin"})
+        try:
+            balance: Structure = await self.fetch_balance({"type": "margin"})
+        except BaseException:
+            self.account_feed.give_back()
+            raise
         balance["timestamp"] = milliseconds(message, "timestamp")
         balance["datetime"] = self.iso8601(balance["timestamp"])
         return balance

@@ -236,8 +236,12 @@ def test_a_plain_http_call_goes_round_the_proxy(
     assert done.code == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_says_what_is_known(
-    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+    number: signal.Signals,
+    sandbox: SandboxServer,
+    seeded: list[str],
+    environment: dict[str, str],
 ) -> None:
     sandbox.control.add_fault("delay", method="GET", seconds=20, times=None)
     process = subprocess.Popen(
@@ -252,7 +256,7 @@ def test_an_interrupt_says_what_is_known(
     while open_ids(sandbox) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=10)
     assert process.returncode == 130
     document = json.loads(out)
@@ -291,6 +295,29 @@ def test_a_terminal_is_asked_first(
     assert process.returncode == code
     assert len(open_ids(sandbox)) == left
     assert out.splitlines()[0].startswith("BitoPro margin account")
+
+
+def test_an_interrupt_at_the_question_sends_nothing(
+    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+) -> None:
+    primary, secondary = os.openpty()
+    process = subprocess.Popen(
+        command("cancel-all", "--base-url", sandbox.rest_url),
+        env=environment,
+        stdin=secondary,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    os.close(primary)
+    os.close(secondary)
+    assert process.returncode == 130
+    assert b"nothing was sent" in err
+    assert sandbox.control.requests() == []
 
 
 def test_yes_asks_nothing_on_a_terminal(

@@ -167,6 +167,7 @@ def test_a_history_that_lags_is_given_time_and_then_asked_order_by_order():
     model = a_model(Row(BTC, "1"), faults=["fine", "fine", "lag:60", "fine", "lag:60"])
     report = sweep(model, BTC, [(BTC, "1")])
     assert keys(report.final_orders()) == [(BTC, "1")]
+    assert methods(model).count(FETCH_ORDER) == 0
     model = a_model(Row(BTC, "1"))
     real = model._process
     model._process = lambda step, kind, lag: real(step, kind, 60 if step.endpoint is ORDERS else 0)
@@ -194,6 +195,42 @@ def test_ids_as_numbers_and_ids_twice(kind):
     report = sweep(model, None, [(BTC, "1"), (ETH, "3")])
     assert keys(report.cancelled) == [(BTC, "1"), (BTC, "2"), (ETH, "3")]
     assert report.outcome is SweepOutcome.CONFIRMED
+
+
+def test_an_answer_about_another_order_says_nothing_of_this_one():
+    model = a_model(Row(BTC, "1"), Row(BTC, "2"))
+    real = model._process
+
+    def other(step, kind, lag):
+        if step.endpoint is ORDERS:
+            return {"data": []}
+        if step.endpoint is FETCH_ORDER:
+            step = step._replace(params={**step.params, "orderId": "2"})
+        return real(step, kind, lag)
+
+    model._process = other
+    report = sweep(model, BTC, [(BTC, "9")])
+    assert keys(report.unknown) == [(BTC, "9")]
+    assert all(order["filled"] is None for order in report.cancelled)
+
+
+def test_many_missing_orders_are_asked_for_some_a_round_with_lists_between():
+    model = a_model(Row(BTC, "x1"))
+    known = [(BTC, str(number)) for number in range(60)]
+    report = sweep(model, BTC, known, deadline=60)
+    kinds = methods(model)
+    first = kinds.index(FETCH_ORDER)
+    assert kinds[first : first + cancel.SINGLES] == [FETCH_ORDER] * cancel.SINGLES
+    assert OPEN_ORDERS in kinds[first : first + cancel.SINGLES + 2]
+    assert len(report.unknown) == 60
+
+
+def test_ids_that_a_batch_did_not_ask_for_are_not_believed():
+    model = a_model(Row(BTC, "1"), Row(BTC, "2"), faults=["some", "fine", "fine", "strangers"])
+    report = sweep(model, None, [(BTC, "1"), (BTC, "2")])
+    assert CANCEL_BATCH in methods(model)
+    assert keys(report.cancelled) == [(BTC, "1"), (BTC, "2")]
+    assert report.in_doubt
 
 
 def test_ids_under_a_pair_that_was_not_asked_for_are_not_believed():
@@ -279,6 +316,16 @@ def test_a_refused_key_stops_early(status):
     assert report.elapsed_ms < 1000
     assert report.outcome is SweepOutcome.UNKNOWN
     assert not report.in_doubt
+
+
+@pytest.mark.parametrize("calm", [2, 3])
+def test_a_key_that_is_revoked_on_the_way_stops_there(calm):
+    model = a_model(faults=["fine"] * calm + ["status:401"] * 100)
+    known = [(BTC, str(number)) for number in range(50, 90)]
+    report = sweep(model, BTC, known, deadline=10)
+    assert len(model.calls) == calm + 1
+    assert len(report.unknown) == 40
+    assert keys(report.cancelled) == [(BTC, "1"), (BTC, "2")]
 
 
 def test_a_key_that_may_read_but_not_trade_says_what_is_open():

@@ -196,7 +196,6 @@ def test_thousands_separators_and_seconds_are_read(book, connect):
     assert api("fetch_borrows", "USDT")[0]["amount"] == 10_000
     assert api("fetch_borrows")[0]["timestamp"] == 1_712_133_627_000
     sold, in_kind = sorted(api("fetch_my_liquidations"), key=lambda line: line["symbol"])
-    api("load_markets")
     assert (sold["symbol"], sold["quoteValue"]) == ("BTC/USDT", 1_000_104.57077436)
     assert (in_kind["symbol"], in_kind["baseValue"]) == ("USDT", 9_904.38493339)
     assert api("fetch_my_liquidations", "BTC/USDT") == [sold]

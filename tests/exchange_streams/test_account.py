@@ -126,7 +126,11 @@ def test_balance_is_whole_and_dated(sandbox):
             after = await soon(waiting)
             assert (after["BTC"]["free"], after["BTC"]["debt"]) == (0.01, 0.01)
             assert after["datetime"] == api.iso8601(after["timestamp"])
+            sandbox.control.add_fault(kind="status", status=502, path="/v3/margin/balances")
             sandbox.parts.streams.drop("*")
+            with pytest.raises(ccxt.ExchangeNotAvailable):
+                await soon(api.watch_balance())
+            # What could not be completed is not taken for told.
             again = await soon(api.watch_balance())
             assert again["BTC"]["debt"] == pytest.approx(0.01, rel=0.001)
 

@@ -28,6 +28,8 @@ def order(order_id="1", status="open", filled=0.0, updated=1, **more):
         (order(), order(updated=2), False),
         (order(), order(filled=0.5, updated=2), True),
         (order(filled=0.5, updated=2), order(updated=1), False),
+        (order(updated=1_700), order(filled=0.5, updated=1_000), True),
+        (order(price=6.0, updated=2_000), order(updated=1_999), False),
         (order(filled=0.5), order(filled=0.4, updated=2), False),
         (order(), order(status="canceled"), True),
         (order(updated=5), order(status="canceled", updated=None), True),

@@ -127,6 +127,31 @@ def test_one_lost_stream_is_enough_to_ask(sandbox):
     asyncio.run(scenario())
 
 
+def test_rest_alone_makes_up_for_a_gap(sandbox):
+    """Whatever the streams tell on connecting again: here it is not listened to."""
+
+    async def scenario():
+        async with Session(sandbox) as api:
+            cancelled, part = seed(sandbox), seed(sandbox, pair="eth_usdt", price="2000")
+            await soon(api.watch_orders())
+            api._hear_orders = lambda message: None
+            sandbox.parts.streams.drop("*")
+            await asyncio.to_thread(sandbox.control.cancel, cancelled)
+            await asyncio.to_thread(sandbox.control.fill, part, fraction="0.5")
+            fleeting, fresh = seed(sandbox, status=4), seed(sandbox)
+            found = shown(await soon(api.watch_orders()))
+            assert sorted(found) == sorted(
+                [
+                    (cancelled, "canceled", 0),
+                    (part, "open", 0.005),
+                    (fleeting, "canceled", 0),
+                    (fresh, "open", 0),
+                ]
+            )
+
+    asyncio.run(scenario())
+
+
 def test_a_gap_is_made_up_for_when_rest_answers_again(sandbox, monkeypatch):
     monkeypatch.setattr("bitopro_margin_ext.exchange.following.MEND_INTERVAL", 0.2)
 
