@@ -14,7 +14,7 @@ from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.persistence import Order, Trade
 
 from . import host
-from .positions import REASON, find_order, stamp
+from .positions import REASON, find_orders, stamp
 from .settling import Settling
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,24 @@ def _send_aside(manager: Any, messages: list[Any]) -> None:
     threading.Thread(target=send, name="bitopro-margin-messages", daemon=True).start()
 
 
+@contextmanager
+def kept_rows() -> Iterator[None]:
+    """Keep what the session has loaded through the commits of this block.
+
+    Freqtrade's handlers commit for each order, and by default each commit makes the session read
+    every row again: the time for n orders would grow with n². A rollback still forgets all.
+    """
+    session = Trade.session()
+    before = session.expire_on_commit
+    session.expire_on_commit = False
+    try:
+        yield
+    finally:
+        session.expire_on_commit = before
+        # What another thread has written meanwhile is read from here on.
+        Trade.commit()
+
+
 def map_orders(bot: Any, orders: Iterable[Any], ends: Ends) -> list[Any]:
     """Map every order that the database believes open and the exchange says is over.
 
@@ -59,8 +77,10 @@ def map_orders(bot: Any, orders: Iterable[Any], ends: Ends) -> list[Any]:
     :returns: the exit orders that were cancelled, for an exit that must come again.
     """
     waiting = [order for order in orders if order.ft_is_open and _key(order) in ends]
-    interrupted = []
-    with settling(bot, [ends[_key(order)] for order in waiting]):
+    interrupted: list[Any] = []
+    if not waiting:
+        return interrupted
+    with settling(bot, [ends[_key(order)] for order in waiting]), kept_rows():
         for order in waiting:
             order_id = order.order_id
             try:
@@ -142,10 +162,7 @@ def remove_empty_trades(bot: Any) -> int:
 
 def stamp_cancelled(ends: Ends) -> None:
     """Put our reason on the cancelled orders that Freqtrade's own handling reached first."""
-    for (pair, order_id), end in ends.items():
-        if end["status"] not in CANCELED_EXCHANGE_STATES:
-            continue
-        order = find_order(pair, order_id)
-        if order is not None:
-            stamp(order)
+    cancelled = [key for key, end in ends.items() if end["status"] in CANCELED_EXCHANGE_STATES]
+    for order in find_orders(cancelled):
+        stamp(order)
     Trade.commit()

@@ -10,6 +10,8 @@ from sqlalchemy import select
 REASON: Final = "emergency: cancelled by bitopro_margin_ext"
 """The ``ft_cancel_reason`` of an order that the sweep cancelled."""
 _REASON_LENGTH: Final = 255
+_IDS_A_QUERY: Final = 500
+"""Below what every database takes as the parameters of one statement."""
 
 
 def open_order_keys(pair: str | None, trades: Iterable[Any] = ()) -> set[tuple[str, str]]:
@@ -44,6 +46,18 @@ def find_order(pair: str, order_id: str) -> Any:
     """The order row of a pair and id, or None: an id alone may repeat on another pair."""
     wanted = select(Order).filter(Order.ft_pair == pair, Order.order_id == order_id)
     return Order.session.scalars(wanted).first()
+
+
+def find_orders(keys: Iterable[tuple[str, str]]) -> list[Any]:
+    """The same for many pairs and ids, in few queries; those that are not there are left out."""
+    wanted = set(keys)
+    ids = sorted({order_id for _, order_id in wanted})
+    found: list[Any] = []
+    for start in range(0, len(ids), _IDS_A_QUERY):
+        chunk = select(Order).filter(Order.order_id.in_(ids[start : start + _IDS_A_QUERY]))
+        rows = Order.session.scalars(chunk)
+        found += [order for order in rows if (order.ft_pair, order.order_id) in wanted]
+    return found
 
 
 def open_entry(pair: str, order_id: str) -> Any:
