@@ -32,7 +32,7 @@ Step = Send | Pause
 
 
 class Sender:
-    """Yields the calls of one flow within its deadline (seconds from now), counted in its report."""
+    """Yields the calls of one flow within its deadline (seconds), counted in its report."""
 
     def __init__(self, report: CancelReport, deadline: float, clock: Callable[[], float]) -> None:
         self._report = report
