@@ -10,7 +10,7 @@ from ..report import CancelReport
 from . import database, host, lost, mapping, positions
 from .exits import EMERGENCY_EXIT, FORCE_EXIT, HeldExits
 from .options import Options
-from .sweeps import Sweeps
+from .sweeps import Sweeps, warn
 
 logger = logging.getLogger(__name__)
 
@@ -189,8 +189,7 @@ class Emergency:
         return self.options.deadline - (time.monotonic() - started)
 
     def _tell(self, text: str) -> None:
-        logger.error(text)
-        self.strategy.dp.send_msg(text, always_send=True)
+        warn(self.bot, text)
 
     # -- the next iteration --------------------------------------------------------------------
 

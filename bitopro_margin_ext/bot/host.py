@@ -5,7 +5,8 @@ there: a Freqtrade that changed must stop with one line, not fail in the middle 
 """
 
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
+import threading
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -164,11 +165,8 @@ class _HeldMessages:
 
 
 @contextmanager
-def held_notifications(bot: Any, send: Callable[[Any, list[Any]], None]) -> Iterator[None]:
-    """Keep the notifications of this block and hand them to ``send`` afterwards.
-
-    A webhook that does not answer would hold up the exit: the handlers send while they map.
-    """
+def held_notifications(bot: Any) -> Iterator[None]:
+    """Keep the notifications of this block and send them afterwards, aside."""
     manager = bot.rpc
     held = _HeldMessages(manager)
     bot.rpc = held
@@ -177,4 +175,14 @@ def held_notifications(bot: Any, send: Callable[[Any, list[Any]], None]) -> Iter
     finally:
         bot.rpc = manager
         if held.messages:
-            send(manager, held.messages)
+            send_aside(manager, held.messages)
+
+
+def send_aside(manager: Any, messages: list[Any]) -> None:
+    """Send messages from a thread: a webhook that hangs must not hold up an exit."""
+
+    def send() -> None:
+        for message in messages:
+            manager.send_msg(message)
+
+    threading.Thread(target=send, name="bitopro-margin-messages", daemon=True).start()

@@ -5,7 +5,6 @@ a trade ends exactly as if Freqtrade had cancelled the order itself.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,20 +35,10 @@ def settling(bot: Any, ends: Iterable[Mapping[str, Any]]) -> Iterator[None]:
         wants_balances=any(end.get("filled") for end in ends),
     )
     try:
-        with host.held_notifications(bot, _send_aside):
+        with host.held_notifications(bot):
             yield
     finally:
         bot.exchange.settling = None
-
-
-def _send_aside(manager: Any, messages: list[Any]) -> None:
-    """Send the held messages from a thread: a webhook that hangs must not hold up the exit."""
-
-    def send() -> None:
-        for message in messages:
-            manager.send_msg(message)
-
-    threading.Thread(target=send, name="bitopro-margin-messages", daemon=True).start()
 
 
 def map_orders(

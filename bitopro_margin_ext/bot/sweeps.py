@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from freqtrade.enums import RPCMessageType
+
 from ..report import CancelReport, SweepOutcome
 from . import host, positions
 from .options import Options
@@ -25,6 +27,17 @@ class Sweep:
     pair: str | None
     ended: float
     report: CancelReport
+
+
+def warn(bot: Any, text: str) -> None:
+    """Say it loudly: in the log, and to the user by every way there is.
+
+    A strategy's own messages wait for the end of an iteration, which may not be reached, and go
+    only where ``allow_custom_messages`` is set.
+    """
+    logger.error(text)
+    message = {"type": RPCMessageType.WARNING, "status": text[:MESSAGE_LENGTH]}
+    host.send_aside(bot.rpc, [message])
 
 
 class Sweeps:
@@ -95,11 +108,12 @@ class Sweeps:
         text = f"Emergency cancel: {report.summary()}"
         if strangers:
             text += f"; {len(strangers)} of the cancelled are not this bot's"
-        clear = report.outcome is SweepOutcome.CONFIRMED
-        if not clear:
-            text += ". What is not confirmed stays open in the database: check it on BitoPro"
-        logger.log(logging.WARNING if clear else logging.ERROR, text)
-        self._strategy.dp.send_msg(text[:MESSAGE_LENGTH], always_send=True)
+        if report.outcome is SweepOutcome.CONFIRMED:
+            logger.warning(text)
+            self._strategy.dp.send_msg(text[:MESSAGE_LENGTH], always_send=True)
+            return
+        text += ". What is not confirmed stays open in the database: check it on BitoPro"
+        warn(host.bot_of(self._strategy), text)
 
     def _left(self, started: float) -> float:
         return self._options.deadline - (time.monotonic() - started)

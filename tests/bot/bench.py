@@ -12,6 +12,7 @@ from freqtrade.configuration import Configuration
 from freqtrade.enums import RunMode
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.persistence import Order, Trade
+from freqtrade.rpc.rpc import RPCHandler
 
 import bitopro_margin_ext
 from bitopro_margin_ext.limits import cancel_all_limiter
@@ -31,6 +32,20 @@ def cancel_pair(pair: str) -> str:
 
 def wire(pair: str) -> str:
     return pair.lower().replace("/", "_")
+
+
+class Recorder(RPCHandler):
+    """A way to the user, like Telegram, that keeps what it is told."""
+
+    def __init__(self, rpc: Any, config: Any) -> None:
+        super().__init__(rpc, config)
+        self.messages: list[Any] = []
+
+    def cleanup(self) -> None:
+        pass
+
+    def send_msg(self, msg: Any) -> None:
+        self.messages.append(msg)
 
 
 class Bench:
@@ -89,9 +104,9 @@ class Bench:
         arguments = {"config": [str(path)], "user_data_dir": str(self.folder)}
         bot = FreqtradeBot(Configuration(arguments, RunMode.LIVE).get_config())
         self._bots.append(bot)
-        bot.messages = []
-        send = bot.rpc.send_msg
-        bot.rpc.send_msg = lambda message: (bot.messages.append(message), send(message))[1]
+        recorder = Recorder(bot.rpc._rpc, {"recorder": {"allow_custom_messages": True}})
+        bot.rpc.registered_modules.append(recorder)
+        bot.messages = recorder.messages
         bot.startup()
         return bot
 
