@@ -226,9 +226,12 @@ def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: i
 def test_a_locked_database_holds_up_neither_sweep_nor_exit(
     bench: Bench, lock: str, way: str
 ) -> None:
-    bot = bench.bot("GuardedAdjusting", deadline=4.0)
+    # Without a stoploss on the exchange there is nothing that Freqtrade writes before the hook.
+    stops = {"stoploss_on_exchange": way != "refused stoploss"}
+    bot = bench.bot("GuardedAdjusting", deadline=4.0, order_types=stops)
     if way == "refused stoploss":
-        bench.hold(bot)
+        bench.enter(bot, BTC)
+        bot.process()
         bot.strategy.adjust[BTC] = 500.0
         bot.process()
     else:
@@ -244,9 +247,15 @@ def test_a_locked_database_holds_up_neither_sweep_nor_exit(
                             check_same_thread=False)  # fmt: skip
     other.execute(f"BEGIN {lock}")
     # Freqtrade's own commit after the exit waits five seconds; it finds the lock gone.
-    release = threading.Timer(3.0, lambda: other.execute("ROLLBACK"))
-    release.start()
+    released: list[int] = []
+
+    def let_go() -> None:
+        released.append(len([line for line in bench.lines(mark) if line.startswith("POST")]))
+        other.execute("ROLLBACK")
+
+    release = threading.Timer(3.0, let_go)
     mark = bench.mark
+    release.start()
     started = time.monotonic()
     if way == "refused stoploss":
         bot.emergency_exit(trade, 60000.0)
@@ -261,6 +270,8 @@ def test_a_locked_database_holds_up_neither_sweep_nor_exit(
     )
     assert cancel_pair(BTC) in bench.lines(mark)[: placed[0]]
     release.join()
+    if way == "refused stoploss":
+        assert released == [1], "the exit waited for the lock"
     other.close()
     Trade.commit()
     bot.process()
