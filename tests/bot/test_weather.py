@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -120,8 +121,8 @@ def iterate_to_agreement(bench: Bench, bot: Any) -> None:
 
 
 def never_sold_more_than_bought(bench: Bench, pair: str = "btc_usdt") -> None:
-    sold = sum(float(o["executedAmount"]) for o in bench.truth(pair=pair, action="SELL"))
-    bought = sum(float(o["executedAmount"]) for o in bench.truth(pair=pair, action="BUY"))
+    sold = sum(Decimal(o["executedAmount"]) for o in bench.truth(pair=pair, action="SELL"))
+    bought = sum(Decimal(o["executedAmount"]) for o in bench.truth(pair=pair, action="BUY"))
     assert sold <= bought
 
 
