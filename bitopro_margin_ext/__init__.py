@@ -10,11 +10,11 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .bot.mixin import EmergencyCancelMixin
-    from .enable import enable, register
+    from .enabling import enable, register
 
 __all__ = ["EmergencyCancelMixin", "__version__", "enable", "register"]
 
-_HOMES = {"EmergencyCancelMixin": ".bot.mixin", "enable": ".enable", "register": ".enable"}
+_HOMES = {"EmergencyCancelMixin": ".bot.mixin", "enable": ".enabling", "register": ".enabling"}
 
 
 def __getattr__(name: str) -> Any:

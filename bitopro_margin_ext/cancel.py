@@ -22,7 +22,7 @@ from .endpoints import (
     OpenOrdersPath,
 )
 from .errors import Failure, Meaning, Outcome, not_sent, unreadable
-from .findings import Findings, Key, key_of, read_cancelled, read_collection, read_order
+from .findings import Findings, Key, Order, key_of, read_cancelled, read_collection, read_order
 from .report import CancelReport
 from .wire import batch_pair_id, pair_id, pair_symbol
 
@@ -36,6 +36,8 @@ SINGLES: Final = 25
 """How many orders one by one in a round: the lists, read between rounds, tell of all at once."""
 ROUNDS_OF_LISTS: Final = 2
 """How many rounds a history that contradicts the open orders has to catch up."""
+LONGEST_CALL: Final = 10.0
+"""Seconds that any one call may take, however far the deadline is."""
 HOPELESS: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION, Meaning.NONCE})
 """Refusals that no repetition mends."""
 
@@ -67,6 +69,7 @@ def cancel_and_confirm(
     clock: Callable[[], float] = time.monotonic,
     offset_ms: Callable[[], int] = lambda: 0,
     report: CancelReport | None = None,
+    heard: Callable[[], Iterable[Order]] = tuple,
 ) -> Flow:
     """Cancel the margin orders of ``symbol`` (None: of every pair) and report what became of them.
 
@@ -74,12 +77,13 @@ def cancel_and_confirm(
     pairs than ``symbol`` are left out. ``deadline`` is in seconds from now: the flow ends by then
     and reports what it knows. ``offset_ms`` tells the exchange's clock minus ours. A caller that
     may stop early gives the ``report`` to fill, and finds in it what was learnt until it closed
-    the flow.
+    the flow. ``heard`` gives the parsed orders that a stream has told of: those that have ended by
+    its word are not fetched again.
 
     :raises ValueError: for a symbol that is not a pair, before anything is sent.
     """
     paths = open_orders or OpenOrdersPath()
-    return _Sweep(symbol, known, deadline, paths, clock, offset_ms, report).run()
+    return _Sweep(symbol, known, deadline, paths, clock, offset_ms, report, heard).run()
 
 
 def list_without_cancelling(
@@ -105,14 +109,16 @@ class _Sweep:
         clock: Callable[[], float],
         offset_ms: Callable[[], int],
         report: CancelReport | None = None,
+        heard: Callable[[], Iterable[Order]] = tuple,
     ) -> None:
         self.symbol = None if symbol is None else pair_symbol(symbol)
         self.open_orders = open_orders
+        self.heard = heard
         self.clock = clock
         self.started = clock()
         self.ends = self.started + deadline
         # One call that hangs must leave time to ask again.
-        self.call_timeout = max(1.0, deadline * 0.3)
+        self.call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
         began_ms = time.time_ns() // 1_000_000
         # The offset may be learnt on the way, from a refused call.
         self.found = Findings(self.symbol, known, lambda: began_ms + offset_ms())
@@ -137,7 +143,7 @@ class _Sweep:
                     break
                 yield from self._fetch_known(round_number)
                 unsettled = self.found.unsettled(listed=self.report.listed)
-                if self.report.listed and not unsettled:
+                if not unsettled and (self.report.listed or self._is_barred()):
                     break
                 if self._is_hopeless() or self._remaining() <= 0:
                     break
@@ -216,8 +222,13 @@ class _Sweep:
             *((endpoint, {}) for endpoint in endpoints),
         ]
 
+    def _is_barred(self) -> bool:
+        """Whether the exchange will not list the open orders again before the deadline."""
+        return self.free_at.get(self.open_orders.candidates[0], 0.0) >= self.ends
+
     def _fetch_known(self, round_number: int) -> Generator[Step, Any, None]:
         """One list call a pair, then single calls for what the lists lack or contradict."""
+        self._learn_heard()
         pairs = {symbol for symbol, _ in self.found.wanted()}
         if self.report.in_doubt and self.symbol is not None:
             # Orders that the caller does not know may have been cancelled by the call that did
@@ -256,6 +267,13 @@ class _Sweep:
                 self.found.learn(order, alone=True)
             else:
                 self._note(unreadable(f"not the order {key[1]} that was asked for"))
+
+    def _learn_heard(self) -> None:
+        """Take from a stream only how orders ended: that it tells an order open may be old."""
+        wanted = set(self.found.wanted())
+        for order in self.heard():
+            if order["status"] in ("closed", "canceled") and key_of(order) in wanted:
+                self.found.learn(order)
 
     def _cancel_survivors(self) -> Generator[Step, Any, None]:
         if self.cancel_all_due and self.resends < RESENDS:

@@ -4,7 +4,6 @@ Never the command line: what stands there is seen by every user of the machine.
 """
 
 import importlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -60,30 +59,28 @@ class Credentials:
 
 
 def find_credentials(
-    config: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] = os.environ,
+    config: Mapping[str, Any], environment: Mapping[str, str], *, config_first: bool
 ) -> Credentials:
-    """The first complete key and secret of: the config, the environment, the system keyring.
+    """The first complete key and secret of: the environment, the config, the system keyring.
 
-    ``config`` is a merged Freqtrade config. What is found is blanked out of all
-    output from then on.
+    ``config`` is a merged Freqtrade config; ``config_first`` if the user named its files, and so
+    means its account. What is found is blanked out of all output from then on.
 
     :raises CredentialError: where there are none, or half of a pair, or some that cannot be sent.
     """
     for name in (KEY_VARIABLE, SECRET_VARIABLE):
         redaction.add_secret(environment.get(name, "").strip())
-    found = None
-    if config is not None:
-        found = _from_config(config, environment)
-    found = found or _from_environment(environment) or _from_keyring()
+    found = _from_config(config, environment) if config_first else None
+    found = found or _from_environment(environment)
+    found = found or _from_config(config, environment) or _from_keyring()
     if found is None:
         raise CredentialError(f"no API key: {WHERE}")
     return found
 
 
-def find_base_url(config: Mapping[str, Any] | None, environment: Mapping[str, str]) -> str:
+def find_base_url(config: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """Where a bot with this config would send its calls: the live exchange, unless it says else."""
-    ccxt_config = _ccxt_config(config or {})
+    ccxt_config = _ccxt_config(config)
     options = _mapping(ccxt_config.get("options"))
     if options.get("sandbox") is True or options.get("testnet") is True:
         return require_address(

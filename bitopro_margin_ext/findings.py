@@ -33,6 +33,8 @@ class Findings:
         self._symbol = symbol
         self._started_ms = started_ms
         self._known: set[Key] = set()
+        self._met: set[Key] = set()
+        """Orders that were seen to rest: the report must tell their end, too."""
         self._strange: list[Order] = []
         for name, order_id in known:
             self._ask_about(str(name), str(order_id))
@@ -77,8 +79,7 @@ class Findings:
                 self.learn(order)
             elif self._symbol in (None, key[0]):
                 self._open[key] = order
-        # What was seen to rest has an end that the report must tell.
-        self._known |= self._open.keys()
+        self._met |= self._open.keys()
         for key in self._open.keys() & self._cancelled.keys():
             self._relisted[key] = self._relisted.get(key, 0) + 1
 
@@ -120,9 +121,10 @@ class Findings:
 
     def wanted(self) -> list[Key]:
         """The orders whose end is still to be learnt, where asking again may help."""
+        asked = self._known | (self._met - self._open.keys())
         return [
             key
-            for key in sorted(self._known)
+            for key in sorted(asked)
             if not self.is_over(key) and self._lookups.get(key, 0) < LOOKUPS
         ]
 
@@ -135,7 +137,7 @@ class Findings:
         shown = set(self._open)
         shown |= {
             key
-            for key in self._known - self._cancelled.keys()
+            for key in (self._known | self._met) - self._cancelled.keys()
             if self._rows.get(key, {}).get("status") == "open"
             and (not listed or key in self._found_open)
         }
@@ -160,7 +162,7 @@ class Findings:
 
     def fill(self, report: CancelReport) -> None:
         """Put every order where the exchange's words place it, each in one list only."""
-        keys = self._known | self._cancelled.keys()
+        keys = self._known | self._met | self._cancelled.keys()
         if report.in_doubt:
             # Cancelled by a call whose answer was lost: only their rows can name them.
             keys |= {key for key in self._rows if self._ended_in_sweep(key)}

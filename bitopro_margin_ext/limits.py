@@ -3,8 +3,12 @@
 import math
 import threading
 import time
+from typing import Final
 
 from .ambiguities import CANCEL_ALL_INTERVAL_SECONDS
+
+ARRIVAL_MARGIN_SECONDS: Final = 0.1
+"""Requests that leave a second apart can arrive closer: the first may have had to connect."""
 
 
 class CancelAllLimiter:
@@ -13,7 +17,9 @@ class CancelAllLimiter:
     One limiter serves a whole process and host, because the limit counts by IP.
     """
 
-    def __init__(self, interval: float = CANCEL_ALL_INTERVAL_SECONDS) -> None:
+    def __init__(
+        self, interval: float = CANCEL_ALL_INTERVAL_SECONDS + ARRIVAL_MARGIN_SECONDS
+    ) -> None:
         self._interval = interval
         self._free_at = 0.0
         self._lock = threading.Lock()

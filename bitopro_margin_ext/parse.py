@@ -197,3 +197,23 @@ def parse_trade(row: Row, symbol: str | None) -> dict[str, Any]:
         "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
         "info": row,
     }
+
+
+def parse_stream_trade(data: Row) -> dict[str, Any]:
+    """The data of a USER_TRADE event; margin's carry no trade id."""
+    base, quote = text(data, "base"), text(data, "quote")
+    fee, currency = number(data, "fee"), text(data, "feeCurrency")
+    is_maker = data.get("isMaker")
+    return {
+        "id": text(data, "matchID"),
+        "order": text(data, "orderID"),
+        "timestamp": milliseconds(data, "transactionTimestamp", "eventTimestamp"),
+        "symbol": pair_symbol(f"{base}_{quote}"),
+        "type": (text(data, "orderType") or "").lower() or None,
+        "side": {"ask": "sell", "bid": "buy"}.get(text(data, "side") or ""),
+        "takerOrMaker": None if is_maker is None else ("maker" if is_maker else "taker"),
+        "price": number(data, "price"),
+        "amount": number(data, "volume"),
+        "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
+        "info": data,
+    }

@@ -11,9 +11,15 @@ import hmac
 import json
 import threading
 import time
+from typing import Final
 
-_last_nonces: dict[int, int] = {}
-"""By clock offset: clients that correct their clocks differently must not push each other about."""
+SET_BACK_MS: Final = 1_000
+"""What the wall clock must lose against the steady one to count as set back."""
+
+_last_nonces: dict[int, tuple[int, int]] = {}
+"""The last nonce, and how far the wall clock was from the steady one, by clock offset: clients that
+correct their clocks differently must not push each other about.
+"""
 _nonce_lock = threading.Lock()
 
 
@@ -39,12 +45,13 @@ def next_nonce(offset_ms: int = 0) -> int:
     that was seen before is refused.
     """
     with _nonce_lock:
-        now = time.time_ns() // 1_000_000 + offset_ms
-        last = _last_nonces.get(offset_ms, 0)
-        # A clock that was set back must be able to take the nonce back: only a run of calls
-        # within the same few ms is pushed apart.
-        nonce = last + 1 if 0 <= last - now < 1_000 else now
-        _last_nonces[offset_ms] = nonce
+        wall, steady = time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000
+        last, drift = _last_nonces.get(offset_ms, (0, wall - steady))
+        now = wall + offset_ms
+        # A clock that was set back must be able to take the nonce back with it.
+        was_set_back = wall - steady < drift - SET_BACK_MS
+        nonce = now if was_set_back else max(now, last + 1)
+        _last_nonces[offset_ms] = (nonce, wall - steady)
         return nonce
 
 

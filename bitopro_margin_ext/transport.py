@@ -1,7 +1,6 @@
 """The kill switch's way to the exchange: ``requests`` alone, each call bounded in time."""
 
 import json
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -10,9 +9,10 @@ from typing import Any
 import requests
 
 from . import cancel
+from .bounded import BoundedSession
 from .credentials import Credentials
 from .endpoints import Endpoint
-from .errors import Failure, Meaning, classify, network_failure, unreadable
+from .errors import Failure, Meaning, classify, not_sent, unreadable
 from .limits import cancel_all_limiter
 from .report import CancelReport
 from .wire import build_request
@@ -39,7 +39,8 @@ class Transport:
         self.repeated = 0
         """How many calls were repeated here, with a corrected clock."""
         self._on_failure = on_failure or (lambda failure: None)
-        self._session = self._new_session()
+        # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
+        self._session = BoundedSession(trusted=base_url.startswith("https:"))
         self._limiter = cancel_all_limiter(urllib.parse.urlsplit(base_url).netloc)
 
     def drive(self, flow: cancel.Flow, report: CancelReport) -> CancelReport:
@@ -84,24 +85,38 @@ class Transport:
             answer = self._call_once(endpoint, params, ends)
             if isinstance(answer, Failure) and answer.meaning is Meaning.NONCE:
                 self.clock_offset_ms = 0
-                text = (
-                    f"{answer.text}: this machine's clock is {-offset} ms ahead of the exchange's"
-                )
-                answer = answer._replace(text=f"{text}; set it by NTP")
+                side = "behind" if offset > 0 else "ahead of"
+                text = f"this machine's clock is {abs(offset)} ms {side} the exchange's"
+                answer = answer._replace(text=f"{answer.text}: {text}; set it by NTP")
         if isinstance(answer, Failure):
             self._on_failure(answer)
         return answer
+
+    def read(self, endpoint: Endpoint, *, deadline: float) -> Any:
+        """Make a call without parameters that only reads, and repeat it until it is answered.
+
+        ``deadline`` is in seconds.
+        """
+        ends = time.monotonic() + deadline
+        pause = 0.2
+        while True:
+            answer = self.call(endpoint, {}, ends - time.monotonic())
+            if not isinstance(answer, Failure) or not answer.worth_repeating:
+                return answer
+            pause = max(pause * 2, answer.retry_after or 0.0)
+            if pause >= ends - time.monotonic():
+                return answer
+            time.sleep(pause)
 
     def _call_once(self, endpoint: Endpoint, params: Mapping[str, Any], ends: float) -> Any:
         if endpoint.cancels_all:
             wait = self._limiter.wait()
             if wait >= ends - time.monotonic():
-                # Nothing is sent, so nothing is in doubt.
-                return Failure(Meaning.RATE_LIMIT, "cancel-all was sent a moment ago")
+                return not_sent("a cancel-all left a moment ago")
             time.sleep(self._limiter.reserve())
         left = ends - time.monotonic()
         if left < SHORTEST_CALL:
-            return Failure(Meaning.RATE_LIMIT, "no time left for this call")
+            return not_sent("no time left for this call")
         request = build_request(
             endpoint,
             params,
@@ -111,54 +126,18 @@ class Transport:
             identity=self.credentials.email,
             offset_ms=self.clock_offset_ms,
         )
-        return self._within(
+        return self._session.request(
             left,
-            request.url,
+            _read,
             method=request.method,
+            url=request.url,
             headers=request.headers,
             data=request.body,
-            # Headers that sign must not travel to wherever an answer points.
-            allow_redirects=False,
-            # The abandoned thread of a call that hangs ends by itself, too.
-            timeout=left,
         )
-
-    def _within(self, seconds: float, url: str, **options: Any) -> Any:
-        """Send, and give up when the time has come, however slowly the answer drips."""
-        answers: list[Any] = []
-        done = threading.Event()
-        session = self._session
-
-        def work() -> None:
-            try:
-                answers.append(_read(session.request(url=url, **options)))
-            except requests.Timeout as error:
-                answers.append(network_failure(error, timed_out=True))
-            except Exception as error:
-                answers.append(network_failure(error, timed_out=False))
-            finally:
-                done.set()
-
-        # A daemon: one that hangs must hold up neither the next call nor the end of the process.
-        threading.Thread(target=work, name="bitopro-margin-call", daemon=True).start()
-        if not done.wait(seconds):
-            # The abandoned call keeps its connection.
-            self._session = self._new_session()
-            return network_failure(TimeoutError(), timed_out=True)
-        return answers[0]
-
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
-        session.trust_env = self.base_url.startswith("https:")
-        return session
 
 
 def _read(response: requests.Response) -> Any:
     status = response.status_code
-    if 300 <= status < 400:
-        # Not the exchange's word: something on the way wants to send us elsewhere.
-        return Failure(Meaning.BAD_RESPONSE, "redirected elsewhere, which is not followed", status)
     if not 200 <= status < 300:
         path = urllib.parse.urlsplit(response.url).path
         body = response.content.decode("utf-8", "replace")

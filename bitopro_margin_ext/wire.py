@@ -104,6 +104,6 @@ def _segment(name: str, value: object) -> str:
     text = str(value)
     if name == "pair":
         return pair_id(text)
-    if not is_order_id(text):
+    if value is None or not is_order_id(text):
         raise ValueError(f"{value!r} is not an order id")
     return text

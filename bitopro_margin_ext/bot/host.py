@@ -10,7 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-SUPPORTED: Final = "2026.9 or later"
+SUPPORTED: Final = "2025.11.2 or later"
 """The versions of Freqtrade that the suite has passed on."""
 
 CLASS_MEMBERS: Final = (

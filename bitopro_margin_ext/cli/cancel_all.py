@@ -1,7 +1,9 @@
 """``bitopro-margin cancel-all``: the kill switch."""
 
 import argparse
+import contextlib
 import json
+import signal
 from typing import Final
 
 from bitopro_margin_ext.errors import Failure
@@ -44,11 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cancel, confirm, report."""
-    credentials, base_url = read_access(read_config(args.config), args.base_url)
+    credentials, base_url = read_access(args, read_config(args.config))
     what = "every open margin order" if args.pair is None else f"open {args.pair} margin orders"
     task = f"list {what}, cancel nothing" if args.dry_run else f"cancel {what}"
     say(f"BitoPro margin account {credentials.account} at {base_url}: {task}", to_stderr=args.json)
-    if not args.dry_run and not args.yes and on_terminal() and not agreed("Go on?"):
+    with contextlib.suppress(ValueError):  # not the main thread, so not our process either
+        # Whoever ends this early (``timeout``, a service manager) is told what is known, too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not args.dry_run and not args.yes and on_terminal() and not _agreed():
         tell("nothing was sent")
         return codes.INTERRUPTED
     # Only now: the terminal has its first line while the slowest import runs.
@@ -75,6 +80,13 @@ def run(args: argparse.Namespace) -> int:
     return exit_code(report)
 
 
+def _agreed() -> bool:
+    try:
+        return agreed("Go on?")
+    except KeyboardInterrupt:
+        return False
+
+
 class Progress:
     """Says why it takes longer, each reason once. What is not tried again is in the verdict."""
 
@@ -84,7 +96,7 @@ class Progress:
     def __call__(self, failure: Failure) -> None:
         """Tell of one failed call."""
         text = str(failure)
-        if failure.worth_repeating and text not in self._told:
+        if failure.sent and failure.worth_repeating and text not in self._told:
             self._told.add(text)
             tell(f"  {text}; trying again")
 

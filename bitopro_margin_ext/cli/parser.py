@@ -79,27 +79,27 @@ def add_access_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_config(files: Sequence[str]) -> dict[str, Any] | None:
-    """The merged config, or None if none was named; warns of files that others can read.
+def read_config(files: Sequence[str]) -> dict[str, Any]:
+    """The merged config, of the variables alone if no file is named.
+
+    Warns of files that others can read.
 
     :raises UsageError: when one cannot be read.
     """
-    if not files:
-        return None
     try:
         return load_configuration(files, os.environ, _warn_of_readers)
     except ConfigurationError as error:
         raise UsageError(str(error)) from None
 
 
-def read_access(config: dict[str, Any] | None, base_url: str | None) -> tuple[Credentials, str]:
-    """Whose account at which address.
+def read_access(args: argparse.Namespace, config: dict[str, Any]) -> tuple[Credentials, str]:
+    """Whose account at which address, by the arguments of ``add_access_arguments``.
 
     :raises UsageError: where there is no usable key or address.
     """
     try:
-        address = require_address(base_url) if base_url is not None else None
-        credentials = find_credentials(config)
+        address = None if args.base_url is None else require_address(args.base_url)
+        credentials = find_credentials(config, os.environ, config_first=bool(args.config))
         return credentials, address or find_base_url(config, os.environ)
     except CredentialError as error:
         raise UsageError(str(error)) from None

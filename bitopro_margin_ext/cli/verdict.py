@@ -10,7 +10,8 @@ from . import codes
 
 _SHOWN: Final = 10
 """How many ids of a pair are written out where all went well."""
-_REFUSED: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION})
+REFUSED: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION})
+"""Failures of a key, which the user has to mend."""
 
 
 def exit_code(report: CancelReport) -> int:
@@ -32,7 +33,7 @@ def key_refused(report: CancelReport) -> bool:
         report.outcome is SweepOutcome.UNKNOWN
         and not report.in_doubt
         and not report.cancelled
-        and any(failure.meaning in _REFUSED for failure in report.failures)
+        and any(failure.meaning in REFUSED for failure in report.failures)
     )
 
 
@@ -51,7 +52,7 @@ def verdict_lines(
 ) -> list[str]:
     """The report as lines: first what became of the orders, last the verdict."""
     if key_refused(report):
-        refusal = next(f for f in report.failures if f.meaning in _REFUSED)
+        refusal = next(f for f in report.failures if f.meaning in REFUSED)
         return [f"REFUSED: nothing was done, and orders may be open: {refusal}"]
     if pair_unknown(report) and report.outcome is not SweepOutcome.REMAINING:
         return [f"BitoPro does not know the pair {report.scope}: nothing was done, check its name"]

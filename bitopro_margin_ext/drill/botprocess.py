@@ -42,7 +42,10 @@ class BotProcess:
 
     def start(self) -> None:
         """Start the process; also again, after ``kill``."""
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+        # Freqtrade leaves ``log_config`` alone when it believes itself under pytest, and that is
+        # what loads the plugin.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        environment = {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 self._command,

@@ -16,7 +16,7 @@ from .amounts import (
     read_rows,
 )
 from .calls import call
-from .steps import NO_PARAMS, Flow, Params
+from .steps import NO_PARAMS, Flow, LoadMarkets, Params
 from .structures import require_pair, rows_of, sorted_since_limit
 
 
@@ -97,6 +97,8 @@ def fetch_my_liquidations(
     """
     rest = margin_only(api, params, "fetchMyLiquidations")
     unified = None if symbol is None else require_pair(api, symbol)
+    # Only the list of markets tells which way round a pair is written.
+    yield LoadMarkets()
     rows = rows_of(api, (yield from call(api, USER_LIQUIDATIONS, rest)), "liquidations")
     found = [
         _liquidation(api, line)

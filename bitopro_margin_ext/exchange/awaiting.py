@@ -61,6 +61,16 @@ class AwaitingSession(MarginSession):
             case Sleep(seconds):
                 return await asyncio.sleep(deadlines.bounded(seconds))
 
+    def open(self, *lazy: Any) -> None:
+        """Open ccxt's session, without aiohttp's habit of sending some requests twice.
+
+        On a kept connection that drops it repeats GET, PUT and DELETE by itself: a cancel with
+        the nonce of the first, whose refusal would be taken for the fate of the first.
+        """
+        super().open(*lazy)
+        if self.session is not None:
+            self.session._retry_connection = False
+
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
         left = deadlines.remaining()

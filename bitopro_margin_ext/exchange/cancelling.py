@@ -46,7 +46,10 @@ def cancel_all_orders(
 def cancel_all_margin_orders(
     api: Any, symbol: str | None = None, params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
-    """The same on the margin account, whatever the default account is."""
+    """The same on the margin account, whatever the default account is.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_all_orders.md
+    """
     _, rest = margin_params(api, {**params, "type": "margin"})
     return (yield from _cancel_all(api, symbol, rest))
 
@@ -128,7 +131,10 @@ def cancel_orders(
 def cancel_orders_for_symbols(
     api: Any, orders: list[Any], params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
-    """Cancel margin orders given as ``{"id", "symbol"}``; like ``cancel_orders`` otherwise."""
+    """Cancel margin orders given as ``{"id", "symbol"}``; like ``cancel_orders`` otherwise.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_batch_orders.md
+    """
     return (yield from cancel_orders(api, orders, None, params))
 
 
@@ -143,10 +149,13 @@ def cancel_and_confirm(
     ``known`` are (symbol, id) of the orders whose end, with fills, is wanted. Three requests a pair
     in calm weather: cancel, list what is open, list what became of the known ones. What survives is
     cancelled by id until ``deadline`` (seconds) ends; only orders that the exchange itself calls
-    cancelled are reported so, whatever its answers to the cancel calls were.
+    cancelled are reported so, whatever its answers to the cancel calls were. Where ``watch_orders``
+    is connected, what it has told first is not listed again: two requests.
 
     :returns: a ``CancelReport`` with ccxt order structures. No failure of the exchange is raised:
         the report says what remains open or unknown.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_all_orders.md
     """
     unified = None if symbol is None else require_pair(api, symbol)
     left = deadlines.remaining()
@@ -156,6 +165,7 @@ def cancel_and_confirm(
         deadline=deadline if left is None else min(deadline, left),
         open_orders=api.open_orders_path,
         offset_ms=lambda: int(api.options["clockOffset"]),
+        heard=api.heard_orders,
     )
     with tally.counting() as sent:
         report: CancelReport = yield from _drive(api, flow)

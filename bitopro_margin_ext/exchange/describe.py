@@ -126,3 +126,18 @@ def margin_description(sandbox_url: str) -> dict[str, Any]:
         },
         "features": {"spot": MARGIN_FEATURES},
     }
+
+
+STREAMING: dict[str, Any] = {
+    "has": {
+        "ws": True,
+        "watchBalance": True,
+        "watchMarkPrice": True,
+        "watchMarkPrices": True,
+        "watchMyTrades": True,
+        "watchOrders": True,
+    },
+    # Seconds that a watching call goes on dialling in vain before it says so.
+    "options": {"streamPatience": 60.0},
+}
+"""What the class with streams adds."""

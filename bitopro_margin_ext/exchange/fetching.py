@@ -115,7 +115,10 @@ def fetch_closed_orders(
     limit: int | None = None,
     params: Params = NO_PARAMS,
 ) -> Flow[list[Order]]:
-    """Fetch the filled margin orders of a pair; those that were cancelled are not among them."""
+    """Fetch the filled margin orders of a pair; those that were cancelled are not among them.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_get_orders_data.md
+    """
     margin, rest = margin_params(api, params)
     if not margin:
         # The inherited method would come back to ``fetch_orders`` of this class, and so to margin.
@@ -132,7 +135,10 @@ def fetch_canceled_orders(
     limit: int | None = None,
     params: Params = NO_PARAMS,
 ) -> Flow[list[Order]]:
-    """Fetch the cancelled orders of a pair, also those that had filled in part."""
+    """Fetch the cancelled orders of a pair, also those that had filled in part.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_get_orders_data.md
+    """
     margin, rest = margin_params(api, params)
     if not margin:
         raise ccxt.NotSupported(f"{api.id} fetchCanceledOrders() is for the margin account only")
@@ -146,7 +152,10 @@ def fetch_canceled_and_closed_orders(
     limit: int | None = None,
     params: Params = NO_PARAMS,
 ) -> Flow[list[Order]]:
-    """Fetch the orders of a pair that are over, filled or cancelled."""
+    """Fetch the orders of a pair that are over, filled or cancelled.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_get_orders_data.md
+    """
     margin, rest = margin_params(api, params)
     if not margin:
         raise ccxt.NotSupported(

@@ -9,10 +9,10 @@ from ccxt.base.precise import Precise
 from .. import wire
 from ..ambiguities import MARKET_BUY_AMOUNT_IN_QUOTE
 from ..endpoints import CREATE_ORDER
-from ..errors import Outcome
+from ..errors import Meaning, Outcome
 from .calls import call
 from .lookup import find_by_client_ids
-from .session import failure_of
+from .session import failure_of, raise_failure
 from .steps import NO_PARAMS, Flow, LoadMarkets, Params, Parent
 from .structures import Order, margin_params, order_from_row, order_structure
 
@@ -56,7 +56,11 @@ def create_order(
         answer = yield from call(api, CREATE_ORDER, {**request, "pair": market["id"]})
         return accepted_order(api, answer, request, asked, market["symbol"])
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
-        if failure_of(error).outcome is Outcome.REFUSED:
+        failure = failure_of(error)
+        if failure.outcome is Outcome.REFUSED:
+            if failure.status is not None and failure.meaning is Meaning.BAD_REQUEST:
+                # In whatever words: it is this order that the exchange will not have.
+                raise_failure(api.id, failure._replace(meaning=Meaning.INVALID_ORDER), error)
             raise
         found = yield from find_by_client_ids(api, {request["clientId"]: market})
         if found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ccxt
 
 from .. import redaction, wire
-from ..endpoints import BY_PATH, SANDBOX_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
+from ..endpoints import BY_PATH, REST_URL, SANDBOX_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..errors import Failure, Meaning, classify, network_failure, not_sent, unreadable
 from ..limits import cancel_all_limiter
 from . import deadlines
@@ -19,6 +19,7 @@ from .implicit import ImplicitMarginApi
 
 ACCOUNTS = ("spot", "margin")
 """What ``type`` chooses from."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WRITTEN_PATHS = frozenset(path for method, path in BY_PATH if method != "GET")
 
 if TYPE_CHECKING:
@@ -53,6 +54,21 @@ def failure_of(error: BaseException) -> Failure:
     return network_failure(error, timed_out=isinstance(error, ccxt.RequestTimeout))
 
 
+def stream_urls(rest_url: str) -> dict[str, str]:
+    """The stream addresses of a server like the sandbox, whose REST address is known."""
+    rest = urllib.parse.urlsplit(rest_url)
+    scheme = "wss" if rest.scheme == "https" else "ws"
+    base = f"{scheme}://{rest.netloc}/ws/v1/pub"
+    return {"public": base, "private": f"{base}/auth"}
+
+
+def _is_live(url: str) -> bool:
+    live = urllib.parse.urlsplit(REST_URL).hostname or ""
+    domain = live.partition(".")[2]
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return host == domain or host.endswith(f".{domain}")
+
+
 class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     """Signing, error meanings, throttling and addresses of the margin classes."""
 
@@ -79,15 +95,18 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         """Point REST and websocket at the sandbox, or back; the live host is out of reach then.
 
         The sandbox's address comes from ``BITOPRO_SANDBOX_URL``, or is its default one.
+
+        :raises ccxt.BadRequest: when that address is the live exchange's.
         """
+        if enabled and _is_live(self.urls["test"]["rest"]):
+            raise ccxt.BadRequest(
+                f"{self.id} {SANDBOX_URL_VARIABLE} names the live exchange, not a sandbox"
+            )
         live_streams = self.urls["ws"]
         super().set_sandbox_mode(enabled)
         if enabled:
-            rest = urllib.parse.urlsplit(self.urls["api"]["rest"])
-            scheme = "wss" if rest.scheme == "https" else "ws"
-            base = f"{scheme}://{rest.netloc}/ws/v1/pub"
             self.urls["wsBackup"] = self.urls.get("wsBackup", live_streams)
-            self.urls["ws"] = {"public": base, "private": f"{base}/auth"}
+            self.urls["ws"] = stream_urls(self.urls["api"]["rest"])
         elif "wsBackup" in self.urls:
             self.urls["ws"] = self.urls.pop("wsBackup")
 
@@ -128,7 +147,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
                 base_url=self.urls["api"]["rest"],
                 key=self.apiKey,
                 secret=self.secret,
-                identity=self.login or None,
+                identity=getattr(self, "login", None) or None,
                 offset_ms=int(self.options["clockOffset"]),
             )
         except KeyError as missing:
@@ -206,6 +225,10 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         """The error of a call that was not sent, because its turn comes after the deadline."""
         failure = not_sent("its turn comes after the deadline")
         return _with_failure(ccxt.RequestTimeout(f"{self.id} {failure}"), failure)
+
+    def heard_orders(self) -> list[dict[str, Any]]:
+        """What streams have told of orders, as parsed rows; this class has none."""
+        return []
 
     # -- throttling and time -------------------------------------------------------------------
 

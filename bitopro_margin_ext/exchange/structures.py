@@ -9,7 +9,7 @@ from typing import Any
 import ccxt
 
 from .. import wire
-from ..parse import parse_order, parse_trade
+from ..parse import parse_order, parse_stream_trade, parse_trade
 from .steps import Params
 
 Order = dict[str, Any]
@@ -117,9 +117,18 @@ def named_order(api: Any, row: Any, symbol: str, order_id: Any) -> Order:
 def trade_from_row(api: Any, row: Any, symbol: str) -> Order:
     """A ccxt trade structure of an own-trades row."""
     with reading(api, "a trade"):
-        parsed = parse_trade(row, symbol)
-        parsed["datetime"] = api.iso8601(parsed["timestamp"])
-        trade: Order = api.safe_trade(parsed, loaded_market(api, symbol))
+        return _trade_structure(api, parse_trade(row, symbol))
+
+
+def stream_trade_from_row(api: Any, data: Any) -> Order:
+    """A ccxt trade structure of an execution that the stream told."""
+    with reading(api, "a trade"):
+        return _trade_structure(api, parse_stream_trade(data))
+
+
+def _trade_structure(api: Any, parsed: Order) -> Order:
+    parsed["datetime"] = api.iso8601(parsed["timestamp"])
+    trade: Order = api.safe_trade(parsed, loaded_market(api, parsed["symbol"]))
     return trade
 
 

@@ -19,7 +19,7 @@ ORDER = {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.001, "pri
 
 @pytest.fixture(params=["book", "sandbox"])
 def api(request, connect):
-    """Either class, against either server; the sandbox's account has done a little of everything."""
+    """Either class, against either server; the sandbox's account has done a bit of everything."""
     server = request.getfixturevalue(request.param)
     api = connect(server.rest_url)
     api("load_markets")
@@ -124,7 +124,9 @@ def _accrued(api):
 def test_loans(api):
     for method in ("fetch_borrows", "fetch_repays"):
         for loan in (found := api(method)):
-            assert loan["id"] and loan["amount"] > 0 and loan["currency"] in api.exchange.currencies
+            assert loan["id"]
+            assert loan["amount"] > 0
+            assert loan["currency"] in api.exchange.currencies
             assert loan["timestamp"] > 1_600_000_000_000
             assert loan["datetime"] == api.exchange.iso8601(loan["timestamp"])
         assert found

@@ -1,0 +1,170 @@
+"""``bitopro-margin guard``: cancel everything when the bot falls silent."""
+
+import argparse
+import hashlib
+import os
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from . import codes
+from .parser import add_access_arguments, read_access, read_config, seconds
+from .terminal import UsageError
+
+if TYPE_CHECKING:
+    from bitopro_margin_ext.guard.heartbeat import Heartbeat
+
+HELP: Final = "cancel every margin order when the bot falls silent or adRatio too low"
+AFTER: Final = 120.0
+INTERVAL: Final = 5.0
+DEADLINE: Final = 20.0
+WEBHOOK_VARIABLE: Final = "BITOPRO_GUARD_WEBHOOK"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what to watch, and when to fire."""
+    parser.epilog = (
+        "A bot is silent while it finishes no round, also when it was stopped on purpose: end the "
+        "guard first. It fires once for one event and is armed again when the bot is back."
+    )
+    parser.add_argument(
+        "--after",
+        type=seconds,
+        default=AFTER,
+        metavar="SECONDS",
+        help="how long the bot may be silent (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--interval",
+        type=seconds,
+        default=INTERVAL,
+        metavar="SECONDS",
+        help="look every so many seconds, or thrice within --after (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--min-ad-ratio", type=_ratio, metavar="RATIO", help="fire as well below this adRatio"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--heartbeat-file",
+        type=Path,
+        metavar="FILE",
+        help="watch a file that the bot touches (its option bitopro_margin.heartbeat_file)",
+    )
+    where.add_argument(
+        "--bot-url",
+        metavar="URL",
+        help="Freqtrade's REST server (default: where the config's api_server listens)",
+    )
+    parser.add_argument(
+        "--deadline",
+        type=seconds,
+        default=DEADLINE,
+        metavar="SECONDS",
+        help="for one try at cancelling; tries follow until confirmed (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--webhook",
+        metavar="URL",
+        help=f"POST what happens to this address too (better in {WEBHOOK_VARIABLE})",
+    )
+    parser.add_argument(
+        "--state-file",
+        type=Path,
+        metavar="FILE",
+        help="what the guard remembers over its restart (default: one in $STATE_DIRECTORY, "
+        "$XDG_STATE_HOME or ~/.local/state)",
+    )
+    add_access_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch until a signal ends it."""
+    config = read_config(args.config)
+    credentials, base_url = read_access(args, config)
+    webhook_url = args.webhook or os.environ.get(WEBHOOK_VARIABLE) or None
+    if webhook_url is not None and not webhook_url.startswith(("https://", "http://")):
+        raise UsageError("the webhook must be an address that begins with https:// or http://")
+    heartbeat = _heartbeat(args, config)
+
+    import logging
+    import signal
+
+    from bitopro_margin_ext import redaction
+    from bitopro_margin_ext.guard.decision import Rule
+    from bitopro_margin_ext.guard.memory import Memory
+    from bitopro_margin_ext.guard.watch import Watch, refusal
+    from bitopro_margin_ext.guard.webhook import Webhook
+    from bitopro_margin_ext.transport import Transport
+
+    redaction.redact_all_records()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    logger = logging.getLogger(__name__)
+    rule = Rule(args.after, min(args.interval, args.after / 3), args.min_ad_ratio)
+    transport = Transport(credentials, base_url)
+    refused = refusal(transport)
+    if refused is not None:
+        raise UsageError(f"the guard could not cancel anything: {refused}")
+    subject = _digest(f"{heartbeat} {base_url} {credentials.key}")
+    memory = Memory(args.state_file or _default_state_file(subject), subject)
+    watch = Watch(rule, heartbeat, transport, memory, Webhook(webhook_url), deadline=args.deadline)
+    ended_by: list[int] = []
+
+    def end(number: int, frame: Any) -> None:
+        # A cancel-all on its way is finished first: its deadline bounds it.
+        ended_by.append(number)
+        watch.stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    low = "" if rule.min_ad_ratio is None else f", or adRatio below {rule.min_ad_ratio}"
+    logger.info(
+        f"watching {heartbeat} every {rule.interval:g} s: {rule.after:g} s of silence{low} cancels "
+        f"every margin order of {credentials.account} at {base_url}"
+    )
+    watch.run()
+    logger.info("the guard has ended: nobody watches the bot now")
+    return codes.INTERRUPTED if signal.SIGINT in ended_by else codes.CONFIRMED
+
+
+def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
+    from bitopro_margin_ext.guard.heartbeat import BeatFile, find_health
+
+    if args.heartbeat_file is not None:
+        return BeatFile(args.heartbeat_file)
+    health = find_health(config, args.bot_url)
+    if health is not None:
+        return health
+    own = config.get("bitopro_margin")
+    path = own.get("heartbeat_file") if isinstance(own, dict) else None
+    if path:
+        return BeatFile(Path(path))
+    raise UsageError(
+        "nothing to watch: enable api_server in the config given with -c, or name the bot's "
+        "--heartbeat-file or --bot-url"
+    )
+
+
+def _ratio(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(0)
+    if not value.is_finite() or value <= 0:
+        raise argparse.ArgumentTypeError("give a ratio above 0, like 1.5")
+    return value
+
+
+def _digest(text: str) -> str:
+    """What tells one watch from another, and gives nothing away."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _default_state_file(subject: str) -> Path:
+    # systemd sets the first for a unit with StateDirectory=.
+    name = f"guard-{subject}.json"
+    base = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if base:
+        return Path(base) / name
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(home) / "bitopro-margin" / name

@@ -1,0 +1,60 @@
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import ccxt.pro
+import pytest
+
+from bitopro_margin_ext.exchange import register
+from bitopro_margin_ext.sandbox.server import SandboxServer
+
+register()
+
+KEYS = {"apiKey": "sandbox-key", "secret": "sandbox-secret", "login": "sandbox@example.com"}
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(running_sandbox: SandboxServer) -> SandboxServer:
+    running_sandbox.reset()
+    running_sandbox.parts.streams.refusals.clear()
+    return running_sandbox
+
+
+class Session:
+    """A pro object on the sandbox, as an asynchronous context."""
+
+    def __init__(self, server: SandboxServer, **config: Any) -> None:
+        settings = {**KEYS, "urls": {"api": {"rest": server.rest_url}}, "rateLimit": 1, **config}
+        self.exchange = ccxt.pro.bitopromargin(settings)
+
+    async def __aenter__(self) -> Any:
+        return self.exchange
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self.exchange.close_ws_clients()
+        if self.exchange.session is not None:
+            await self.exchange.session.close()
+            self.exchange.session = None
+
+
+async def soon(awaitable: Any, seconds: float = 10) -> Any:
+    """The result, or a failure instead of a test that hangs."""
+    return await asyncio.wait_for(awaitable, seconds)
+
+
+async def silent(awaitable: Any, seconds: float = 0.7) -> bool:
+    """Whether nothing comes."""
+    task = asyncio.ensure_future(awaitable)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    task.cancel()
+    return not done
+
+
+def shown(orders: list[Any]) -> list[tuple[Any, ...]]:
+    return [(order["id"], order["status"], order["filled"]) for order in orders]
