@@ -50,7 +50,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         (TradingMode.MARGIN, MarginMode.CROSS),
     ]
 
+    unsupported: str | None = None
+    """Why this Freqtrade will not do, if so."""
+
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
+        if self.unsupported:
+            raise OperationalException(self.unsupported)
         self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
         self.settling: Settling | None = None
@@ -63,6 +68,11 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             f" {parse_options(config).describe()}."
         )
         super().__init__(config, exchange_config=exchange_config, **kwargs)
+
+    def close(self) -> None:
+        """Release what the base has made; nothing, when the start was refused before it."""
+        if hasattr(self, "loop"):
+            super().close()
 
     # -- what the margin account is ------------------------------------------------------------
 
@@ -255,8 +265,8 @@ def _refuse_what_cannot_work(config: Mapping[str, Any]) -> None:
         raise OperationalException(str(error)) from None
     if config.get("runmode") in _ORDERLESS_MODES:
         return
-    trading_mode = config.get("trading_mode") or TradingMode.MARGIN
-    margin_mode = config.get("margin_mode") or MarginMode.CROSS
+    trading_mode = config.get("trading_mode") or TradingMode.SPOT
+    margin_mode = config.get("margin_mode") or MarginMode.NONE
     if (TradingMode(trading_mode), MarginMode(margin_mode)) != (
         TradingMode.MARGIN,
         MarginMode.CROSS,

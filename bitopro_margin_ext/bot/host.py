@@ -42,6 +42,8 @@ CLASS_MEMBERS: Final = (
      "answers for an order whose end is known"),
     ("freqtrade.exchange:Exchange", "get_rate", "pair refresh side is_short",
      "spares the network while orders are mapped"),
+    ("freqtrade.exchange:Exchange", "close", "",
+     "the base closes even what a refused start has not made"),
     ("freqtrade.exchange:Exchange", "fetch_ticker", "pair",
      "does without the host's pauses in an emergency"),
     ("freqtrade.exchange:Exchange", "fetch_l2_order_book", "pair", "the same"),

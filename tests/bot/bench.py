@@ -15,8 +15,8 @@ from freqtrade.persistence import Order, Trade
 from freqtrade.rpc.rpc import RPCHandler
 
 import bitopro_margin_ext
-from bitopro_margin_ext.limits import cancel_all_limiter
 from bitopro_margin_ext.drill.userfolder import build_config
+from bitopro_margin_ext.limits import cancel_all_limiter
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
@@ -102,7 +102,8 @@ class Bench:
         path = self.folder / "config.json"
         path.write_text(json.dumps(self.config(strategy, **changes)))
         arguments = {"config": [str(path)], "user_data_dir": str(self.folder)}
-        bot = FreqtradeBot(Configuration(arguments, RunMode.LIVE).get_config())
+        mode = RunMode.DRY_RUN if changes.get("dry_run") else RunMode.LIVE
+        bot = FreqtradeBot(Configuration(arguments, mode).get_config())
         self._bots.append(bot)
         recorder = Recorder(bot.rpc._rpc, {"recorder": {"allow_custom_messages": True}})
         bot.rpc.registered_modules.append(recorder)

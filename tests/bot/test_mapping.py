@@ -1,6 +1,6 @@
 """A swept order ends in the rows that Freqtrade's own handlers leave for the same story.
 
-Each story is lived through twice: by a bot whose emergency on one pair sweeps the orders of another,
+Each story is lived through twice: by a bot whose emergency on one pair sweeps another pair's orders,
 and by a bot without the mixin that cancels the same orders itself. Then the rows are compared.
 """
 
@@ -21,7 +21,7 @@ APART = {"ft_cancel_reason", "exit_order_status", "id", "ft_trade_id", "strategy
 def rows_of(pair: str) -> list[dict[str, Any]]:
     trade = trade_of(pair)
     found = [] if trade is None else [trade, *trade.orders]
-    orphans = [order for order in Order.session.query(Order).filter(Order.ft_pair == pair)]
+    orphans = list(Order.session.query(Order).filter(Order.ft_pair == pair))
     assert len(orphans) == max(0, len(found) - 1), "order rows without their trade"
     return [
         {
@@ -74,7 +74,9 @@ STORIES = {
     "second entry partly filled at the wrong moment": Story(second_entry, "0.3"),
     "second entry filled at the wrong moment": Story(second_entry, "1"),
     "exit unfilled": Story(lambda bench, bot: bench.leave(bot, ETH)),
-    "exit partly filled at the wrong moment": Story(lambda bench, bot: bench.leave(bot, ETH), "0.3"),
+    "exit partly filled at the wrong moment": Story(
+        lambda bench, bot: bench.leave(bot, ETH), "0.3"
+    ),
     "exit filled at the wrong moment": Story(lambda bench, bot: bench.leave(bot, ETH), "1"),
     "stoploss unfilled": Story(lambda bench, bot: bench.hold(bot, ETH)),
     "stoploss partly filled at the wrong moment": Story(

@@ -1,7 +1,5 @@
 """Both ways into an emergency exit, both scopes: what is sent, in which order, and what is left."""
 
-from typing import Any
-
 import pytest
 from freqtrade.persistence import Order, Trade
 
@@ -73,9 +71,7 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     if filled:
         bench.control.fill(exit_id, fraction=filled)
     # And a little more at the wrong moment.
-    bench.control.add_fault(
-        "fill_before", method="DELETE", path="*", ids=[exit_id], fraction="0.2"
-    )
+    bench.control.add_fault("fill_before", method="DELETE", path="*", ids=[exit_id], fraction="0.2")
     bot.strategy.timed_out.add(BTC)
     mark = bench.mark
     bot.process()

@@ -136,12 +136,13 @@ def test_a_callback_that_raises_does_not_turn_a_stale_amount_into_an_exit(bench:
     (exit_order,) = [order for order in bench.sells() if not order["stopPrice"]]
     bot.process()
     bought = sum(
-        float(order["executedAmount"]) - float(order["fee"])
-        for order in bench.truth(action="BUY")
+        float(order["executedAmount"]) - float(order["fee"]) for order in bench.truth(action="BUY")
     )
     assert float(exit_order["executedAmount"]) == pytest.approx(bought, abs=3e-8)
 
 
 def test_the_mixin_behind_istrategy_is_refused_at_start(bench: Bench) -> None:
-    with pytest.raises(OperationalException, match=r"must stand before IStrategy: class WrongOrder"):
+    with pytest.raises(
+        OperationalException, match=r"must stand before IStrategy: class WrongOrder"
+    ):
         bench.bot("WrongOrder")

@@ -52,10 +52,16 @@ def ask(bot: Any, pair: str = BTC) -> bool:
     trade = trade_of(pair)
     return bool(
         bot.strategy.confirm_trade_exit(
-            pair=pair, trade=trade, order_type="market", amount=trade.amount, rate=60000.0,
-            time_in_force="GTC", exit_reason="emergency_exit", sell_reason="emergency_exit",
+            pair=pair,
+            trade=trade,
+            order_type="market",
+            amount=trade.amount,
+            rate=60000.0,
+            time_in_force="GTC",
+            exit_reason="emergency_exit",
+            sell_reason="emergency_exit",
             current_time=datetime.now(UTC),
-        )  # fmt: skip
+        )
     )
 
 
