@@ -1,6 +1,6 @@
 """A swept order ends in the rows that Freqtrade's own handlers leave for the same story.
 
-Each story is lived through twice: by a bot whose emergency on one pair sweeps another pair's orders,
+Each story is lived through twice: by a bot whose emergency on one pair sweeps another's orders,
 and by a bot without the mixin that cancels the same orders itself. Then the rows are compared.
 """
 
