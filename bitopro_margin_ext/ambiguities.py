@@ -39,7 +39,7 @@ MARGIN_CURRENCIES: Final = ("BTC", "ETH", "USDT")
 """*Option* ``marginCurrencies``. The currencies that the provisioning example lists."""
 
 AMOUNT_DECIMALS: Final = 8
-"""The most decimals of a loan or transfer. No page says; "decimal limit is 8" is what refusals say."""
+"""The most decimals of a loan or transfer. No page says; refusals say "decimal limit is 8"."""
 
 INTEREST_YEAR_MS: Final = 365 * 86_400_000
 """How long the year of ``annualInterestPercentage`` is."""

@@ -5,10 +5,9 @@ the decoded answer or a ``Failure``. The ccxt classes and the kill switch each d
 own transport; so it knows neither HTTP nor ccxt.
 """
 
-import random
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Final
 
 from .endpoints import (
     CANCEL_ALL,
@@ -17,46 +16,29 @@ from .endpoints import (
     CANCEL_PAIR,
     FETCH_ORDER,
     ORDERS,
-    REQUESTS_PER_SECOND,
     Endpoint,
     OpenOrdersPath,
 )
-from .errors import Failure, Meaning, Outcome, not_sent, unreadable
+from .errors import Failure, Meaning, Outcome, unreadable
 from .findings import Findings, Key, Order, key_of, read_cancelled, read_collection, read_order
 from .report import CancelReport
+from .sending import Pause, Send, Sender, Step
 from .wire import batch_pair_id, pair_id, pair_symbol
+
+__all__ = ["Flow", "Pause", "Send", "Step", "cancel_and_confirm", "list_without_cancelling"]
 
 LIST_LIMIT: Final = 1000
 """How many orders one list call may bring; more than a pair can hold open, five times over."""
-REPEATS: Final = 3
-"""How often one call is repeated before something else is asked; its turn comes again."""
 RESENDS: Final = 2
 """How often a cancel-all that may not have arrived is sent again before cancelling by id."""
 SINGLES: Final = 25
 """How many orders one by one in a round: the lists, read between rounds, tell of all at once."""
 ROUNDS_OF_LISTS: Final = 2
 """How many rounds a history that contradicts the open orders has to catch up."""
-LONGEST_CALL: Final = 10.0
-"""Seconds that any one call may take, however far the deadline is."""
 HOPELESS: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION, Meaning.NONCE})
 """Refusals that no repetition mends."""
 
 
-class Send(NamedTuple):
-    """Send this call, waiting at most ``timeout`` seconds; answer with the body or a Failure."""
-
-    endpoint: Endpoint
-    params: Mapping[str, Any]
-    timeout: float
-
-
-class Pause(NamedTuple):
-    """Wait this many seconds."""
-
-    seconds: float
-
-
-Step = Send | Pause
 Flow = Generator[Step, Any, "CancelReport"]
 
 
@@ -116,20 +98,15 @@ class _Sweep:
         self.heard = heard
         self.clock = clock
         self.started = clock()
-        self.ends = self.started + deadline
-        # One call that hangs must leave time to ask again.
-        self.call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
         began_ms = time.time_ns() // 1_000_000
         # The offset may be learnt on the way, from a refused call.
         self.found = Findings(self.symbol, known, lambda: began_ms + offset_ms())
         self.cancel_all_due = True
         """Whether no cancel-all is known to have been carried out."""
         self.resends = 0
-        self.free_at: dict[Endpoint, float] = {}
-        """When an endpoint may be called again, by its documented limit or by Retry-After."""
-        self.last_failure: Failure | None = None
         self.report = report or CancelReport("all")
         self.report.scope = self.symbol or "all"
+        self.sender = Sender(self.report, deadline, clock)
 
     # -- the flow ------------------------------------------------------------------------------
 
@@ -137,17 +114,19 @@ class _Sweep:
         try:
             yield from self._cancel_all()
             round_number = 0
-            while self._remaining() > 0:
+            while self.sender.remaining() > 0:
                 self.report.listed = yield from self._list_open()
                 if not self.report.listed and self._is_hopeless():
                     break
                 yield from self._fetch_known(round_number)
                 unsettled = self.found.unsettled(listed=self.report.listed)
-                if not unsettled and (self.report.listed or self._is_barred()):
+                if not unsettled and (
+                    self.report.listed or self.sender.is_barred(self.open_orders.candidates[0])
+                ):
                     break
-                if self._is_hopeless() or self._remaining() <= 0:
+                if self._is_hopeless() or self.sender.remaining() <= 0:
                     break
-                yield from self._pause(0.1 * 2 ** min(round_number, 3))
+                yield from self.sender.pause(0.1 * 2 ** min(round_number, 3))
                 yield from self._cancel_survivors()
                 round_number += 1
         finally:
@@ -171,7 +150,7 @@ class _Sweep:
         endpoint, params = CANCEL_ALL, {}
         if self.symbol is not None:
             endpoint, params = CANCEL_PAIR, {"pair": pair_id(self.symbol)}
-        reply = yield from self._send(endpoint, params, repeat_unknown=False)
+        reply = yield from self.sender.send(endpoint, params, repeat_unknown=False)
         answer = read_cancelled(reply)
         if isinstance(answer, Failure):
             self._note(answer)
@@ -193,7 +172,7 @@ class _Sweep:
 
     def _list_open(self) -> Generator[Step, Any, bool]:
         for endpoint, params in self._listings():
-            reply = yield from self._send(endpoint, params)
+            reply = yield from self.sender.send(endpoint, params)
             rows = read_collection(reply, list)
             if isinstance(rows, Failure):
                 self._note(rows)
@@ -222,10 +201,6 @@ class _Sweep:
             *((endpoint, {}) for endpoint in endpoints),
         ]
 
-    def _is_barred(self) -> bool:
-        """Whether the exchange will not list the open orders again before the deadline."""
-        return self.free_at.get(self.open_orders.candidates[0], 0.0) >= self.ends
-
     def _fetch_known(self, round_number: int) -> Generator[Step, Any, None]:
         """One list call a pair, then single calls for what the lists lack or contradict."""
         self._learn_heard()
@@ -235,7 +210,9 @@ class _Sweep:
             # not answer: only the list can name them.
             pairs.add(self.symbol)
         for symbol in sorted(pairs):
-            reply = yield from self._send(ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT})
+            reply = yield from self.sender.send(
+                ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT}
+            )
             rows = read_collection(reply, list)
             if isinstance(rows, Failure):
                 self._note(rows)
@@ -252,11 +229,11 @@ class _Sweep:
             if not self.found.is_listed(key) and not (lists_may_lag and self.found.has_row(key))
         ]
         for key in missing[:SINGLES]:
-            if self._remaining() <= 0:
+            if self.sender.remaining() <= 0:
                 return
             self.found.note_lookup(key)
             params = {"pair": pair_id(key[0]), "orderId": key[1]}
-            reply = yield from self._send(FETCH_ORDER, params)
+            reply = yield from self.sender.send(FETCH_ORDER, params)
             if isinstance(reply, Failure):
                 self._note(reply)
                 if reply.meaning in HOPELESS:
@@ -288,7 +265,7 @@ class _Sweep:
             yield from self._cancel_batch(fresh)
             return
         for key in survivors[:SINGLES]:
-            if self._remaining() <= 0:
+            if self.sender.remaining() <= 0:
                 return
             yield from self._cancel_one(key)
 
@@ -296,7 +273,7 @@ class _Sweep:
         ids: dict[str, list[str]] = {}
         for symbol, order_id in keys:
             ids.setdefault(batch_pair_id(symbol), []).append(order_id)
-        reply = yield from self._send(CANCEL_BATCH, ids, repeat_unknown=False)
+        reply = yield from self.sender.send(CANCEL_BATCH, ids, repeat_unknown=False)
         for key in keys:
             self.found.note_try(key)
         answer = read_cancelled(reply)
@@ -309,7 +286,7 @@ class _Sweep:
 
     def _cancel_one(self, key: Key) -> Generator[Step, Any, None]:
         params = {"pair": pair_id(key[0]), "orderId": key[1]}
-        reply = yield from self._send(CANCEL_ORDER, params, repeat_unknown=False)
+        reply = yield from self.sender.send(CANCEL_ORDER, params, repeat_unknown=False)
         self.found.note_try(key)
         if isinstance(reply, Failure):
             self._note_failed_cancel(reply, [key])
@@ -326,55 +303,9 @@ class _Sweep:
             self.report.in_doubt = True
             self.found.note_unanswered(keys)
 
-    # -- sending -------------------------------------------------------------------------------
-
-    def _send(
-        self, endpoint: Endpoint, params: Mapping[str, Any], *, repeat_unknown: bool = True
-    ) -> Generator[Step, Any, Any]:
-        """Send, and repeat what a repetition can mend, within the deadline.
-
-        Every call of this flow may be repeated safely; but after a cancel without an answer the
-        lists are read first, so that one is not repeated here.
-        """
-        for attempt in range(REPEATS + 1):
-            wait = max(0.0, self.free_at.get(endpoint, 0.0) - self.clock())
-            if wait >= self._remaining():
-                return not_sent("no time left for this call")
-            yield from self._wait(wait)
-            self.report.requests += 1
-            timeout = min(self.call_timeout, self._remaining())
-            reply = yield Send(endpoint, params, timeout)
-            self.free_at[endpoint] = self.clock() + endpoint.cost / REQUESTS_PER_SECOND
-            if not isinstance(reply, Failure) or not reply.worth_repeating:
-                return reply
-            if not reply.sent:
-                self.report.requests -= 1
-            if reply.retry_after is not None:
-                self.free_at[endpoint] = self.clock() + reply.retry_after
-            if attempt == REPEATS or reply.meaning is Meaning.NONCE:
-                # The transport has corrected its clock and repeated the call already.
-                return reply
-            if reply.outcome is Outcome.UNKNOWN and not repeat_unknown:
-                return reply
-            self._note(reply)
-            yield from self._pause(0.2 * 2**attempt)
-        raise AssertionError("the last attempt returns")
-
-    def _pause(self, seconds: float) -> Generator[Step, Any, None]:
-        # Jitter keeps two bots on one account from meeting again at the next try.
-        yield from self._wait(seconds * random.uniform(1.0, 1.25))  # noqa: S311 - not for secrets
-
-    def _wait(self, seconds: float) -> Generator[Step, Any, None]:
-        bounded = min(seconds, self._remaining())
-        if bounded > 0:
-            yield Pause(bounded)
-
-    def _remaining(self) -> float:
-        return self.ends - self.clock()
-
     def _note(self, failure: Failure) -> None:
-        self.last_failure = failure
         self.report.failures.append(failure)
 
     def _is_hopeless(self) -> bool:
-        return self.last_failure is not None and self.last_failure.meaning in HOPELESS
+        failures = self.report.failures
+        return bool(failures) and failures[-1].meaning in HOPELESS

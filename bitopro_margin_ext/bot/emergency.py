@@ -24,7 +24,7 @@ class Emergency:
         self.ends: dict[mapping.Key, dict[str, Any]] = {}
         """The ends of swept orders that the next iteration has yet to see mapped."""
         self.exits = HeldExits(self._tell)
-        self._sweeps = Sweeps(strategy, options)
+        self.sweeps = Sweeps(strategy, options)
 
     @property
     def bot(self) -> Any:
@@ -141,7 +141,7 @@ class Emergency:
             logger.error(f"The exit of {trade.pair} could not be noted in the database: {error}")
 
     def _sweep(self, trade: Any, started: float) -> CancelReport:
-        report = self._sweeps.sweep(trade, started)
+        report = self.sweeps.sweep(trade, started)
         for end in report.final_orders():
             self.ends[end["symbol"], end["id"]] = end
         self._note_swept(trade)

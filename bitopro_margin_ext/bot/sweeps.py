@@ -46,7 +46,7 @@ class Sweeps:
     def __init__(self, strategy: Any, options: Options) -> None:
         self._strategy = strategy
         self._options = options
-        self._last: Sweep | None = None
+        self.last: Sweep | None = None
         self._lock = threading.Lock()
 
     def sweep(self, trade: Any, started: float) -> CancelReport:
@@ -70,7 +70,7 @@ class Sweeps:
             budget = self._left(started) - MAPPING_SHARE * self._options.deadline
             exchange = host.exchange_of(self._strategy)
             report: CancelReport = exchange.sweep_margin_orders(pair, known, max(0.5, budget))
-            self._last = Sweep(pair, time.monotonic(), report)
+            self.last = Sweep(pair, time.monotonic(), report)
         finally:
             self._lock.release()
         self._tell(report, known)
@@ -87,7 +87,7 @@ class Sweeps:
         return None
 
     def _recent(self, pair: str | None, started: float) -> Sweep | None:
-        last = self._last
+        last = self.last
         if last is None or last.pair not in (None, pair):
             return None
         recent = last.ended > started - self._options.deadline

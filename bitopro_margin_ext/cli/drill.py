@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="play every fault on both scenarios and both scopes, and print a table of verdicts",
     )
+    parser.add_argument(
+        "--faults", metavar="NAMES", help="with --matrix: only these faults, separated by commas"
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="with --matrix: so many drills at a time (default: 6)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument(
         "--keep", action="store_true", help="keep the user folder with log and database, name it"
@@ -59,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
     if args.matrix:
         from bitopro_margin_ext.drill import matrix
 
-        return matrix.run(args)
+        try:
+            return matrix.run(args)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     scenarios = ["stop-rejected", "exit-timeout"] if args.scenario == "all" else [args.scenario]
     verdicts = []
     for scenario in scenarios:

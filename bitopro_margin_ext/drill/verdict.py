@@ -34,12 +34,13 @@ class Row:
 
 @dataclass
 class Verdict:
-    """The end of a scenario."""
+    """The end of a scenario; ``remaining``: an order placed by hand still rests in scope."""
 
     scenario: str
     scope: str
     rows: list[Row] = field(default_factory=list)
     position_closed: bool = False
+    remaining: bool = False
     complaints: list[str] = field(default_factory=list)
     seconds: float = 0.0
     log: str = ""

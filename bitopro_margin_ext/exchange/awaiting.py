@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ccxt
 
-from . import deadlines, tally
+from . import deadlines, pace, tally
 from .implicit import CancelAllCost
 from .parsing import inherited_parsing
 from .session import MarginSession
@@ -76,6 +76,8 @@ class AwaitingSession(MarginSession):
         left = deadlines.remaining()
         if isinstance(cost, CancelAllCost):
             return await asyncio.sleep(self.reserve_cancel_all(left))
+        if pace.is_kept_by_caller():
+            return None
         try:
             async with asyncio.timeout(left):
                 return await super().throttle(cost)

@@ -10,7 +10,7 @@ from ..errors import Failure, Outcome
 from ..parse import text
 from .calls import call
 from .lookup import find_by_client_ids
-from .ordering import accepted_order, build_order
+from .ordering import accepted_order, asked_for, build_order
 from .session import failure_of
 from .steps import NO_PARAMS, Flow, LoadMarkets, Params, Parent
 from .structures import Order, margin_params, order_structure, rows_of
@@ -94,11 +94,7 @@ def _prepare(api: Any, order: Any, shared: Params) -> _Prepared:
             " send a stop with createOrder()"
         )
     market = api.market(symbol)
-    asked = {
-        "type": "market" if body["type"] == "MARKET" else "limit",
-        "amount": api.number_to_string(amount) if "cost" not in own else None,
-    }
-    return _Prepared({"pair": market["id"], **body}, asked, market)
+    return _Prepared({**body, "pair": market["id"]}, asked_for(api, body, amount, own), market)
 
 
 def _outcomes(api: Any, chunk: list[_Prepared], rows: list[Any]) -> list[Order | None]:

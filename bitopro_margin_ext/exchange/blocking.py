@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import requests
 
-from . import deadlines, tally
+from . import deadlines, pace, tally
 from .implicit import CancelAllCost
 from .parsing import inherited_parsing
 from .session import MarginSession
@@ -73,6 +73,8 @@ class BlockingSession(MarginSession):
         left = deadlines.remaining()
         if isinstance(cost, CancelAllCost):
             return time.sleep(self.reserve_cancel_all(left))
+        if pace.is_kept_by_caller():
+            return None
         if left is not None:
             elapsed = self.milliseconds() - self.lastRestRequestTimestamp
             if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:

@@ -9,7 +9,7 @@ from .. import cancel, wire
 from ..endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..parse import parse_cancelled_ids
 from ..report import CancelReport
-from . import deadlines, tally
+from . import deadlines, pace, tally
 from .calls import call
 from .session import failure_of
 from .steps import NO_PARAMS, Flow, Params, Parent, Sleep
@@ -184,7 +184,8 @@ def _drive(api: Any, flow: cancel.Flow) -> Generator[Any, Any, CancelReport]:
                 answer = yield Sleep(step.seconds)
                 continue
             try:
-                answer = yield from call(api, step.endpoint, step.params, step.timeout)
+                with pace.kept_by_caller():
+                    answer = yield from call(api, step.endpoint, step.params, step.timeout)
             except Exception as error:
                 answer = failure_of(error)
     except StopIteration as stop:

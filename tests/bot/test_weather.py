@@ -302,7 +302,7 @@ def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(bench: 
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("the sweep itself fails")
 
-    emergency._sweeps.sweep = fail
+    emergency.sweeps.sweep = fail
     bot.process()
     stops = [o for o in bench.sells(ETH) if o["stopPrice"]]
     assert stops

@@ -155,12 +155,12 @@ def test_what_survives_everything_is_reported_as_still_open(connect, sandbox, co
     refusal = {"status": 422, "body": {"error": "not now"}}
     one = f"/margin/orders/btc_usdt/{ids[0]}"
     control.add_fault("status", method="DELETE", path=one, times=None, **refusal)
-    report = api("cancel_and_confirm", BTC, [(BTC, order_id) for order_id in ids], 3)
+    report = api("cancel_and_confirm", BTC, [(BTC, order_id) for order_id in ids], 2)
     check(report, control, ids)
     assert report.outcome is SweepOutcome.REMAINING
     assert [order["id"] for order in report.still_open] == ids[:1]
     assert not any(line["limited"] for line in control.requests())
-    assert report.elapsed_ms <= 3500
+    assert report.elapsed_ms <= 2500
 
 
 def test_a_429_of_another_bot_is_absorbed(connect, sandbox, control):

@@ -3,6 +3,7 @@
 import ccxt
 import pytest
 
+from bitopro_margin_ext.exchange import lookup
 from tests.exchange.conftest import seed
 
 BTC = "BTC/USDT"
@@ -10,7 +11,8 @@ KNOWN = {"clientOrderId": 77}
 
 
 @pytest.fixture(autouse=True)
-def rich(control):
+def rich(control, monkeypatch):
+    monkeypatch.setattr(lookup, "LOOKUP_PAUSES", (0.0, 0.05, 0.1))
     control.set_balances({"BTC": 5, "USDT": 200_000})
 
 

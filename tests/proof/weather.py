@@ -1,0 +1,93 @@
+"""What can go wrong, as hypothesis draws it: every fault, on any call, any number of times."""
+
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+PAGE: Final = "<html><body>502 Bad Gateway</body></html>"
+CALLS: Final = {
+    "cancel many": ("DELETE", "^/margin/orders/(all|[a-z]+_[a-z]+)$"),
+    "cancel one": ("DELETE", "^/margin/orders/[a-z]+_[a-z]+/.+$"),
+    "cancel batch": ("PUT", "^/margin/orders$"),
+    "open orders": ("GET", "^/margin/orders/(orders/)?open$"),
+    "history": ("GET", "^/margin/orders/all/"),
+    "one order": ("GET", "^/margin/orders/[a-z]+_[a-z]+/.+$"),
+    "create": ("POST", "^/margin/orders/"),
+    "any of them": ("*", "^/margin/"),
+}
+SEEN_LATE: Final = frozenset({"lag"})
+"""Kinds after which the exchange itself shows what is no longer true."""
+DONE_LATE: Final = frozenset({"delay", "drip", "fill_after"})
+"""Kinds after which something happens that the client has no way to see."""
+
+_refusals = st.sampled_from([400, 401, 403, 404, 409, 422, 429])
+_breakdowns = st.sampled_from([408, 500, 502, 503, 504])
+_bodies = st.sampled_from([{"error": "Fault"}, {"error": "Invalid API key"}, PAGE, "", {}, []])
+_retry_after = st.sampled_from([{}, {}, {"Retry-After": "1"}, {"Retry-After": "3"}])
+_fractions = st.sampled_from(["0.1", "0.5", "1"])
+
+_kinds = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("status"),
+            "status": _refusals,
+            "body": _bodies,
+            "headers": _retry_after,
+        }
+    ),
+    # What breaks down may have done its work. (What refuses and does it all the same is a lie, and
+    # the exchange's word is all that anybody has.)
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("status"),
+            "status": _breakdowns,
+            "body": _bodies,
+            "process": st.booleans(),
+        }
+    ),
+    st.sampled_from(
+        [
+            {"kind": kind}
+            for kind in (
+                "close",
+                "process_close",
+                "cut_off",
+                "invalid_json",
+                "truncated_json",
+                "empty_body",
+                "list_body",
+                "duplicate",
+                "numeric_ids",
+                "cancel_some",
+            )
+        ]
+    ),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("delay"),
+            "seconds": st.sampled_from([0.3, 2, 5]),
+            "when": st.sampled_from(["before", "after"]),
+        }
+    ),
+    st.fixed_dictionaries({"kind": st.just("drip"), "seconds": st.sampled_from([0.01, 0.5])}),
+    st.fixed_dictionaries({"kind": st.just("cancel_some"), "count": st.sampled_from([0, 1])}),
+    st.fixed_dictionaries(
+        {"kind": st.sampled_from(["fill_before", "fill_after"]), "fraction": _fractions}
+    ),
+    st.fixed_dictionaries({"kind": st.just("lag"), "seconds": st.sampled_from([1, 5])}),
+    st.fixed_dictionaries({"kind": st.just("clock"), "seconds": st.sampled_from([60, -60])}),
+)
+
+
+def _rule(call: str, kind: dict[str, Any], times: int, after: int) -> dict[str, Any]:
+    method, path = CALLS[call]
+    return {**kind, "method": method, "path": path, "regex": True, "times": times, "after": after}
+
+
+faults = st.builds(
+    _rule,
+    st.sampled_from(list(CALLS)),
+    _kinds,
+    st.sampled_from([1, 1, 1, 2, 3, 20]),
+    st.sampled_from([0, 0, 0, 1, 2]),
+)
