@@ -20,6 +20,7 @@ from ..report import CancelReport
 from . import dry_run, host, positions
 from .options import parse_options
 from .settling import Settling
+from .unanswered import Unanswered
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
         self.settling: Settling | None = None
+        self.unanswered = Unanswered()
         self._last_balances: Any = None
         _remember_secrets(exchange_config or config["exchange"])
         _refuse_what_cannot_work(config)
@@ -180,14 +182,32 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
                     f"{self.name}: an exit of {amount} {pair} would exceed the position of {held}."
                     " The exit comes again with the right amount."
                 )
-        return super().create_order(
-            pair=pair,
-            side=side,
-            amount=amount,
-            leverage=leverage,
-            initial_order=initial_order,
-            **kwargs,
-        )
+        found = self.unanswered.find(self, pair, side, is_stop=False)
+        if found is not None:
+            return found
+        try:
+            return super().create_order(
+                pair=pair,
+                side=side,
+                amount=amount,
+                leverage=leverage,
+                initial_order=initial_order,
+                **kwargs,
+            )
+        except TemporaryError as error:
+            self.unanswered.note(pair, side, error, is_stop=False)
+            raise
+
+    def create_stoploss(self, pair: str, *args: Any, **kwargs: Any) -> Any:
+        """Create a stoploss, unless there is one whose creation was not answered."""
+        found = self.unanswered.find(self, pair, "sell", is_stop=True)
+        if found is not None:
+            return found
+        try:
+            return super().create_stoploss(pair, *args, **kwargs)
+        except TemporaryError as error:
+            self.unanswered.note(pair, "sell", error, is_stop=True)
+            raise
 
     # -- in an emergency -----------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class DrillError(Exception):
 
 
 class Drill:
-    """One scenario on one sandbox with one bot."""
+    """One scenario on one sandbox with one bot; ``arguments`` go to ``freqtrade trade`` as well."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Drill:
         may_remain: bool = False,
         story: Story = lambda line: None,
         patience: float = 45.0,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.scenario = scenario
         self.server = server
@@ -65,7 +66,7 @@ class Drill:
             key=API_KEY,
             secret=API_SECRET,
         )
-        self.bot = BotProcess(folder, config)
+        self.bot = BotProcess(folder, config, *arguments)
         self.database = BotDatabase(folder / "trades.sqlite")
 
     def play(self) -> Verdict:

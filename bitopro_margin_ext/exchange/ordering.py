@@ -271,4 +271,5 @@ def _unknown(api: Any, error: Exception, client_id: int) -> Exception:
         f" {client_id} so far. Look for it before you send another"
     )
     mended.failure = failure  # type: ignore[attr-defined]
+    mended.client_order_id = client_id  # type: ignore[attr-defined]
     return mended

@@ -27,4 +27,3 @@ def profile(quick: int, steps: int) -> settings:
         max_examples=_EXAMPLES if is_deep() else quick,
         stateful_step_count=steps,
     )
-
