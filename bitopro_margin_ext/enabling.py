@@ -30,7 +30,6 @@ def enable() -> logging.Filter:
     Freqtrade config from which code is loaded before the exchange is created.
 
     :returns: a filter that blanks key, secret, payload and signature out of log records.
-    :raises SystemExit: with one line, when Freqtrade or ccxt is not a version that we know.
     """
     register()
     redaction.redact_all_records()

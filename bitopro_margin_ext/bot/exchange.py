@@ -1,6 +1,7 @@
 """Freqtrade's exchange class for BitoPro's margin account: differences, and few overrides."""
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -14,6 +15,7 @@ from freqtrade.exchange import Exchange
 
 from .. import redaction
 from .._version import __version__
+from ..exchange import deadlines
 from ..report import CancelReport
 from . import dry_run, host, positions
 from .options import parse_options
@@ -49,7 +51,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         (TradingMode.MARGIN, MarginMode.CROSS),
     ]
 
+    unsupported: str | None = None
+    """Why this Freqtrade will not do, if so."""
+
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
+        if self.unsupported:
+            raise OperationalException(self.unsupported)
         self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
         self.settling: Settling | None = None
@@ -63,6 +70,11 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             f" {parse_options(config).describe()}."
         )
         super().__init__(config, exchange_config=exchange_config, **kwargs)
+
+    def close(self) -> None:
+        """Release what the base has made; nothing, when the start was refused before it."""
+        if hasattr(self, "loop"):
+            super().close()
 
     # -- what the margin account is ------------------------------------------------------------
 
@@ -99,7 +111,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         else:
             report = host.ccxt_api(self).cancel_and_confirm(pair, list(known), deadline)
         for order in report.final_orders():
-            self.swept[order["symbol"], order["id"]] = order
+            # Where a fee is still to come, the exchange will be asked for it.
+            if not order["filled"] or self.order_has_fee(order):
+                self.swept[order["symbol"], order["id"]] = order
         return report
 
     def fetch_order(self, order_id: str, pair: str, params: Any = None, **kwargs: Any) -> Any:
@@ -107,7 +121,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         known = self.swept.get((pair, order_id))
         if known is not None:
             return deepcopy(known)
-        return super().fetch_order(order_id, pair, params, **kwargs)
+        return super().fetch_order(order_id, pair, params, **_hurried(kwargs))
 
     def cancel_order_with_result(self, order_id: str, pair: str, amount: float) -> Any:
         """Cancel an order and return its end.
@@ -195,28 +209,59 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             self.unanswered.note(pair, "sell", error, is_stop=True)
             raise
 
-    # -- no network while orders are mapped ----------------------------------------------------
+    # -- in an emergency -----------------------------------------------------------------------
+
+    def _settling(self) -> Settling | None:
+        now = self.settling
+        return now if now is not None and now.thread == threading.get_ident() else None
 
     def get_rate(self, pair: str, refresh: bool, side: Any, is_short: bool, **kwargs: Any) -> float:
         """The rate of a pair; while a sweep is mapped, the last one known will do for a message."""
         # A refreshed rate moves stops: that one is always the market's.
-        if not refresh and self.settling is not None and (rate := self.settling.rates.get(pair)):
+        settling = self._settling()
+        if not refresh and settling is not None and (rate := settling.rates.get(pair)):
             return rate
         current: float = super().get_rate(pair, refresh, side, is_short, **kwargs)
         return current
 
     def get_balances(self, *args: Any, **kwargs: Any) -> Any:
         """The balances; while a sweep is mapped, those of before it, or once new ones."""
-        settling = self.settling is not None and not self.settling.wants_balances
-        if settling and self._last_balances is not None:
-            return deepcopy(self._last_balances)
-        balances = super().get_balances(*args, **kwargs)
+        settling, last = self._settling(), self._last_balances
+        if settling is not None and last is not None and not settling.wants_balances:
+            return deepcopy(last)
+        try:
+            balances = super().get_balances(*args, **_hurried(kwargs))
+        except TemporaryError:
+            if settling is None or last is None:
+                raise
+            logger.warning("The balances cannot be read now: the fills are mapped with the last.")
+            return deepcopy(last)
         # Not a currency, though it looks like one to whoever walks the currencies.
         balances.pop("debt", None)
         self._last_balances = deepcopy(balances)
-        if self.settling is not None:
-            self.settling.wants_balances = False
+        if settling is not None:
+            settling.wants_balances = False
         return balances
+
+    def fetch_ticker(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as the base, without its pauses in an emergency."""
+        return super().fetch_ticker(*args, **_hurried(kwargs))
+
+    def fetch_l2_order_book(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as the base, without its pauses in an emergency."""
+        return super().fetch_l2_order_book(*args, **_hurried(kwargs))
+
+    def get_trades_for_order(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as the base, without its pauses in an emergency."""
+        return super().get_trades_for_order(*args, **_hurried(kwargs))
+
+
+def _hurried(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for a call of the base that do without its repetitions inside a deadline.
+
+    The base pauses for up to half a minute in all when the exchange says that it is too busy.
+    """
+    return {"count": 0, **kwargs} if deadlines.remaining() is not None else kwargs
 
 
 def _remember_secrets(exchange_config: Mapping[str, Any]) -> None:
@@ -240,8 +285,8 @@ def _refuse_what_cannot_work(config: Mapping[str, Any]) -> None:
         raise OperationalException(str(error)) from None
     if config.get("runmode") in _ORDERLESS_MODES:
         return
-    trading_mode = config.get("trading_mode") or TradingMode.MARGIN
-    margin_mode = config.get("margin_mode") or MarginMode.CROSS
+    trading_mode = config.get("trading_mode") or TradingMode.SPOT
+    margin_mode = config.get("margin_mode") or MarginMode.NONE
     if (TradingMode(trading_mode), MarginMode(margin_mode)) != (
         TradingMode.MARGIN,
         MarginMode.CROSS,

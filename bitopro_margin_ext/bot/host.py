@@ -5,7 +5,8 @@ there: a Freqtrade that changed must stop with one line, not fail in the middle 
 """
 
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
+import threading
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -21,7 +22,12 @@ CLASS_MEMBERS: Final = (
     ("freqtrade.freqtradebot:FreqtradeBot", "update_trade_state", "trade order_id action_order",
      "maps a filled order and a cancelled stoploss"),
     ("freqtrade.freqtradebot:FreqtradeBot", "execute_trade_exit",
-     "trade limit exit_check ordertype", "sends an exit again that was refused because its amount was stale"),
+     "trade limit exit_check ordertype sub_trade_amt",
+     "sends an exit again that was refused because its amount was stale"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "handle_stoploss_on_exchange", "trade",
+     "maps a stoploss that filled before the sweep reached it"),
+    ("freqtrade.persistence:Trade", "get_custom_data", "key",
+     "an emergency exit that a crash cut short is kept there"),
     ("freqtrade.strategy.interface:IStrategy", "ft_check_timed_out", "trade order current_time",
      "the only call before the cancel of a timed-out exit order"),
     ("freqtrade.strategy.interface:IStrategy", "ft_bot_start", "",
@@ -36,6 +42,14 @@ CLASS_MEMBERS: Final = (
      "answers for an order whose end is known"),
     ("freqtrade.exchange:Exchange", "get_rate", "pair refresh side is_short",
      "spares the network while orders are mapped"),
+    ("freqtrade.exchange:Exchange", "close", "",
+     "the base closes even what a refused start has not made"),
+    ("freqtrade.exchange:Exchange", "fetch_ticker", "pair",
+     "does without the host's pauses in an emergency"),
+    ("freqtrade.exchange:Exchange", "fetch_l2_order_book", "pair", "the same"),
+    ("freqtrade.exchange:Exchange", "get_trades_for_order", "order_id pair", "the same"),
+    ("freqtrade.exchange:Exchange", "fetch_orders", "pair since",
+     "finds an exit order that a crash kept out of the database"),
     ("freqtrade.exchange:Exchange", "get_balances", "",
      "spares the network while orders are mapped"),
     ("freqtrade.exchange:Exchange", "get_liquidation_price", "pair open_rate",
@@ -153,11 +167,8 @@ class _HeldMessages:
 
 
 @contextmanager
-def held_notifications(bot: Any, send: Callable[[Any, list[Any]], None]) -> Iterator[None]:
-    """Keep the notifications of this block and hand them to ``send`` afterwards.
-
-    A webhook that does not answer would hold up the exit: the handlers send while they map.
-    """
+def held_notifications(bot: Any) -> Iterator[None]:
+    """Keep the notifications of this block and send them afterwards, aside."""
     manager = bot.rpc
     held = _HeldMessages(manager)
     bot.rpc = held
@@ -166,4 +177,14 @@ def held_notifications(bot: Any, send: Callable[[Any, list[Any]], None]) -> Iter
     finally:
         bot.rpc = manager
         if held.messages:
-            send(manager, held.messages)
+            send_aside(manager, held.messages)
+
+
+def send_aside(manager: Any, messages: list[Any]) -> None:
+    """Send messages from a thread: a webhook that hangs must not hold up an exit."""
+
+    def send() -> None:
+        for message in messages:
+            manager.send_msg(message)
+
+    threading.Thread(target=send, name="bitopro-margin-messages", daemon=True).start()

@@ -1,63 +1,88 @@
 """What Freqtrade's database holds of positions and orders, and the mark of a sweep in it."""
 
+import logging
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
-from freqtrade.constants import MATH_CLOSE_PREC
 from freqtrade.persistence import Order, Trade
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+logger = logging.getLogger(__name__)
 
 REASON: Final = "emergency: cancelled by bitopro_margin_ext"
 """The ``ft_cancel_reason`` of an order that the sweep cancelled."""
 _REASON_LENGTH: Final = 255
-_IDS_A_QUERY: Final = 500
-"""Below what every database takes as the parameters of one statement."""
+_ROUNDING: Final = 1e-12
+"""Relative: what doubles lose in the few operations between an order and a position."""
+
+
+def open_orders(trades: Iterable[Any] = ()) -> list[Any]:
+    """Every order that the bot believes open, once.
+
+    ``trades`` are looked through as well: when the database cannot be read, only they are left.
+    """
+    found = [order for trade in trades for order in trade.orders]
+    try:
+        found = [*Order.get_open_orders(), *found]
+    except SQLAlchemyError as error:
+        logger.error(f"The database cannot be read; only one trade's orders are known: {error}")
+    unique = {(order.ft_pair, order.order_id): order for order in reversed(found)}
+    return [order for order in unique.values() if order.ft_is_open]
 
 
 def open_order_keys(pair: str | None, trades: Iterable[Any] = ()) -> set[tuple[str, str]]:
-    """Pair and id of every order that the bot believes open, of a pair or of all.
-
-    ``trades`` are looked through as well: what the bot has not committed yet is only there.
-    """
-    orders = [*Order.get_open_orders(), *(o for trade in trades for o in trade.orders)]
+    """Pair and id of every order that the bot believes open, of a pair or of all."""
     return {
         (order.ft_pair, order.order_id)
-        for order in orders
-        if order.ft_is_open and pair in (None, order.ft_pair)
+        for order in open_orders(trades)
+        if pair in (None, order.ft_pair)
     }
 
 
-def open_trade(trade_id: int) -> Any:
-    """The bot's own object of a trade: a strategy is handed a copy, and a copy is not saved."""
-    return Trade.get_trades([Trade.id == trade_id]).first()
+def open_trades() -> list[Any]:
+    """The bot's open trades."""
+    trades: list[Any] = Trade.get_open_trades()
+    return trades
+
+
+def own_trade(trade_id: int) -> Any:
+    """The bot's own object of a trade: a strategy is handed a copy, and a copy is not saved.
+
+    None when there is no such trade any more, or when the database cannot be read.
+    """
+    try:
+        return Trade.session.get(Trade, trade_id)
+    except SQLAlchemyError as error:
+        logger.error(f"The database cannot be read: {error}")
+        return None
 
 
 def position_size(pair: str) -> float:
-    """What the bot's open trades of a pair hold, in base."""
-    return sum(trade.amount for trade in Trade.get_trades_proxy(pair=pair, is_open=True))
+    """What the bot's open trades of a pair hold, in base; infinite when it cannot be read."""
+    try:
+        return math.fsum(trade.amount for trade in Trade.get_trades_proxy(pair=pair, is_open=True))
+    except SQLAlchemyError as error:
+        # A check that cannot be made must not keep anybody from getting out.
+        logger.error(f"The position in {pair} cannot be read, so the exit is not checked: {error}")
+        return math.inf
 
 
 def exceeds(amount: float, held: float) -> bool:
     """Whether an exit is larger than the position, beyond the rounding of floats."""
-    return amount > held + MATH_CLOSE_PREC
+    return amount > held and not math.isclose(amount, held, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+
+
+def same_amount(one: float, other: float) -> bool:
+    """Whether two amounts differ by no more than the rounding of floats."""
+    return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
 
 
 def find_order(pair: str, order_id: str) -> Any:
     """The order row of a pair and id, or None: an id alone may repeat on another pair."""
     wanted = select(Order).filter(Order.ft_pair == pair, Order.order_id == order_id)
     return Order.session.scalars(wanted).first()
-
-
-def find_orders(keys: Iterable[tuple[str, str]]) -> list[Any]:
-    """The same for many pairs and ids, in few queries; those that are not there are left out."""
-    wanted = set(keys)
-    ids = sorted({order_id for _, order_id in wanted})
-    found: list[Any] = []
-    for start in range(0, len(ids), _IDS_A_QUERY):
-        chunk = select(Order).filter(Order.order_id.in_(ids[start : start + _IDS_A_QUERY]))
-        rows = Order.session.scalars(chunk)
-        found += [order for order in rows if (order.ft_pair, order.order_id) in wanted]
-    return found
 
 
 def open_entry(pair: str, order_id: str) -> Any:
@@ -72,7 +97,11 @@ def open_entry(pair: str, order_id: str) -> Any:
 
 def stamp_reason(pair: str, order_id: str) -> None:
     """Write into an order's ``ft_cancel_reason`` that it was our sweep that cancelled it."""
-    order = find_order(pair, order_id)
+    try:
+        order = find_order(pair, order_id)
+    except SQLAlchemyError:
+        # A later stamp puts it right.
+        return
     if order is not None:
         stamp(order)
 

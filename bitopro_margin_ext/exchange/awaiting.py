@@ -67,9 +67,14 @@ class AwaitingSession(MarginSession):
         On a kept connection that drops it repeats GET, PUT and DELETE by itself: a cancel with
         the nonce of the first, whose refusal would be taken for the fate of the first.
         """
+        fresh = self.session is None
         super().open(*lazy)
-        if self.session is not None:
+        if fresh and self.session is not None:
             self.session._retry_connection = False
+            # A redirect would carry the signed headers to wherever it points.
+            for method in ("get", "post", "put", "delete"):
+                stay = functools.partial(getattr(self.session, method), allow_redirects=False)
+                setattr(self.session, method, stay)
 
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""

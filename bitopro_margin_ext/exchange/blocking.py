@@ -51,6 +51,11 @@ class BlockingSession(MarginSession):
 
     session: requests.Session
 
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        super().__init__(config)
+        # A redirect would carry the signed headers to wherever it points.
+        self.session.max_redirects = 0
+
     def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:

@@ -6,6 +6,7 @@ from sqlalchemy import event
 
 from bitopro_margin_ext import register
 from bitopro_margin_ext.bot import mapping
+from bitopro_margin_ext.bot.database import guarded
 from tests.bench.bots import open_trades, running_bot
 from tests.bench.venue import running_venue
 
@@ -38,8 +39,8 @@ def statements_and_loads_to_map(venue, orders: int) -> int:
         event.listen(Order, "refresh", note)
         event.listen(Order, "load", note)
         try:
-            mapping.map_everything(bot, ends)
-            mapping.stamp_cancelled(ends)
+            with guarded() as guard:
+                mapping.map_orders(bot, Order.get_open_orders(), ends, guard)
         finally:
             event.remove(engine, "before_cursor_execute", note)
             event.remove(Order, "refresh", note)

@@ -51,8 +51,10 @@ class _Pace:
 
     def learn(self, side: Contender, round_trip: int, orders: int) -> None:
         if side.dropped is None:
-            known = self._seconds.get((side.name, round_trip), 0.0)
-            self._seconds[side.name, round_trip] = max(known, side.seconds / orders)
+            # The least: what a call costs once weighs less with every order more.
+            each = side.seconds / orders
+            known = self._seconds.get((side.name, round_trip), each)
+            self._seconds[side.name, round_trip] = min(known, each)
 
     def is_too_slow(self, side: Contender, round_trip: int, orders: int) -> bool:
         quicker = [
@@ -131,12 +133,12 @@ def _hook(venue: Venue, round_trip: int, pairs: int, orders: int) -> Sample:
 
         def sweep_and_map() -> dict[str, float]:
             began = time.perf_counter()
-            emergency.before_exit(trades[0].id, "emergency_exit", "market", time.monotonic())
+            emergency.before_exit(trades[0], "emergency_exit", "market", None, time.monotonic())
             exits = time.perf_counter()
             # The exit itself is no part of this.
-            emergency.pending.clear()
+            emergency.exits.forget(trades[0].id)
             emergency.begin_iteration()
-            swept = emergency.last_sweep.report.elapsed_ms / 1000
+            swept = emergency.sweeps.last.report.elapsed_ms / 1000
             return {"confirmed": swept, "exit may go": exits - began}
 
         return _timed(venue, sweep_and_map)

@@ -142,7 +142,7 @@ def test_nor_does_it_from_http_that_makes_no_sense(account, heard, capfd, driver
     server = RawServer(behave)
     api = EVERY_DRIVER[driver](server.rest_url, **account)
     try:
-        with pytest.raises(ccxt.NetworkError) as caught:
+        with pytest.raises(ccxt.OperationFailed) as caught:
             api("fetch_balance")
         shown = whole(caught.value)
         report = api("cancel_and_confirm", None, [], 1.0)

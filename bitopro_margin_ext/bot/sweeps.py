@@ -1,0 +1,119 @@
+"""The sweeps of one bot: one at a time, and one serves every emergency that it covers."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from freqtrade.enums import RPCMessageType
+
+from ..report import CancelReport, SweepOutcome
+from . import host, positions
+from .options import Options
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+MAPPING_SHARE: Final = 0.25
+"""The part of the deadline that is kept for mapping, after the sweep."""
+MESSAGE_LENGTH: Final = 4000
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that has been made."""
+
+    pair: str | None
+    ended: float
+    report: CancelReport
+
+
+def warn(bot: Any, text: str) -> None:
+    """Say it loudly: in the log, and to the user by every way there is.
+
+    A strategy's own messages wait for the end of an iteration, which may not be reached, and go
+    only where ``allow_custom_messages`` is set.
+    """
+    logger.error(text)
+    message = {"type": RPCMessageType.WARNING, "status": text[:MESSAGE_LENGTH]}
+    host.send_aside(bot.rpc, [message])
+
+
+class Sweeps:
+    """Makes sweeps, tells the user about them, and remembers the last one."""
+
+    def __init__(self, strategy: Any, options: Options) -> None:
+        self._strategy = strategy
+        self._options = options
+        self.last: Sweep | None = None
+        self._lock = threading.Lock()
+
+    def sweep(self, trade: Any, started: float) -> CancelReport:
+        """Cancel and confirm before an exit of this trade; the report of an earlier sweep if that
+        covers it.
+
+        :raises TimeoutError: when another sweep does not end in time.
+        """
+        pair = self._scope(trade, started)
+        known = positions.open_order_keys(pair, [trade])
+        if not self._lock.acquire(timeout=max(0.0, self._left(started))):
+            raise TimeoutError("another sweep is still running")
+        try:
+            reused = self._covering(pair, known, started)
+            if reused is not None:
+                return reused
+            logger.warning(
+                f"Emergency exit of {trade.pair}: cancelling all margin orders"
+                f" ({pair or 'every pair'}), {len(known)} of them known here."
+            )
+            budget = self._left(started) - MAPPING_SHARE * self._options.deadline
+            exchange = host.exchange_of(self._strategy)
+            report: CancelReport = exchange.sweep_margin_orders(pair, known, max(0.5, budget))
+            self.last = Sweep(pair, time.monotonic(), report)
+        finally:
+            self._lock.release()
+        self._tell(report, known)
+        return report
+
+    def _scope(self, trade: Any, started: float) -> str | None:
+        """The pair to sweep, or None for all.
+
+        With scope ``all`` a second emergency moments after the first sweeps its own pair only: the
+        first one's exit order is on the account by then, and must not be cancelled.
+        """
+        if self._options.scope == "pair" or self._recent(None, started):
+            return str(trade.pair)
+        return None
+
+    def _recent(self, pair: str | None, started: float) -> Sweep | None:
+        last = self.last
+        if last is None or last.pair not in (None, pair):
+            return None
+        recent = last.ended > started - self._options.deadline
+        return last if recent and last.report.outcome is SweepOutcome.CONFIRMED else None
+
+    def _covering(self, pair: str | None, known: set[Key], started: float) -> CancelReport | None:
+        """A sweep that ended moments ago and covers this one, when no order has come since."""
+        last = self._recent(pair, started)
+        if last is None:
+            return None
+        told = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
+        return last.report if known <= told else None
+
+    def _tell(self, report: CancelReport, known: set[Key]) -> None:
+        strangers = [
+            order for order in report.cancelled if (order["symbol"], order["id"]) not in known
+        ]
+        text = f"Emergency cancel: {report.summary()}"
+        if strangers:
+            text += f"; {len(strangers)} of the cancelled are not this bot's"
+        if report.outcome is SweepOutcome.CONFIRMED:
+            logger.warning(text)
+        else:
+            text += ". What is not confirmed stays open in the database: check it on BitoPro"
+            warn(host.bot_of(self._strategy), text)
+        self._strategy.dp.send_msg(text[:MESSAGE_LENGTH], always_send=True)
+
+    def _left(self, started: float) -> float:
+        return self._options.deadline - (time.monotonic() - started)

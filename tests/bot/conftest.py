@@ -1,0 +1,20 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bitopro_margin_ext.sandbox.server import SandboxServer
+from tests.bot.bench import Bench
+
+
+@pytest.fixture(scope="session")
+def sandbox_server() -> Iterator[SandboxServer]:
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def bench(sandbox_server: SandboxServer, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(sandbox_server, tmp_path)
+    yield made
+    made.close()

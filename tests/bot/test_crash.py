@@ -1,0 +1,102 @@
+"""SIGKILL between the first byte of the cancel-all and the commit, at every point that differs.
+
+The bot is killed as a forked process: a real end without any clean-up, at the price of a fork.
+"""
+
+import os
+import signal
+from typing import Any
+
+import pytest
+from freqtrade.persistence import Order, Trade
+from sqlalchemy import text
+
+from tests.bot.bench import BTC, ETH, Bench, trade_of, wait_until
+from tests.bot.test_weather import disagreements, never_sold_more_than_bought
+
+LONG = 60
+POINTS: dict[str, dict[str, Any]] = {
+    "before the cancel-all is processed": {"method": "DELETE", "path": "*/margin/orders/all"},
+    "after the cancel-all was processed": {
+        "method": "DELETE", "path": "*/margin/orders/all", "when": "after",
+    },
+    "while open orders are listed": {"method": "GET", "path": "*/orders/orders/open"},
+    "while the ends are listed": {"method": "GET", "path": "*/orders/all/*"},
+    "before the exit is placed": {"method": "POST", "path": "*/margin/orders/btc_usdt"},
+    "after the exit was placed": {
+        "method": "POST", "path": "*/margin/orders/btc_usdt", "when": "after",
+    },
+}  # fmt: skip
+
+
+def run_and_kill(bench: Bench, bot: Any, method: str, path: str, after: int = 0) -> None:
+    """Let a child process make one iteration, and end it while the faulty call is under way."""
+    Trade.session.remove()
+    Trade.session.get_bind().dispose()
+    child = os.fork()
+    if child == 0:
+        try:
+            bot.process()
+        finally:
+            os._exit(0)
+    try:
+        wait_until(lambda: any(rule["hits"] for rule in bench.control.faults()), 20)
+        if path.endswith("btc_usdt"):
+            # Give the exchange the time to have carried it out.
+            wait_until(lambda: bench.control.requests()[-1]["method"] == method, 5)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def restart(bench: Bench) -> Any:
+    bench.control.clear_faults()
+    bench._bots.clear()
+    return bench.bot(scope="all")
+
+
+def all_is_well(bench: Bench) -> None:
+    assert disagreements(bench) == []
+    for trade in Trade.get_open_trades():
+        assert trade.has_open_orders or trade.amount > 0, "an empty trade holds a slot"
+    assert not trade_of(BTC).is_open
+    never_sold_more_than_bought(bench)
+
+
+@pytest.mark.parametrize("way", ["refused stoploss", "timed-out exit"])
+@pytest.mark.parametrize("point", POINTS)
+def test_after_a_kill_the_database_agrees_and_the_position_is_closed(
+    bench: Bench, point: str, way: str
+) -> None:
+    bot = bench.bot(scope="all")
+    # The user's own coins: a second exit would find something to sell.
+    bench.control.set_balances({"BTC": "5"})
+    fill = "0.4" if "placed" in point else None
+    entry = bench.enter(bot, ETH, fill=fill)
+    if way == "refused stoploss":
+        bench.enter(bot, BTC)
+        bench.control.reject_stops(1)
+        after = 1
+    else:
+        exit_id = bench.leave(bot)
+        bench.control.fill(exit_id, fraction="0.3")
+        bot.strategy.timed_out.add(BTC)
+        after = 0
+    where = dict(POINTS[point])
+    when = where.pop("when", "before")
+    if where["method"] != "POST":
+        after = 0
+    bench.control.add_fault("delay", seconds=LONG, when=when, after=after, **where)
+    run_and_kill(bench, bot, where["method"], where["path"])
+
+    bot = restart(bench)
+    if way == "timed-out exit":
+        bot.strategy.timed_out.add(BTC)
+    for _ in range(3):
+        bot.process()
+    all_is_well(bench)
+    assert not bench.control.order(entry)["open"]
+    assert (trade_of(ETH) is None) == (fill is None)
+    kept = Trade.session.execute(text("select count(*) from trade_custom_data")).scalar()
+    assert kept == 0, "a settled exit is still held"
+    assert Order.session.query(Order).filter(Order.ft_is_open.is_(True)).count() <= 1

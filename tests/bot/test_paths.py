@@ -1,0 +1,167 @@
+"""Both ways into an emergency exit, both scopes: what is sent, in which order, and what is left."""
+
+import pytest
+from freqtrade.persistence import Order, Trade
+
+from tests.bot.bench import (
+    BTC,
+    CANCEL_ALL,
+    ETH,
+    Bench,
+    cancel_pair,
+    order_row,
+    trade_of,
+)
+
+OPEN_ORDERS = "GET /v3/margin/orders/orders/open"
+CREATE_BTC = "POST /v3/margin/orders/btc_usdt"
+
+
+def history(pair: str) -> str:
+    return f"GET /v3/margin/orders/all/{pair}"
+
+
+@pytest.mark.parametrize("scope", ["pair", "all"])
+def test_a_refused_stoploss_sweeps_before_the_exit(bench: Bench, scope: str) -> None:
+    bot = bench.bot(scope=scope)
+    other = bench.enter(bot, ETH, fill=None)
+    by_hand = bench.control.seed_order("btc_usdt", "sell", "0.01", "90000")["id"]
+    far = bench.control.seed_order("eth_usdt", "buy", "0.5", "1500")["id"]
+    bench.enter(bot, BTC)
+    bench.control.reject_stops(1)
+    mark = bench.mark
+    bot.process()
+
+    cancel = CANCEL_ALL if scope == "all" else cancel_pair(BTC)
+    sent = bench.lines(mark)
+    exits = [i for i, line in enumerate(sent) if line == CREATE_BTC]
+    # The first is the refused stoploss, the second the exit.
+    assert len(exits) == 2
+    assert exits[0] < sent.index(cancel) < exits[1]
+    sweep = sent[sent.index(cancel) : exits[1]]
+    assert sweep[:2] == [cancel, OPEN_ORDERS]
+    # Freqtrade knows no order of the exiting pair; of the other pair one.
+    assert sweep[2:] == ([history("eth_usdt")] if scope == "all" else [])
+    assert not bench.control.order(by_hand)["open"]
+    assert bench.control.order(far)["open"] == (scope == "pair")
+    (exit_order,) = bench.sells()
+    assert exit_order["type"] == "MARKET"
+    assert float(exit_order["originalAmount"]) == pytest.approx(trade_of().amount, abs=1e-8)
+
+    bench.control.fill(exit_order["id"]) if exit_order["open"] else None
+    bot.process()
+    assert not trade_of(BTC).is_open
+    assert (trade_of(ETH) is None) == (scope == "all")
+    assert bench.control.order(other)["open"] == (scope == "pair")
+    # Orders that Freqtrade does not know are not invented into its database.
+    assert Order.session.query(Order).filter(Order.order_id.in_([by_hand, far])).count() == 0
+    told = [m["msg"] for m in bot.messages if "msg" in m and "Emergency cancel" in m["msg"]]
+    assert len(told) == 1, bot.messages
+    assert "not this bot's" in told[0]
+
+
+@pytest.mark.parametrize("scope", ["pair", "all"])
+@pytest.mark.parametrize("filled", [None, "0.3"])
+def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
+    bench: Bench, scope: str, filled: str | None
+) -> None:
+    bot = bench.bot(scope=scope)
+    exit_id = bench.leave(bot)
+    amount = trade_of().amount
+    if filled:
+        bench.control.fill(exit_id, fraction=filled)
+    # And a little more at the wrong moment.
+    bench.control.add_fault("fill_before", method="DELETE", path="*", ids=[exit_id], fraction="0.2")
+    bot.strategy.timed_out.add(BTC)
+    mark = bench.mark
+    bot.process()
+
+    cancel = CANCEL_ALL if scope == "all" else cancel_pair(BTC)
+    sent = bench.lines(mark)
+    start = sent.index(cancel)
+    until = sent.index(CREATE_BTC)
+    # One look at the order, the sweep, the balances (after a fill, and before the exit): no
+    # cancel and no fetch of Freqtrade's own.
+    assert sent[:start] == [f"GET /v3/margin/orders/btc_usdt/{exit_id}"]
+    assert sent[start : start + 3] == [cancel, OPEN_ORDERS, history("btc_usdt")]
+    assert set(sent[start + 3 : until]) == {"GET /v3/margin/balances"}
+
+    trade = trade_of()
+    row = order_row(exit_id)
+    assert row.status == "canceled"
+    assert trade.get_canceled_exit_order_count() == 1
+    assert row.ft_cancel_reason.startswith("emergency: cancelled by bitopro_margin_ext")
+    share = 0.2 + float(filled or 0)
+    assert row.filled == pytest.approx(amount * share, abs=1e-7)
+    last = bench.sells()[-1]
+    assert last["type"] == "MARKET"
+    assert float(last["originalAmount"]) == pytest.approx(amount * (1 - share), abs=1e-7)
+    sold = sum(float(order["executedAmount"]) for order in bench.sells())
+    assert sold <= amount + 1e-12
+    bot.process()
+    assert not trade_of().is_open
+    assert trade_of().exit_reason == "emergency_exit"
+    assert BTC not in [bot.strategy.emergency.exits]
+
+
+def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(bench: Bench) -> None:
+    bot = bench.bot()
+    exit_id = bench.leave(bot)
+    bench.control.add_fault("fill_before", method="DELETE", path="*", ids=[exit_id], fraction="1")
+    bot.strategy.timed_out.add(BTC)
+    mark = bench.mark
+    bot.process()
+    bot.process()
+    assert CREATE_BTC not in bench.lines(mark)
+    assert not trade_of().is_open
+
+
+def test_a_partial_exit_that_times_out_does_not_cost_the_rest(bench: Bench) -> None:
+    bot = bench.bot("GuardedAdjusting")
+    bench.hold(bot)
+    bot.strategy.adjust[BTC] = -300.0
+    bot.process()
+    (exit_order,) = [o for o in bench.sells(open=True) if not o["stopPrice"]]
+    part = float(exit_order["originalAmount"])
+    amount = trade_of().amount
+    assert part < amount / 2
+    bot.strategy.timed_out.add(BTC)
+    for _ in range(3):
+        bot.process()
+    sold = sum(float(order["executedAmount"]) for order in bench.sells())
+    assert sold == pytest.approx(part, abs=1e-8)
+    assert trade_of().is_open
+    assert trade_of().amount == pytest.approx(amount - part, abs=1e-8)
+
+
+def test_200_open_orders_of_a_pair_take_three_requests(bench: Bench) -> None:
+    bot = bench.bot(deadline=60)
+    bench.hold(bot)
+    trade = trade_of()
+    # As if a strategy had placed them: the database knows them all.
+    stop = bench.sells(open=True)[0]["id"]
+    seeds = bench.control.seed_orders(
+        [
+            {"pair": "btc_usdt", "action": "buy", "amount": "0.001", "price": str(30000 + i)}
+            for i in range(199)
+        ]
+    )
+    for seed in seeds:
+        order = Order.parse_from_ccxt_object(
+            bot.exchange.fetch_order(seed["id"], BTC), BTC, "buy", 0.001, 30000.0
+        )
+        trade.orders.append(order)
+    Trade.commit()
+    assert len(bench.truth(pair="btc_usdt", open=True)) == 200
+    bench.control.cancel(stop)
+    bot.handle_stoploss_on_exchange(trade)
+    before = trade_of().amount
+
+    mark = bench.mark
+    bot.emergency_exit(trade_of(), 60000.0)
+    sent = bench.lines(mark)
+    start = sent.index(cancel_pair(BTC))
+    assert sent[start : start + 3] == [cancel_pair(BTC), OPEN_ORDERS, history("btc_usdt")]
+    assert set(sent[start + 3 :]) <= {"GET /v3/margin/balances", CREATE_BTC}
+    assert not [o for o in Order.get_open_orders() if o.ft_order_side == "buy"]
+    assert float(bench.sells()[-1]["originalAmount"]) == pytest.approx(before, abs=1e-8)

@@ -1,0 +1,148 @@
+"""When an exit is refused, who refuses it, and how it comes again; with callbacks of every kind."""
+
+from typing import Any
+
+import pytest
+from freqtrade.enums import ExitCheckTuple, ExitType
+from freqtrade.exceptions import OperationalException
+
+from tests.bot.bench import BTC, Bench, cancel_pair, order_row, trade_of
+
+REASONS = {
+    "stop_loss": ExitCheckTuple(exit_type=ExitType.STOP_LOSS),
+    "exit_signal": ExitCheckTuple(exit_type=ExitType.EXIT_SIGNAL),
+    "my_tag": ExitCheckTuple(exit_type=ExitType.EXIT_SIGNAL, exit_reason="my_tag"),
+    "my_reason": ExitCheckTuple(exit_type=ExitType.CUSTOM_EXIT, exit_reason="my_reason"),
+    "force_exit": ExitCheckTuple(exit_type=ExitType.FORCE_EXIT),
+    "emergency_exit": ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT),
+}
+
+
+def stale(bench: Bench, bot: Any) -> str:
+    """A position with a second entry that fills in part in the moment of the sweep."""
+    bench.hold(bot)
+    bot.strategy.adjust[BTC] = 500.0
+    bot.process()
+    entry = bench.truth(pair="btc_usdt", action="BUY", open=True)[-1]["id"]
+    bench.control.add_fault("fill_before", method="DELETE", path="*/btc_usdt", ids=[entry],
+                            fraction="0.3")  # fmt: skip
+    return str(entry)
+
+
+@pytest.mark.parametrize(
+    ("reason", "order_type"),
+    [*((reason, "market") for reason in REASONS), ("force_exit", "limit"), ("my_tag", "limit")],
+)
+def test_a_stale_amount_refuses_and_the_exit_comes_again_once(
+    bench: Bench, reason: str, order_type: str
+) -> None:
+    bot = bench.bot(
+        "GuardedAdjusting",
+        bitopro_margin={"cancel_on": list(REASONS)},
+        order_types={"emergency_exit": order_type},
+    )
+    entry = stale(bench, bot)
+    before = trade_of().amount
+    limit = 60500.0
+    assert not bot.execute_trade_exit(trade_of(), limit, REASONS[reason], ordertype=order_type)
+    assert order_row(entry).filled > 0
+    assert trade_of().amount > before
+    assert not [order for order in bench.sells() if not order["stopPrice"]]
+
+    for _ in range(3):
+        bot.process()
+    (exit_order,) = [order for order in bench.sells() if not order["stopPrice"]]
+    assert exit_order["type"] == order_type.upper()
+    row = order_row(exit_order["id"])
+    assert row.ft_order_tag == reason
+    assert float(exit_order["originalAmount"]) == pytest.approx(trade_of().amount, abs=1e-8)
+    if reason == "force_exit" and order_type == "limit":
+        # The user's own price.
+        assert float(exit_order["price"]) == limit
+    assert bench.lines().count(cancel_pair(BTC)) == 1
+
+
+def test_a_reason_that_is_not_listed_sweeps_nothing(bench: Bench) -> None:
+    bot = bench.bot()
+    bench.leave(bot)
+    assert cancel_pair(BTC) not in bench.lines()
+
+
+STRATEGIES = ["OwnWithoutSuper", "OwnWithSuper", "Overshadowed", "Grandchild"]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_with_callbacks_of_its_own(bench: Bench, strategy: str) -> None:
+    bot = bench.bot(strategy)
+    bench.hold(bot)
+    trade = trade_of()
+    bot.strategy.answer = False
+    check = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
+    assert not bot.execute_trade_exit(trade, 60000.0, check)
+    assert cancel_pair(BTC) not in bench.lines(), "swept although the strategy refused the exit"
+    assert len(bot.strategy.asked) == 1
+
+    bot.strategy.answer = True
+    assert bot.execute_trade_exit(trade_of(), 60000.0, check)
+    assert bench.lines().count(cancel_pair(BTC)) == 1
+    assert len(bot.strategy.asked) == 2
+    bot.process()
+    assert not trade_of().is_open
+
+
+@pytest.mark.parametrize("strategy", ["OwnWithoutSuper", "OwnWithSuper"])
+def test_a_strategy_with_a_time_out_of_its_own(bench: Bench, strategy: str) -> None:
+    bot = bench.bot(strategy)
+    bench.leave(bot)
+    bot.strategy.timed_out.add(BTC)
+    bot.process()
+    assert bench.lines().count(cancel_pair(BTC)) == 1
+    bot.process()
+    assert not trade_of().is_open
+
+
+def test_a_held_exit_that_the_strategy_then_refuses_is_dropped(bench: Bench) -> None:
+    bot = bench.bot("OwnWithSuper")
+    bench.hold(bot)
+    bench.control.add_fault("status", method="POST", path="*/orders/btc_usdt", status=400,
+                            body={"error": "no"}, times=None)  # fmt: skip
+    bot.emergency_exit(trade_of(), 60000.0)
+    assert trade_of().id in bot.strategy.emergency.exits
+    bot.strategy.answer = False
+    bot.process()
+    assert trade_of().id not in bot.strategy.emergency.exits
+
+
+def test_callbacks_that_raise_neither_stop_the_sweep_nor_the_exit(bench: Bench) -> None:
+    bot = bench.bot("Raising", scope="all")
+    other = bench.enter(bot, "ETH/USDT", fill="0.4")
+    bench.enter(bot, BTC)
+    bench.control.reject_stops(1)
+    bot.process()
+    assert "DELETE /v3/margin/orders/all" in bench.lines()
+    assert bench.sells()[-1]["type"] == "MARKET"
+    bot.process()
+    assert not trade_of().is_open
+    assert order_row(other, "ETH/USDT").status == "canceled"
+    assert order_row(other, "ETH/USDT").filled > 0
+
+
+def test_a_callback_that_raises_does_not_turn_a_stale_amount_into_an_exit(bench: Bench) -> None:
+    bot = bench.bot("Raising", position_adjustment_enable=True)
+    stale(bench, bot)
+    check = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
+    assert not bot.execute_trade_exit(trade_of(), 60000.0, check)
+    bot.process()
+    (exit_order,) = [order for order in bench.sells() if not order["stopPrice"]]
+    bot.process()
+    bought = sum(
+        float(order["executedAmount"]) - float(order["fee"]) for order in bench.truth(action="BUY")
+    )
+    assert float(exit_order["executedAmount"]) == pytest.approx(bought, abs=3e-8)
+
+
+def test_the_mixin_behind_istrategy_is_refused_at_start(bench: Bench) -> None:
+    with pytest.raises(
+        OperationalException, match=r"must stand before IStrategy: class WrongOrder"
+    ):
+        bench.bot("WrongOrder")

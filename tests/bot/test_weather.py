@@ -1,0 +1,310 @@
+"""The exchange misbehaves, the user's webhook hangs, the database is locked: out we get."""
+
+import logging
+import socket
+import sqlite3
+import threading
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from freqtrade.enums import ExitCheckTuple, ExitType
+from freqtrade.persistence import Order, Trade
+
+from tests.bot.bench import BTC, ETH, Bench, cancel_pair, order_row, trade_of, wait_until
+
+DEADLINE = 1.2
+SLACK = 0.7
+EMERGENCY = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
+HTML = "<html><body>502 Bad Gateway</body></html>"
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "drips": {"kind": "drip", "seconds": 0.5},
+    "hangs before": {"kind": "delay", "seconds": 30},
+    "hangs after": {"kind": "delay", "seconds": 30, "when": "after"},
+    "drops": {"kind": "close"},
+    "acts and drops": {"kind": "process_close"},
+    "500": {"kind": "status", "status": 500},
+    "502 html": {"kind": "status", "status": 502, "body": HTML},
+    "429": {"kind": "status", "status": 429},
+    "429 later": {"kind": "status", "status": 429, "headers": {"Retry-After": "60"}},
+    "401": {"kind": "status", "status": 401},
+    "truncated": {"kind": "truncated_json"},
+}
+
+
+def disagreements(bench: Bench) -> list[str]:
+    """Orders of which the database says otherwise than the exchange."""
+    Trade.session.expire_all()
+    found = []
+    for row in Order.session.query(Order):
+        truth = bench.control.order(row.order_id)
+        if row.ft_is_open != truth["open"]:
+            found.append(f"{row.order_id} {row.ft_order_side} {row.status}: {truth['status']}")
+        elif abs(row.safe_filled - float(truth["executedAmount"])) > 1e-9:
+            found.append(f"{row.order_id} filled {row.filled}: {truth['executedAmount']}")
+    return found
+
+
+def ask(bot: Any, pair: str = BTC) -> bool:
+    trade = trade_of(pair)
+    return bool(
+        bot.strategy.confirm_trade_exit(
+            pair=pair,
+            trade=trade,
+            order_type="market",
+            amount=trade.amount,
+            rate=60000.0,
+            time_in_force="GTC",
+            exit_reason="emergency_exit",
+            sell_reason="emergency_exit",
+            current_time=datetime.now(UTC),
+        )
+    )
+
+
+BOTH_WAYS = ("drips", "hangs after", "acts and drops", "429 later")
+
+
+@pytest.mark.parametrize(
+    ("way", "fault"),
+    [
+        *(("refused stoploss", fault) for fault in FAULTS),
+        *(("timed-out exit", fault) for fault in BOTH_WAYS),
+    ],
+)
+def test_the_hook_returns_by_its_deadline_and_both_sides_agree_again(
+    bench: Bench, fault: str, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = bench.bot(scope="all", deadline=DEADLINE)
+    other = bench.enter(bot, ETH, fill="0.4")
+    if way == "refused stoploss":
+        bench.hold(bot)
+    else:
+        exit_id = bench.leave(bot)
+    wish = {**FAULTS[fault]}
+    bench.control.add_fault(wish.pop("kind"), path="*/v3/margin/*", times=None, **wish)
+
+    caplog.set_level(logging.ERROR)
+    started = time.monotonic()
+    if way == "refused stoploss":
+        assert ask(bot), "the exit was kept back although nothing is known"
+    else:
+        bot.strategy.timed_out.add(BTC)
+        assert bot.strategy.ft_check_timed_out(trade_of(), order_row(exit_id), datetime.now(UTC))
+    assert time.monotonic() - started < DEADLINE + SLACK
+    assert any("Emergency cancel" in record.message for record in caplog.records)
+    wait_until(lambda: any("Emergency cancel" in str(m.get("status")) for m in bot.messages))
+    # What is not confirmed is not believed.
+    for row in Order.get_open_orders():
+        assert row.status != "canceled"
+    for row in Order.session.query(Order).filter(Order.status == "canceled"):
+        assert not bench.control.order(row.order_id)["open"]
+
+    bench.control.clear_faults()
+    iterate_to_agreement(bench, bot)
+    for _ in range(3):
+        iterate_to_agreement(bench, bot)
+    assert not trade_of().is_open
+    never_sold_more_than_bought(bench)
+    assert bench.control.order(other)["status"] in (3, 1)
+
+
+def iterate_to_agreement(bench: Bench, bot: Any) -> None:
+    """One iteration, after which both sides agree on every order that there was before it.
+
+    Where it was this iteration that swept, the next one ends the mapping.
+    """
+    before = {row.order_id for row in Order.session.query(Order)}
+    cancels = len([line for line in bench.lines() if line.startswith("DELETE")])
+    bot.process()
+    if len([line for line in bench.lines() if line.startswith("DELETE")]) > cancels:
+        bot.process()
+    found = [line for line in disagreements(bench) if line.split()[0] in before]
+    assert found == []
+
+
+def never_sold_more_than_bought(bench: Bench, pair: str = "btc_usdt") -> None:
+    sold = sum(Decimal(o["executedAmount"]) for o in bench.truth(pair=pair, action="SELL"))
+    bought = sum(Decimal(o["executedAmount"]) for o in bench.truth(pair=pair, action="BUY"))
+    assert sold <= bought
+
+
+def test_survivors_of_the_cancel_all_are_cancelled_by_id(bench: Bench) -> None:
+    bot = bench.bot(scope="all")
+    bench.enter(bot, ETH, fill="0.4")
+    bench.hold(bot)
+    bench.control.add_fault("cancel_some", method="DELETE", path="*/orders/all", count=0)
+    assert ask(bot)
+    assert bench.truth(open=True) == []
+    bot.process()
+    assert disagreements(bench) == []
+
+
+def test_an_exchange_that_is_gone(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bot = bench.bot(deadline=DEADLINE)
+    bench.hold(bot)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gone = f"http://127.0.0.1:{listener.getsockname()[1]}/v3"
+    here = bot.exchange._api.urls["api"]["rest"]
+    bot.exchange._api.urls["api"]["rest"] = gone
+    started = time.monotonic()
+    # Freqtrade's own way to the emergency exit, exit included.
+    assert ask(bot)
+    assert time.monotonic() - started < DEADLINE + SLACK
+    bot.emergency_exit(trade_of(), 60000.0)
+    assert trade_of().is_open
+    bot.exchange._api.urls["api"]["rest"] = here
+    bot.process()
+    bot.process()
+    assert not trade_of().is_open
+    assert disagreements(bench) == []
+    assert "could NOT be listed" in caplog.text
+
+
+def test_orders_that_stay_unknown_stay_open_in_the_database(bench: Bench) -> None:
+    bot = bench.bot(scope="all", deadline=DEADLINE)
+    entry = bench.enter(bot, ETH, fill=None)
+    bench.hold(bot)
+    bench.control.add_fault("process_close", method="DELETE", path="*", times=None)
+    for path in ("*/orders/orders/open", "*/orders/all/*", f"*/{entry}"):
+        bench.control.add_fault("status", method="GET", path=path, times=None, status=503)
+    assert ask(bot)
+    # The exchange has cancelled it, but it has not said so.
+    assert not bench.control.order(entry)["open"]
+    assert order_row(entry, ETH).ft_is_open
+    bench.control.clear_faults()
+    bot.process()
+    assert trade_of(ETH) is None
+    assert disagreements(bench) == []
+
+
+# -- the user's side ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silence() -> Any:
+    """A server that takes every call and answers none."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    calls: list[socket.socket] = []
+
+    def serve() -> None:
+        while True:
+            try:
+                calls.append(listener.accept()[0])
+            except OSError:
+                return
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.close()
+    for call in calls:
+        call.close()
+
+
+def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: int) -> None:
+    webhook = {
+        "enabled": True,
+        "url": f"http://127.0.0.1:{silence}",
+        "timeout": 5,
+        "entrycancel": {"value1": "cancelled {pair}"},
+        "exitcancel": {"value1": "cancelled {pair}"},
+        "status": {"value1": "{status}"},
+    }
+    bot = bench.bot("GuardedAdjusting")
+    bench.hold(bot)
+    bot.strategy.adjust[BTC] = 500.0
+    bot.process()
+    bot.config["webhook"] = webhook
+    from freqtrade.rpc.webhook import Webhook
+
+    bot.rpc.registered_modules.append(Webhook(bot.rpc._rpc, bot.config))
+    started = time.monotonic()
+    # A cancelled second entry, of which Freqtrade's handler tells the user.
+    assert ask(bot)
+    assert time.monotonic() - started < 3
+    bot.rpc.registered_modules.pop()
+
+
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+@pytest.mark.parametrize("way", ["refused stoploss", "timed-out exit"])
+def test_a_locked_database_holds_up_neither_sweep_nor_exit(
+    bench: Bench, lock: str, way: str
+) -> None:
+    # Without a stoploss on the exchange there is nothing that Freqtrade writes before the hook.
+    stops = {"stoploss_on_exchange": way != "refused stoploss"}
+    bot = bench.bot("GuardedAdjusting", deadline=4.0, order_types=stops)
+    if way == "refused stoploss":
+        bench.enter(bot, BTC)
+        bot.process()
+        bot.strategy.adjust[BTC] = 500.0
+        bot.process()
+    else:
+        exit_id = bench.leave(bot)
+    trade = trade_of()
+    assert trade.pair == BTC
+    assert trade.orders
+    order = trade.orders[-1]
+    assert order.order_id
+    bot.strategy.timed_out.add(BTC)
+
+    other = sqlite3.connect(bench.folder / "trades.sqlite", isolation_level=None, timeout=10,
+                            check_same_thread=False)  # fmt: skip
+    other.execute(f"BEGIN {lock}")
+    # Freqtrade's own commit after the exit waits five seconds; it finds the lock gone.
+    released: list[int] = []
+
+    def let_go() -> None:
+        released.append(len([line for line in bench.lines(mark) if line.startswith("POST")]))
+        other.execute("ROLLBACK")
+
+    release = threading.Timer(3.0, let_go)
+    mark = bench.mark
+    release.start()
+    started = time.monotonic()
+    if way == "refused stoploss":
+        bot.emergency_exit(trade, 60000.0)
+    else:
+        structure = bot.exchange.fetch_order(exit_id, BTC)
+        assert bot.strategy.ft_check_timed_out(trade, order, datetime.now(UTC))
+        assert time.monotonic() - started < 2.5
+        release.join()
+        bot.handle_cancel_order(structure, order, trade, "timeout")
+    placed = wait_until(
+        lambda: [n for n, line in enumerate(bench.lines(mark)) if line.startswith("POST")]
+    )
+    assert cancel_pair(BTC) in bench.lines(mark)[: placed[0]]
+    release.join()
+    if way == "refused stoploss":
+        assert released == [1], "the exit waited for the lock"
+    other.close()
+    Trade.commit()
+    bot.process()
+    assert not trade_of().is_open
+    assert disagreements(bench) == []
+    never_sold_more_than_bought(bench)
+
+
+def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(bench: Bench) -> None:
+    bot = bench.bot(scope="all", deadline=DEADLINE)
+    entries = [bench.enter(bot, pair, fill=None) for pair in (ETH, BTC)]
+    for entry in entries:
+        bench.control.fill(entry)
+    # ETH gets its stoploss, not yet committed, and BTC's is refused in the same iteration.
+    refusal = {"error": "the stop would trigger immediately"}
+    bench.control.add_fault(
+        "status", method="POST", path="*/orders/btc_usdt", status=400, body=refusal
+    )
+    emergency = bot.strategy.emergency
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the sweep itself fails")
+
+    emergency.sweeps.sweep = fail
+    bot.process()
+    stops = [o for o in bench.sells(ETH) if o["stopPrice"]]
+    assert stops
+    assert order_row(stops[0]["id"], ETH) is not None
+    assert bench.sells(BTC)[-1]["type"] == "MARKET"
