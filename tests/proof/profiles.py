@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _COMMON = {
     "deadline": None,
@@ -19,11 +19,17 @@ def is_deep() -> bool:
     return settings.get_current_profile_name() == "deep"
 
 
-def profile(quick: int, steps: int) -> settings:
-    """The settings of one machine: so many examples in the quick profile, of so many steps."""
+def profile(quick: int, steps: int, *, shrink: bool = True) -> settings:
+    """The settings of one machine: so many examples in the quick profile, of so many steps.
+
+    To ``shrink`` a failure takes hundreds of examples: too long where each takes a second.
+    """
+    phases = [Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else [])]
     chosen = settings.get_profile("deep" if is_deep() else "quick")
     return settings(
         chosen,
         max_examples=_EXAMPLES if is_deep() else quick,
         stateful_step_count=steps,
+        phases=phases,
+        report_multiple_bugs=False,
     )

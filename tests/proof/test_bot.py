@@ -227,4 +227,4 @@ class BotMachine(RuleBasedStateMachine):
 
 
 TestBot = BotMachine.TestCase
-TestBot.settings = profile(quick=20, steps=12)
+TestBot.settings = profile(quick=20, steps=12, shrink=False)

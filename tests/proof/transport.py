@@ -216,6 +216,15 @@ class AwaitingTransport:
     def get(self, url: Any, **more: Any) -> "_Reply":
         return _Reply(self._gateway, "GET", str(url), more)
 
+    def post(self, url: Any, **more: Any) -> "_Reply":
+        return _Reply(self._gateway, "POST", str(url), more)
+
+    def put(self, url: Any, **more: Any) -> "_Reply":
+        return _Reply(self._gateway, "PUT", str(url), more)
+
+    def delete(self, url: Any, **more: Any) -> "_Reply":
+        return _Reply(self._gateway, "DELETE", str(url), more)
+
     async def close(self) -> None:
         self.closed = True
 
