@@ -110,10 +110,10 @@ class Sweeps:
             text += f"; {len(strangers)} of the cancelled are not this bot's"
         if report.outcome is SweepOutcome.CONFIRMED:
             logger.warning(text)
-            self._strategy.dp.send_msg(text[:MESSAGE_LENGTH], always_send=True)
-            return
-        text += ". What is not confirmed stays open in the database: check it on BitoPro"
-        warn(host.bot_of(self._strategy), text)
+        else:
+            text += ". What is not confirmed stays open in the database: check it on BitoPro"
+            warn(host.bot_of(self._strategy), text)
+        self._strategy.dp.send_msg(text[:MESSAGE_LENGTH], always_send=True)
 
     def _left(self, started: float) -> float:
         return self._options.deadline - (time.monotonic() - started)

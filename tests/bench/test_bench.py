@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from tests.bench.children import ROOT, environment
+from tests.bench.machine import Machine
+from tests.bench.readings import Contender, Row, Sample
+from tests.bench.tables import as_markdown
 
 
 def run(*arguments: str) -> str:
@@ -53,8 +56,15 @@ def test_a_sweep_asks_three_times_a_pair_and_once_for_balances(document):
     assert two["met"]
 
 
-def test_markdown_is_ready_to_paste():
-    lines = run("--only", "2", "--markdown").splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 2 + 2
-    assert len({line.count("|") for line in table}) == 1
+def test_the_table_is_ready_to_paste():
+    ours = Contender("ours", lambda: Sample(0.0), [Sample(0.5, 3), Sample(0.1, 3), Sample(0.2, 3)])
+    slow = Contender("theirs", lambda: Sample(0.0), [Sample(0.4)])
+    left_out = Contender("others", lambda: Sample(0.0), dropped="left out")
+    machine = Machine("today", "a CPU", 2, "3.11", "4.5", "2026.9", 0.1)
+    table = as_markdown(machine, [Row(3, "sweep", 50, ours, [slow, left_out], "less", True)])
+    assert table.splitlines()[-1] == (
+        "| 3 | sweep | 50 ms | 200 ms (3 requests, n=3)"
+        " | theirs 400 ms (n=1): 0.5x; others: left out | less: met |"
+    )
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1

@@ -51,8 +51,10 @@ class _Pace:
 
     def learn(self, side: Contender, round_trip: int, orders: int) -> None:
         if side.dropped is None:
-            known = self._seconds.get((side.name, round_trip), 0.0)
-            self._seconds[side.name, round_trip] = max(known, side.seconds / orders)
+            # The least: what a call costs once weighs less with every order more.
+            each = side.seconds / orders
+            known = self._seconds.get((side.name, round_trip), each)
+            self._seconds[side.name, round_trip] = min(known, each)
 
     def is_too_slow(self, side: Contender, round_trip: int, orders: int) -> bool:
         quicker = [

@@ -107,3 +107,11 @@ def seeded(sandbox: SandboxServer) -> list[str]:
             ]
         )
     ]
+
+
+def open_ids(sandbox: SandboxServer) -> list[str]:
+    return sorted(order["id"] for order in sandbox.control.orders(kind="margin", only_open=True))
+
+
+def methods(sandbox: SandboxServer) -> list[str]:
+    return [line["method"] for line in sandbox.control.requests()]

@@ -5,6 +5,7 @@ client, so that a report can be held against it.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from bitopro_margin_ext.endpoints import (
 )
 from bitopro_margin_ext.errors import classify, network_failure, not_sent
 
+BTC, ETH = "BTC/USDT", "ETH/USDT"
 OPEN, FILLED, PARTLY_DONE, CANCELLED = 0, 2, 3, 4
 LISTS = (OPEN_ORDERS, OPEN_ORDERS_FALLBACK)
 
@@ -213,6 +215,21 @@ def sweep(model: Model, symbol: str | None, known: Any = (), deadline: float = 1
     """Cancel and confirm against the model."""
     flow = cancel.cancel_and_confirm(symbol, known, deadline=deadline, clock=model.clock)
     return drive(flow, model)
+
+
+def a_model(*rows: Row, faults: Iterable[str] = ()) -> Model:
+    """A model with these orders, or with two on one pair and one on the other."""
+    return Model(Clock(), list(rows) or [Row(BTC, "1"), Row(BTC, "2"), Row(ETH, "3")], faults)
+
+
+def methods(model: Model) -> list[Any]:
+    """The endpoints that were called, in order."""
+    return [endpoint for _, endpoint, _ in model.calls]
+
+
+def keys(orders: Iterable[Any]) -> list[tuple[str, str]]:
+    """Orders of a report as (symbol, id)."""
+    return [(order["symbol"], order["id"]) for order in orders]
 
 
 def wire(row: Row, moment: float) -> dict[str, Any]:

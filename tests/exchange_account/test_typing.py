@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 # ccxt itself has no types, so ``ccxt.bitopromargin`` is Any to a checker: the annotation, or the
 # import from here, is what brings them.
-SNIPPET = '''
+SNIPPET = """
 import ccxt
 from bitopro_margin_ext.exchange import bitopromargin, bitopromargin_async, bitopromargin_pro
 
@@ -30,7 +30,7 @@ async def stream() -> None:
     reveal_type(await pro.watch_orders("BTC/USDT"))
     reveal_type(await pro.create_orders([]))
     await pro.watch_mark_price()
-'''
+"""
 REVEALED = [
     "list[dict[str, Any]]",
     "dict[str, Any]",

@@ -11,6 +11,7 @@ from bitopro_margin_ext.sandbox.server import SandboxServer
 register()
 
 KEYS = {"apiKey": "sandbox-key", "secret": "sandbox-secret", "login": "sandbox@example.com"}
+SYMBOL = "BTC/USDT"
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,12 @@ def sandbox(running_sandbox: SandboxServer) -> SandboxServer:
     running_sandbox.reset()
     running_sandbox.parts.streams.refusals.clear()
     return running_sandbox
+
+
+def seed(sandbox: SandboxServer, **fields: Any) -> str:
+    """An order on the exchange, by id."""
+    order = {"pair": "btc_usdt", "action": "BUY", "amount": "0.01", "price": "50000", **fields}
+    return sandbox.control.seed_orders([order])[0]["id"]
 
 
 class Session:

@@ -1,0 +1,64 @@
+"""A sweep that is told to wait, or whose key is refused."""
+
+import pytest
+
+from bitopro_margin_ext.endpoints import CANCEL_ALL, CANCEL_BATCH, OPEN_ORDERS, ORDERS
+from bitopro_margin_ext.errors import Meaning
+from bitopro_margin_ext.report import SweepOutcome
+from tests.core.model import BTC, ETH, a_model, keys, methods, sweep
+
+
+def test_retry_after_is_waited_for():
+    model = a_model(faults=["status:429/3"])
+    report = sweep(model, None)
+    first, second = (at for at, endpoint, _ in model.calls if endpoint is CANCEL_ALL)
+    assert 3 <= second - first < 4
+    assert report.outcome is SweepOutcome.CONFIRMED
+    assert not report.in_doubt
+
+
+def test_a_retry_after_beyond_the_deadline_is_honoured_by_other_means():
+    model = a_model(faults=["status:429/60"])
+    report = sweep(model, None, [(BTC, "1")])
+    assert methods(model).count(CANCEL_ALL) == 1
+    assert methods(model).count(CANCEL_BATCH) == 1
+    assert report.outcome is SweepOutcome.CONFIRMED
+
+
+@pytest.mark.parametrize("after", ["", "/0", "/nonsense"])
+def test_a_429_without_a_useful_retry_after_backs_off(after):
+    model = a_model(faults=[f"status:429{after}"] * 500)
+    report = sweep(model, None, [(BTC, "1")], deadline=10)
+    assert report.elapsed_ms <= 10_000
+    assert len(model.calls) < 80
+    assert report.outcome is SweepOutcome.UNKNOWN
+    assert not report.in_doubt
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_stops_early(status):
+    model = a_model(faults=[f"status:{status}"] * 100)
+    report = sweep(model, None, [(BTC, str(i)) for i in range(50)], deadline=10)
+    assert len(model.calls) == 2
+    assert report.elapsed_ms < 1000
+    assert report.outcome is SweepOutcome.UNKNOWN
+    assert not report.in_doubt
+
+
+@pytest.mark.parametrize("calm", [2, 3])
+def test_a_key_that_is_revoked_on_the_way_stops_there(calm):
+    model = a_model(faults=["fine"] * calm + ["status:401"] * 100)
+    known = [(BTC, str(number)) for number in range(50, 90)]
+    report = sweep(model, BTC, known, deadline=10)
+    assert len(model.calls) == calm + 1
+    assert len(report.unknown) == 40
+    assert keys(report.cancelled) == [(BTC, "1"), (BTC, "2")]
+
+
+def test_a_key_that_may_read_but_not_trade_says_what_is_open():
+    model = a_model(faults=["status:403"])
+    report = sweep(model, None, [(BTC, "1")])
+    assert methods(model) == [CANCEL_ALL, OPEN_ORDERS, ORDERS]
+    assert keys(report.still_open) == [(BTC, "1"), (BTC, "2"), (ETH, "3")]
+    assert report.outcome is SweepOutcome.REMAINING
+    assert report.failures[-1].meaning is Meaning.PERMISSION
