@@ -40,8 +40,9 @@ class Sender:
         self._ends = clock() + deadline
         # One call that hangs must leave time to ask again.
         self._call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
-        self._free_at: dict[Endpoint, float] = {}
-        """When an endpoint may be called again, by its documented limit or by Retry-After."""
+        self._free_at: dict[str, float] = {}
+        """When a page's call may be made again, by its documented limit or by Retry-After: two
+        spellings of a path are one call to the exchange."""
 
     def send(
         self, endpoint: Endpoint, params: Mapping[str, Any], *, repeat_unknown: bool = True
@@ -52,20 +53,20 @@ class Sender:
         cancel without an answer the lists are read first.
         """
         for attempt in range(REPEATS + 1):
-            wait = max(0.0, self._free_at.get(endpoint, 0.0) - self._clock())
+            wait = max(0.0, self._free_at.get(endpoint.page, 0.0) - self._clock())
             if wait >= self.remaining():
                 return not_sent("no time left for this call")
             yield from self._wait(wait)
             self._report.requests += 1
             timeout = min(self._call_timeout, self.remaining())
             reply = yield Send(endpoint, params, timeout)
-            self._free_at[endpoint] = self._clock() + endpoint.cost / REQUESTS_PER_SECOND
+            self._free_at[endpoint.page] = self._clock() + endpoint.cost / REQUESTS_PER_SECOND
             if not isinstance(reply, Failure) or not reply.worth_repeating:
                 return reply
             if not reply.sent:
                 self._report.requests -= 1
             if reply.retry_after is not None:
-                self._free_at[endpoint] = self._clock() + reply.retry_after
+                self._free_at[endpoint.page] = self._clock() + reply.retry_after
             if attempt == REPEATS or reply.meaning is Meaning.NONCE:
                 # The transport has corrected its clock and repeated the call already.
                 return reply
@@ -85,7 +86,7 @@ class Sender:
 
     def is_barred(self, endpoint: Endpoint) -> bool:
         """Whether the exchange will not answer this call again before the deadline."""
-        return self._free_at.get(endpoint, 0.0) >= self._ends
+        return self._free_at.get(endpoint.page, 0.0) >= self._ends
 
     def _wait(self, seconds: float) -> Generator[Step, Any, None]:
         bounded = min(seconds, self.remaining())

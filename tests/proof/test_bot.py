@@ -26,6 +26,9 @@ CANCELLED = (Status.CANCELLED, Status.PARTLY_FILLED_DONE, Status.POST_ONLY_CANCE
 
 pairs = st.sampled_from(PAIRS)
 picks = st.integers(0, 30)
+weathers = st.lists(faults, max_size=3)
+cuts = st.none() | st.tuples(st.integers(0, 4), st.booleans())
+"""After how many requests of a sweep the power fails, and whether that one is still processed."""
 
 
 class BotMachine(RuleBasedStateMachine):
@@ -87,32 +90,48 @@ class BotMachine(RuleBasedStateMachine):
 
     # -- the emergencies -----------------------------------------------------------------------
 
-    @rule(times=st.sampled_from([1, 2]))
-    def refuse_stops(self, times):
-        self.world.exchange.stop_rejections.extend(["Invalid stop price"] * times)
+    @rule(pair=pairs, weather=weathers, cut=cuts)
+    def refuse_the_stop(self, pair, weather, cut):
+        """A position without a stoploss, and the exchange refuses the next one."""
+        self.enter(pair)
+        for order in self.world.orders(pair, only_open=True):
+            if order.status == Status.NOT_TRIGGERED:
+                self.world.exchange.cancel("margin", order.pair.name, order.id)
+        self.world.exchange.stop_rejections.append("Invalid stop price")
+        self.world.arm(weather)
+        self.iterate_until_cut(2, cut)
 
-    @rule(pair=pairs)
-    def tell_to_enter(self, pair):
+    @rule(pair=pairs, weather=weathers, cut=cuts, fraction=st.sampled_from([None, "0.3", "0.9"]))
+    def let_an_exit_time_out(self, pair, weather, cut, fraction):
+        """An exit order rests for too long, perhaps partly filled."""
+        self.enter(pair)
+        self.runner.strategy.unwanted.add(pair)
+        self.iterate()
+        self.runner.strategy.unwanted.discard(pair)
+        if fraction is not None:
+            for order in self.world.orders(pair, only_open=True):
+                if order.action == "SELL" and order.stop_price is None:
+                    self.world.fill(order, fraction)
+        self.world.arm(weather)
+        self.world.wait(10)
+        self.iterate_until_cut(2, cut)
+
+    def enter(self, pair):
+        """Have a position in this pair, as far as the bot goes along."""
         self.runner.strategy.wanted.add(pair)
+        self.iterate()
+        for order in self.world.orders(pair, only_open=True):
+            if order.action == "BUY" and not order.by_hand:
+                self.world.fill(order, "1")
+        self.iterate()
 
-    @rule(pair=pairs, told=st.booleans())
-    def tell_to_exit(self, pair, told):
-        (self.runner.strategy.unwanted.add if told else self.runner.strategy.unwanted.discard)(pair)
-
-    @rule(rules=st.lists(faults, min_size=1, max_size=3))
-    def break_something(self, rules):
-        self.world.arm(rules)
-
-    # -- time ----------------------------------------------------------------------------------
-
-    @rule(times=st.sampled_from([1, 1, 2, 4]))
-    def step(self, times):
-        for _ in range(times):
-            self.iterate()
-
-    @rule(requests=st.integers(0, 4), processed=st.booleans(), times=st.sampled_from([1, 3]))
-    def cut_power(self, requests, processed, times):
-        """Kill the process in the middle of its next sweep, and start it again."""
+    def iterate_until_cut(self, times, cut):
+        """Iterate; with ``cut``, kill the process in the middle of its sweep and start it again."""
+        if cut is None:
+            for _ in range(times):
+                self.iterate()
+            return
+        requests, processed = cut
         self.world.power.cut_after(requests, processed=processed)
         try:
             for _ in range(times):
@@ -125,6 +144,25 @@ class BotMachine(RuleBasedStateMachine):
         self.world.disarm()
         self.runner.restart()
         self.runner.strategy.wanted, self.runner.strategy.unwanted = wanted, unwanted
+
+    @rule(pair=pairs)
+    def tell_to_enter(self, pair):
+        self.runner.strategy.wanted.add(pair)
+
+    @rule(pair=pairs, told=st.booleans())
+    def tell_to_exit(self, pair, told):
+        (self.runner.strategy.unwanted.add if told else self.runner.strategy.unwanted.discard)(pair)
+
+    @rule(weather=weathers)
+    def break_something(self, weather):
+        self.world.arm(weather)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    @rule(times=st.sampled_from([1, 1, 2, 4]))
+    def step(self, times):
+        for _ in range(times):
+            self.iterate()
 
     @rule()
     def calm_down(self):

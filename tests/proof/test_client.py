@@ -12,7 +12,7 @@ from bitopro_margin_ext.report import SweepOutcome
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .profiles import profile
-from .weather import DONE_LATE, SEEN_LATE, faults
+from .weather import CALLS, DONE_LATE, SEEN_LATE, faults
 from .world import PAIRS, World, symbol_of
 
 GRACE = 0.1
@@ -24,6 +24,8 @@ OVER = {
     Status.CANCELLED: "canceled",
     Status.POST_ONLY_CANCELLED: "canceled",
 }
+
+REFUSED = {"kind": "status", "status": 400}
 
 pairs = st.sampled_from(PAIRS)
 picks = st.integers(0, 30)
@@ -174,3 +176,15 @@ class ClientMachine(RuleBasedStateMachine):
 
 TestClient = ClientMachine.TestCase
 TestClient.settings = profile(quick=250, steps=20)
+
+
+def test_both_spellings_of_the_open_orders_share_one_limit():
+    """Found by the deep proof: refused at both, they were asked ten times a second."""
+    with World() as world:
+        client = world.client()
+        for call, kind in (("cancel many", {"kind": "close"}), ("open orders", REFUSED)):
+            method, path = CALLS[call]
+            world.arm([{**kind, "method": method, "path": path, "regex": True, "times": 20}])
+        report = client.cancel_and_confirm(None, [], 2)
+        assert report.outcome is SweepOutcome.UNKNOWN
+        assert world.broken_limits() == []
