@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from freqtrade.enums import ExitCheckTuple, ExitType
+from freqtrade.exceptions import InvalidOrderException
 from freqtrade.persistence import Order, Trade
 
+from bitopro_margin_ext.exchange import deadlines
 from tests.bot.bench import BTC, ETH, Bench, cancel_pair, order_row, trade_of, wait_until
 
 DEADLINE = 1.2
@@ -181,6 +183,38 @@ def test_orders_that_stay_unknown_stay_open_in_the_database(bench: Bench) -> Non
     assert disagreements(bench) == []
 
 
+def test_balances_that_cannot_be_read_hold_up_neither_mapping_nor_exit(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = bench.bot("GuardedAdjusting", deadline=DEADLINE)
+    bench.hold(bot)
+    bot.strategy.adjust[BTC] = 500.0
+    bot.process()
+    entry = bench.truth(pair="btc_usdt", action="BUY", open=True)[-1]["id"]
+    bench.control.fill(entry, fraction="0.3")
+    bench.control.add_fault("status", path="*/margin/balances", times=None, status=429)
+    started = time.monotonic()
+    assert not ask(bot), "the fill made the amount stale"
+    assert time.monotonic() - started < DEADLINE + SLACK
+    assert "Could not map" not in caplog.text
+    assert order_row(entry).filled > 0
+    assert not order_row(entry).ft_is_open
+    bench.control.clear_faults()
+    bot.process()
+    bot.process()
+    assert not trade_of().is_open
+    assert disagreements(bench) == []
+
+
+def test_nothing_is_repeated_with_pauses_before_an_exit(bench: Bench) -> None:
+    bot = bench.bot()
+    mark = bench.mark
+    with deadlines.deadline(5), pytest.raises(InvalidOrderException):
+        # Outside an emergency Freqtrade asks six times, over half a minute.
+        bot.exchange.fetch_order("404", BTC)
+    assert len(bench.lines(mark)) == 1
+
+
 # -- the user's side ------------------------------------------------------------------------------
 
 
@@ -198,19 +232,20 @@ def silence() -> Any:
                 return
 
     threading.Thread(target=serve, daemon=True).start()
-    yield listener.getsockname()[1]
+    yield listener.getsockname()[1], calls
     listener.close()
     for call in calls:
         call.close()
 
 
-def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: int) -> None:
+def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: Any) -> None:
+    port, calls = silence
     webhook = {
         "enabled": True,
-        "url": f"http://127.0.0.1:{silence}",
+        "url": f"http://127.0.0.1:{port}",
         "timeout": 5,
-        "entrycancel": {"value1": "cancelled {pair}"},
-        "exitcancel": {"value1": "cancelled {pair}"},
+        "entry_cancel": {"value1": "cancelled {pair}"},
+        "exit_cancel": {"value1": "cancelled {pair}"},
         "status": {"value1": "{status}"},
     }
     bot = bench.bot("GuardedAdjusting")
@@ -225,6 +260,7 @@ def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: i
     # A cancelled second entry, of which Freqtrade's handler tells the user.
     assert ask(bot)
     assert time.monotonic() - started < 3
+    wait_until(lambda: calls)
     bot.rpc.registered_modules.pop()
 
 
