@@ -259,7 +259,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 def _hurried(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments for a call of the base that do without its repetitions inside a deadline.
 
-    The base pauses for up to half a minute in all when the exchange says that it is too busy.
+    The base pauses, half a minute in all, when an order is not found or the exchange is too busy.
     """
     return {"count": 0, **kwargs} if deadlines.remaining() is not None else kwargs
 

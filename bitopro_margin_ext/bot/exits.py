@@ -78,7 +78,8 @@ class HeldExits:
         if held is not None and held.exit_reason == EMERGENCY_EXIT:
             trade = positions.own_trade(trade_id)
             if trade is not None:
-                trade.delete_custom_data(KEPT)
+                # Emptied, not deleted: older Freqtrades cannot delete one entry.
+                trade.set_custom_data(KEPT, {})
 
     def look_back(self, trades: Iterable[Any]) -> None:
         """Once after the start: take up what an earlier process held."""

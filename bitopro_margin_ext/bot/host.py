@@ -109,13 +109,6 @@ def exchange_of(strategy: Any) -> Any:
     return getattr(bot_of(strategy), "exchange", None)
 
 
-def exchange_class() -> type:
-    """Our exchange class, imported late: it imports this module."""
-    from .exchange import Bitopromargin
-
-    return Bitopromargin
-
-
 def exit_lock(bot: Any) -> Any:
     """The lock under which the bot handles exits and forced exits; it cannot be re-entered."""
     return bot._exit_lock

@@ -80,8 +80,6 @@ def _map_order(bot: Any, order: Any, end: dict[str, Any]) -> None:
         logger.warning(f"Order {order.order_id} has no trade any more: left as it is.")
         return
     cancelled = end["status"] in CANCELED_EXCHANGE_STATES
-    if cancelled:
-        stamp(order)
     if order.ft_order_side == "stoploss" and end["status"] == "closed":
         # Reads the same end from the exchange class, and tells the user that the trade is closed.
         bot.handle_stoploss_on_exchange(trade)

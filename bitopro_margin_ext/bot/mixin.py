@@ -12,6 +12,7 @@ from freqtrade.exceptions import OperationalException
 
 from . import host
 from .emergency import Emergency
+from .exchange import Bitopromargin
 from .options import Options, parse_options
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _agreed(own: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def _after_bot_start(self: Any, result: Any, args: Any, kwargs: Any) -> None:
-    if not isinstance(host.exchange_of(self), host.exchange_class()):
+    if not isinstance(host.exchange_of(self), Bitopromargin):
         # Backtesting, or a strategy that is tried out on another exchange.
         logger.info("EmergencyCancelMixin: nothing to do without the exchange bitopromargin.")
         return

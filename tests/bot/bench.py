@@ -11,10 +11,11 @@ from typing import Any
 from freqtrade.configuration import Configuration
 from freqtrade.enums import RunMode
 from freqtrade.freqtradebot import FreqtradeBot
-from freqtrade.persistence import Order, Trade
+from freqtrade.persistence import Trade
 from freqtrade.rpc.rpc import RPCHandler
 
 import bitopro_margin_ext
+from bitopro_margin_ext.bot import positions
 from bitopro_margin_ext.drill.userfolder import build_config
 from bitopro_margin_ext.limits import cancel_all_limiter
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
@@ -182,7 +183,7 @@ def close(bot: Any) -> None:
 
 def order_row(order_id: str, pair: str = BTC) -> Any:
     Trade.session.expire_all()
-    return Order.order_by_id(order_id, pair)
+    return positions.find_order(pair, order_id)
 
 
 def trade_of(pair: str = BTC) -> Any:

@@ -1,8 +1,10 @@
 """Both ways into an emergency exit, both scopes: what is sent, in which order, and what is left."""
 
 import pytest
+from freqtrade.exceptions import InvalidOrderException
 from freqtrade.persistence import Order, Trade
 
+from bitopro_margin_ext.bot.positions import exceeds
 from tests.bot.bench import (
     BTC,
     CANCEL_ALL,
@@ -104,6 +106,19 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     assert BTC not in [bot.strategy.emergency.exits]
 
 
+def test_swept_orders_of_other_trades_cost_no_request_in_the_same_iteration(bench: Bench) -> None:
+    bot = bench.bot(scope="all")
+    bench.leave(bot)
+    entry = bench.enter(bot, ETH, fill=None)
+    bot.strategy.timed_out.add(BTC)
+    mark = bench.mark
+    bot.process()
+    sent = bench.lines(mark)
+    assert CANCEL_ALL in sent
+    assert f"GET /v3/margin/orders/eth_usdt/{entry}" not in sent
+    assert trade_of(ETH) is None
+
+
 def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(bench: Bench) -> None:
     bot = bench.bot()
     exit_id = bench.leave(bot)
@@ -165,3 +180,25 @@ def test_200_open_orders_of_a_pair_take_three_requests(bench: Bench) -> None:
     assert set(sent[start + 3 :]) <= {"GET /v3/margin/balances", CREATE_BTC}
     assert not [o for o in Order.get_open_orders() if o.ft_order_side == "buy"]
     assert float(bench.sells()[-1]["originalAmount"]) == pytest.approx(before, abs=1e-8)
+
+
+def test_an_exit_larger_than_the_position_is_not_sent(bench: Bench) -> None:
+    bot = bench.bot()
+    bench.hold(bot)
+    held = trade_of().amount
+    wish = {"pair": BTC, "ordertype": "market", "side": "sell", "rate": 60000.0, "leverage": 1.0}
+    mark = bench.mark
+    for amount in (held * 1.001, held + 1e-8):
+        with pytest.raises(InvalidOrderException, match="would exceed the position"):
+            bot.exchange.create_order(amount=amount, initial_order=False, **wish)
+    for more in ({"leverage": 2.0}, {"initial_order": True}):
+        with pytest.raises(InvalidOrderException, match="short entries and leverage"):
+            bot.exchange.create_order(**{"amount": held, "initial_order": False, **wish, **more})
+    assert bench.lines(mark) == []
+
+
+def test_the_rounding_of_floats_keeps_no_exit_back() -> None:
+    held = 834566.8
+    assert not exceeds(1234567.1 - 400000.3, held)
+    assert not exceeds(0.1 + 0.2, 0.3)
+    assert exceeds(held + 1e-4, held)

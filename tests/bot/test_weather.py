@@ -1,9 +1,7 @@
-"""The exchange misbehaves, the user's webhook hangs, the database is locked: out we get."""
+"""The exchange misbehaves: out we get, by the deadline, and both sides agree again."""
 
 import logging
 import socket
-import sqlite3
-import threading
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,9 +9,11 @@ from typing import Any
 
 import pytest
 from freqtrade.enums import ExitCheckTuple, ExitType
+from freqtrade.exceptions import InvalidOrderException
 from freqtrade.persistence import Order, Trade
 
-from tests.bot.bench import BTC, ETH, Bench, cancel_pair, order_row, trade_of, wait_until
+from bitopro_margin_ext.exchange import deadlines
+from tests.bot.bench import BTC, ETH, Bench, order_row, trade_of, wait_until
 
 DEADLINE = 1.2
 SLACK = 0.7
@@ -181,130 +181,33 @@ def test_orders_that_stay_unknown_stay_open_in_the_database(bench: Bench) -> Non
     assert disagreements(bench) == []
 
 
-# -- the user's side ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def silence() -> Any:
-    """A server that takes every call and answers none."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    calls: list[socket.socket] = []
-
-    def serve() -> None:
-        while True:
-            try:
-                calls.append(listener.accept()[0])
-            except OSError:
-                return
-
-    threading.Thread(target=serve, daemon=True).start()
-    yield listener.getsockname()[1]
-    listener.close()
-    for call in calls:
-        call.close()
-
-
-def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: int) -> None:
-    webhook = {
-        "enabled": True,
-        "url": f"http://127.0.0.1:{silence}",
-        "timeout": 5,
-        "entrycancel": {"value1": "cancelled {pair}"},
-        "exitcancel": {"value1": "cancelled {pair}"},
-        "status": {"value1": "{status}"},
-    }
-    bot = bench.bot("GuardedAdjusting")
+def test_balances_that_cannot_be_read_hold_up_neither_mapping_nor_exit(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = bench.bot("GuardedAdjusting", deadline=DEADLINE)
     bench.hold(bot)
     bot.strategy.adjust[BTC] = 500.0
     bot.process()
-    bot.config["webhook"] = webhook
-    from freqtrade.rpc.webhook import Webhook
-
-    bot.rpc.registered_modules.append(Webhook(bot.rpc._rpc, bot.config))
+    entry = bench.truth(pair="btc_usdt", action="BUY", open=True)[-1]["id"]
+    bench.control.fill(entry, fraction="0.3")
+    bench.control.add_fault("status", path="*/margin/balances", times=None, status=429)
     started = time.monotonic()
-    # A cancelled second entry, of which Freqtrade's handler tells the user.
-    assert ask(bot)
-    assert time.monotonic() - started < 3
-    bot.rpc.registered_modules.pop()
-
-
-@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
-@pytest.mark.parametrize("way", ["refused stoploss", "timed-out exit"])
-def test_a_locked_database_holds_up_neither_sweep_nor_exit(
-    bench: Bench, lock: str, way: str
-) -> None:
-    # Without a stoploss on the exchange there is nothing that Freqtrade writes before the hook.
-    stops = {"stoploss_on_exchange": way != "refused stoploss"}
-    bot = bench.bot("GuardedAdjusting", deadline=4.0, order_types=stops)
-    if way == "refused stoploss":
-        bench.enter(bot, BTC)
-        bot.process()
-        bot.strategy.adjust[BTC] = 500.0
-        bot.process()
-    else:
-        exit_id = bench.leave(bot)
-    trade = trade_of()
-    assert trade.pair == BTC
-    assert trade.orders
-    order = trade.orders[-1]
-    assert order.order_id
-    bot.strategy.timed_out.add(BTC)
-
-    other = sqlite3.connect(bench.folder / "trades.sqlite", isolation_level=None, timeout=10,
-                            check_same_thread=False)  # fmt: skip
-    other.execute(f"BEGIN {lock}")
-    # Freqtrade's own commit after the exit waits five seconds; it finds the lock gone.
-    released: list[int] = []
-
-    def let_go() -> None:
-        released.append(len([line for line in bench.lines(mark) if line.startswith("POST")]))
-        other.execute("ROLLBACK")
-
-    release = threading.Timer(3.0, let_go)
-    mark = bench.mark
-    release.start()
-    started = time.monotonic()
-    if way == "refused stoploss":
-        bot.emergency_exit(trade, 60000.0)
-    else:
-        structure = bot.exchange.fetch_order(exit_id, BTC)
-        assert bot.strategy.ft_check_timed_out(trade, order, datetime.now(UTC))
-        assert time.monotonic() - started < 2.5
-        release.join()
-        bot.handle_cancel_order(structure, order, trade, "timeout")
-    placed = wait_until(
-        lambda: [n for n, line in enumerate(bench.lines(mark)) if line.startswith("POST")]
-    )
-    assert cancel_pair(BTC) in bench.lines(mark)[: placed[0]]
-    release.join()
-    if way == "refused stoploss":
-        assert released == [1], "the exit waited for the lock"
-    other.close()
-    Trade.commit()
+    assert not ask(bot), "the fill made the amount stale"
+    assert time.monotonic() - started < DEADLINE + SLACK
+    assert "Could not map" not in caplog.text
+    assert order_row(entry).filled > 0
+    assert not order_row(entry).ft_is_open
+    bench.control.clear_faults()
+    bot.process()
     bot.process()
     assert not trade_of().is_open
     assert disagreements(bench) == []
-    never_sold_more_than_bought(bench)
 
 
-def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(bench: Bench) -> None:
-    bot = bench.bot(scope="all", deadline=DEADLINE)
-    entries = [bench.enter(bot, pair, fill=None) for pair in (ETH, BTC)]
-    for entry in entries:
-        bench.control.fill(entry)
-    # ETH gets its stoploss, not yet committed, and BTC's is refused in the same iteration.
-    refusal = {"error": "the stop would trigger immediately"}
-    bench.control.add_fault(
-        "status", method="POST", path="*/orders/btc_usdt", status=400, body=refusal
-    )
-    emergency = bot.strategy.emergency
-
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("the sweep itself fails")
-
-    emergency.sweeps.sweep = fail
-    bot.process()
-    stops = [o for o in bench.sells(ETH) if o["stopPrice"]]
-    assert stops
-    assert order_row(stops[0]["id"], ETH) is not None
-    assert bench.sells(BTC)[-1]["type"] == "MARKET"
+def test_nothing_is_repeated_with_pauses_before_an_exit(bench: Bench) -> None:
+    bot = bench.bot()
+    mark = bench.mark
+    with deadlines.deadline(5), pytest.raises(InvalidOrderException):
+        # Outside an emergency Freqtrade asks six times, over half a minute.
+        bot.exchange.fetch_order("404", BTC)
+    assert len(bench.lines(mark)) == 1
