@@ -67,7 +67,7 @@ def _mapping(
 ) -> Row:
     from freqtrade.persistence import Order, Trade
 
-    from bitopro_margin_ext.bot import mapping
+    from bitopro_margin_ext.bot import database, mapping, positions
 
     def prepare() -> None:
         for trade in Trade.get_open_trades():
@@ -75,7 +75,9 @@ def _mapping(
         open_trades(bot, seeded)
 
     def map_all() -> None:
-        mapping.map_everything(bot, ends)
+        with database.guarded() as guard:
+            mapping.map_orders(bot, positions.open_orders(), ends, guard)
+            guard.commit()
 
     def check(result: Any) -> None:
         if left := Order.get_open_orders():
@@ -86,7 +88,7 @@ def _mapping(
         NUMBER,
         what,
         None,
-        Contender("map_everything", lambda: _processor_time(map_all, prepare, check)),
+        Contender("map_orders", lambda: _processor_time(map_all, prepare, check)),
         [Contender("json.loads of the same text", lambda: _processor_time(reading))],
     )
     take_turns([row.ours, *row.others], rounds)
