@@ -15,7 +15,8 @@ from freqtrade.persistence import Order, Trade
 from tests.bot.bench import BTC, ETH, Bench, trade_of, wait_until, wire
 
 # The reason is ours on purpose, and no two runs have the same clock.
-APART = {"ft_cancel_reason", "exit_order_status", "id", "ft_trade_id", "strategy"}
+# The exchange names its orders afresh in each story.
+APART = {"ft_cancel_reason", "exit_order_status", "id", "ft_trade_id", "strategy", "order_id"}
 
 
 def rows_of(pair: str) -> list[dict[str, Any]]:
