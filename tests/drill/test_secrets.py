@@ -7,14 +7,9 @@ import json
 
 import pytest
 
-from bitopro_margin_ext.drill.faults import FAULTS
+from bitopro_margin_ext.drill.fault_rules import FAULTS
 from bitopro_margin_ext.drill.scenario import Drill
-from bitopro_margin_ext.sandbox.auth import (
-    KEY_HEADER,
-    PAYLOAD_HEADER,
-    SIGNATURE_HEADER,
-    Gatekeeper,
-)
+from bitopro_margin_ext.sandbox.auth import KEY_HEADER, PAYLOAD_HEADER, SIGNATURE_HEADER, Gatekeeper
 from bitopro_margin_ext.sandbox.defaults import EMAIL
 from bitopro_margin_ext.sandbox.server import SandboxServer
 from bitopro_margin_ext.sandbox.state import ApiKey
