@@ -9,7 +9,7 @@ from typing import Any
 
 from freqtrade.strategy import IStrategy
 
-from .. import EmergencyCancelMixin
+from bitopro_margin_ext import EmergencyCancelMixin
 
 
 class DrillStrategy(EmergencyCancelMixin, IStrategy):  # type: ignore[misc]
