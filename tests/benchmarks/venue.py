@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
-from bitopro_margin_ext.sandbox.control import SandboxControl
+from bitopro_margin_ext.sandbox.control_client import SandboxControl
 
 from .children import environment
 

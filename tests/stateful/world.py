@@ -16,10 +16,9 @@ from bitopro_margin_ext.core.sweep import cancel_and_confirm
 from bitopro_margin_ext.registration import register
 from bitopro_margin_ext.sandbox.app import Parts, assemble
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET, EMAIL
-from bitopro_margin_ext.sandbox.limits import GENERAL, SPECIAL, TOLERANCE_MS
+from bitopro_margin_ext.sandbox.rate_limits import GENERAL, SPECIAL, TOLERANCE_MS
 from bitopro_margin_ext.sandbox.state import Exchange, Order, Switches
-from bitopro_margin_ext.sandbox.state.orders import Action
-from bitopro_margin_ext.sandbox.state.seeding import Seed
+from bitopro_margin_ext.sandbox.state.orders import Action, Seed
 
 from .timeline import Timeline
 from .transport import AwaitingTransport, BlockingTransport, Power

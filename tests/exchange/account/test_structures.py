@@ -113,7 +113,7 @@ def test_borrow_interest(api):
 
 
 def _accrued(api):
-    from bitopro_margin_ext.sandbox.control import SandboxControl
+    from bitopro_margin_ext.sandbox.control_client import SandboxControl
 
     control = SandboxControl(api.exchange.urls["api"]["rest"].removesuffix("/v3"))
     control.advance(86_400)

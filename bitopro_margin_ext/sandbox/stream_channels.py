@@ -5,18 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 
-from bitopro_margin_ext.sandbox import wire_account, wire_public
-from bitopro_margin_ext.sandbox.state import Exchange, Kind
-from bitopro_margin_ext.sandbox.state.amounts import plain
-from bitopro_margin_ext.sandbox.state.changes import (
+from . import account_json, public_json
+from .order_json import OrderWriter
+from .state import Exchange, Kind
+from .state.amounts import plain
+from .state.orders import (
     Change,
     FundsChanged,
+    Order,
     OrderChanged,
     PriceMoved,
     Traded,
 )
-from bitopro_margin_ext.sandbox.state.orders import Order
-from bitopro_margin_ext.sandbox.wire_orders import OrderWriter
 
 Json = dict[str, object]
 BOOK_LEVELS = 20
@@ -67,11 +67,11 @@ class Market(Channel):
         pair = self.exchange.pair(name)
         head: Json = {"eventID": f"sandbox-{next(_event_numbers)}", "pair": pair.upper}
         if self._topic == "tickers":
-            return {**wire_public.ticker(self.exchange, pair), "event": "TICKER", **head}
+            return {**public_json.ticker(self.exchange, pair), "event": "TICKER", **head}
         if self._topic == "trades":
-            return {"event": "TRADE", **head, **wire_public.public_trades(self.exchange, pair)}
+            return {"event": "TRADE", **head, **public_json.public_trades(self.exchange, pair)}
         limit = self._pairs[name]
-        book = wire_public.order_book(self.exchange, pair, limit)
+        book = public_json.order_book(self.exchange, pair, limit)
         return {"event": "ORDER_BOOK", **head, "limit": limit, "scale": 0, **book}
 
 
@@ -168,7 +168,7 @@ class SpotBalances(Private):
 
     def first(self) -> Iterable[Json]:
         """Send every currency."""
-        lines = wire_account.spot_balances(self.exchange, self.email)
+        lines = account_json.spot_balances(self.exchange, self.email)
         data: Json = {}
         for line in lines:
             name = str(line["currency"]).upper()
@@ -197,7 +197,7 @@ class MarginAccount(Private):
         return []
 
     def _message(self, action: str) -> Json:
-        data = wire_account.streamed_margin_account(self.exchange, self.email, action)
+        data = account_json.streamed_margin_account(self.exchange, self.email, action)
         return {"event": "MARGIN_BALANCE_INFO", "data": data}
 
 

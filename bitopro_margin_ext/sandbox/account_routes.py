@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from bitopro_margin_ext.sandbox import queries, wire_account
-from bitopro_margin_ext.sandbox.call import call_of
-from bitopro_margin_ext.sandbox.routes_orders import Admit
-from bitopro_margin_ext.sandbox.state import Exchange, Kind, refusals
-from bitopro_margin_ext.sandbox.state.amounts import to_decimal
+from . import account_json, queries
+from .call import call_of
+from .order_routes import Admit
+from .state import Exchange, Kind, refusals
+from .state.amounts import plain, to_decimal
 
 BALANCE_KINDS: dict[int, Kind] = {0: "spot", 5: "margin"}
 
@@ -22,19 +22,19 @@ def margin_routes(exchange: Exchange, admit: Admit) -> APIRouter:
     async def balances(request: Request) -> JSONResponse:
         email = admit(request, "margin")
         with exchange.lock:
-            return JSONResponse(wire_account.margin_account(exchange, email))
+            return JSONResponse(account_json.margin_account(exchange, email))
 
     @router.get("/margin/mark-price")
     async def mark_price(request: Request) -> JSONResponse:
         admit(request, "margin")
         with exchange.lock:
-            return JSONResponse(wire_account.mark_prices(exchange))
+            return JSONResponse(account_json.mark_prices(exchange))
 
     @router.get("/margin/provisioning/borrow")
     async def provisioning(request: Request) -> JSONResponse:
         admit(request, "margin")
         with exchange.lock:
-            return JSONResponse(wire_account.borrow_provisioning(exchange))
+            return JSONResponse(account_json.borrow_provisioning(exchange))
 
     @router.post("/margin/borrow")
     async def borrow(request: Request) -> JSONResponse:
@@ -70,24 +70,24 @@ def margin_routes(exchange: Exchange, admit: Admit) -> APIRouter:
             raise refusals.wrong_parameter("action")
         with exchange.lock:
             after = exchange.loans.preview(int(action), queries.currency(body), amount, email)
-        return JSONResponse(wire_account.ratio_preview(int(action), after))
+        return JSONResponse(account_json.ratio_preview(int(action), after))
 
     @router.get("/margin/user-borrows")
     async def user_borrows(request: Request) -> JSONResponse:
-        return JSONResponse(wire_account.borrows(exchange.account(admit(request, "margin"))))
+        return JSONResponse(account_json.borrows(exchange.account(admit(request, "margin"))))
 
     @router.get("/margin/user-repays")
     async def user_repays(request: Request) -> JSONResponse:
-        return JSONResponse(wire_account.repays(exchange.account(admit(request, "margin"))))
+        return JSONResponse(account_json.repays(exchange.account(admit(request, "margin"))))
 
     @router.get("/margin/user-liquidations")
     async def user_liquidations(request: Request) -> JSONResponse:
         email = admit(request, "margin")
-        return JSONResponse(wire_account.liquidations(exchange.account(email)))
+        return JSONResponse(account_json.liquidations(exchange.account(email)))
 
     @router.get("/history/user-transfers")
     async def user_transfers(request: Request) -> JSONResponse:
-        return JSONResponse(wire_account.transfers(exchange.account(admit(request, "margin"))))
+        return JSONResponse(account_json.transfers(exchange.account(admit(request, "margin"))))
 
     return router
 
@@ -97,3 +97,51 @@ def _balance_kind(value: object) -> Kind:
     if number is None or number not in BALANCE_KINDS:
         raise refusals.unsupported_transfer()
     return BALANCE_KINDS[int(number)]
+
+
+def spot_routes(exchange: Exchange, admit: Admit) -> APIRouter:
+    """Build the spot account's endpoints. Nothing is ever deposited to or withdrawn from it."""
+    router = APIRouter()
+
+    @router.get("/accounts/balance")
+    async def balance(request: Request) -> JSONResponse:
+        email = admit(request, "spot")
+        with exchange.lock:
+            return JSONResponse({"data": account_json.spot_balances(exchange, email)})
+
+    @router.get("/wallet/depositHistory/{currency}")
+    @router.get("/wallet/withdrawHistory/{currency}")
+    async def wallet_history(currency: str, request: Request) -> JSONResponse:
+        admit(request, "spot")
+        return JSONResponse({"data": []})
+
+    @router.get("/wallet/withdraw/{currency}/{serial}")
+    @router.get("/wallet/withdraw/{currency}/id/{serial}")
+    async def withdrawal(currency: str, serial: str, request: Request) -> JSONResponse:
+        admit(request, "spot")
+        raise refusals.Refusal(404, f"Withdraw {serial} not found.")
+
+    @router.post("/wallet/withdraw/{currency}")
+    async def withdraw(currency: str, request: Request) -> JSONResponse:
+        email = admit(request, "spot")
+        body = queries.json_object(call_of(request).body)
+        amount = queries.amount(body, "amount")
+        with exchange.lock:
+            name = currency.upper().partition(" ")[0]
+            exchange.account(email).wallets["spot"].take(name, amount)
+            serial = f"SANDBOXBW{exchange.matching.next_number()}"
+        return JSONResponse(
+            {
+                "data": {
+                    "serial": serial,
+                    "currency": name,
+                    "protocol": str(body.get("protocol") or "MAIN"),
+                    "address": str(body.get("address") or ""),
+                    "amount": plain(amount),
+                    "fee": "0",
+                    "total": plain(amount),
+                }
+            }
+        )
+
+    return router

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from bitopro_margin_ext.sandbox import queries
-from bitopro_margin_ext.sandbox.call import Call, call_of
-from bitopro_margin_ext.sandbox.state import Exchange, Kind, Order, Refusal, refusals
-from bitopro_margin_ext.sandbox.state.listing import select_orders, select_trades
-from bitopro_margin_ext.sandbox.state.markets import BATCH_LIMIT
-from bitopro_margin_ext.sandbox.state.placing import read_new_order
-from bitopro_margin_ext.sandbox.wire_orders import Json, OrderWriter
+from . import queries
+from .call import Call, call_of
+from .order_json import Json, OrderWriter
+from .queries import select_orders, select_trades
+from .state import Exchange, Kind, Order, Refusal, refusals
+from .state.markets import BATCH_LIMIT
 
 Admit = Callable[[Request, Kind], str]
 
@@ -109,7 +108,7 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
             raise refusals.batch_too_long(BATCH_LIMIT)
         with exchange.lock:
             # Everything that can be read wrong is refused before anything is placed.
-            news = [read_new_order(body, allow_stop=False) for body in bodies]
+            news = [queries.read_new_order(body, allow_stop=False) for body in bodies]
             pairs = [exchange.pair(str(body.get("pair", "")), kind).name for body in bodies]
             data = []
             for pair, new in zip(pairs, news, strict=True):
@@ -125,7 +124,7 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
         body = queries.json_object(call.body)
         with exchange.lock:
             exchange.pair(pair, kind)
-            order = exchange.place(kind, pair, read_new_order(body), email)
+            order = exchange.place(kind, pair, queries.read_new_order(body), email)
             return JSONResponse(writer(call).created(order))
 
     @router.put("/orders")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bitopro_margin_ext.sandbox.state import Exchange
-from bitopro_margin_ext.sandbox.state.amounts import eight, plain
-from bitopro_margin_ext.sandbox.state.markets import (
+from .state import Exchange
+from .state.amounts import eight, plain
+from .state.markets import (
     CURRENCIES,
     MAKER_FEE,
     ORDER_OPEN_LIMIT,
     TAKER_FEE,
+    Candle,
+    Level,
     Pair,
 )
-from bitopro_margin_ext.sandbox.state.quotes import Candle, Level
 
 Json = dict[str, object]
 BITO_DISCOUNT = Decimal("0.8")
@@ -144,7 +145,7 @@ def public_trades(exchange: Exchange, pair: Pair) -> Json:
             "price": eight(trade.price),
             "timestamp": trade.at_ms // 1000,
         }
-        for trade in reversed(exchange.ledger.trades)
+        for trade in reversed(exchange.matching.trades)
         if trade.pair.name == pair.name
     ]
     others: list[Json] = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from bitopro_margin_ext.sandbox import queries, wire_public
-from bitopro_margin_ext.sandbox.state import Exchange, refusals
-from bitopro_margin_ext.sandbox.state.quotes import RESOLUTIONS_MS
+from . import public_json, queries
+from .state import Exchange, refusals
+from .state.markets import RESOLUTIONS_MS
 
 
 def public_routes(exchange: Exchange) -> APIRouter:
@@ -17,37 +17,37 @@ def public_routes(exchange: Exchange) -> APIRouter:
     @router.get("/provisioning/trading-pairs")
     async def trading_pairs() -> JSONResponse:
         pairs = list(exchange.pairs.values())
-        return JSONResponse({"data": [wire_public.trading_pair(pair) for pair in pairs]})
+        return JSONResponse({"data": [public_json.trading_pair(pair) for pair in pairs]})
 
     @router.get("/provisioning/currencies")
     async def currencies() -> JSONResponse:
-        return JSONResponse(wire_public.currencies())
+        return JSONResponse(public_json.currencies())
 
     @router.get("/provisioning/limitations-and-fees")
     async def limitations() -> JSONResponse:
-        return JSONResponse(wire_public.limitations())
+        return JSONResponse(public_json.limitations())
 
     @router.get("/tickers")
     async def tickers() -> JSONResponse:
         with exchange.lock:
             pairs = list(exchange.pairs.values())
-            return JSONResponse({"data": [wire_public.ticker(exchange, p) for p in pairs]})
+            return JSONResponse({"data": [public_json.ticker(exchange, p) for p in pairs]})
 
     @router.get("/tickers/{pair}")
     async def ticker(pair: str) -> JSONResponse:
         with exchange.lock:
-            return JSONResponse({"data": wire_public.ticker(exchange, exchange.pair(pair))})
+            return JSONResponse({"data": public_json.ticker(exchange, exchange.pair(pair))})
 
     @router.get("/order-book/{pair}")
     async def order_book(pair: str, request: Request) -> JSONResponse:
         limit = queries.book_limit(request.query_params, default=5)
         with exchange.lock:
-            return JSONResponse(wire_public.order_book(exchange, exchange.pair(pair), limit))
+            return JSONResponse(public_json.order_book(exchange, exchange.pair(pair), limit))
 
     @router.get("/trades/{pair}")
     async def trades(pair: str) -> JSONResponse:
         with exchange.lock:
-            return JSONResponse(wire_public.public_trades(exchange, exchange.pair(pair)))
+            return JSONResponse(public_json.public_trades(exchange, exchange.pair(pair)))
 
     @router.get("/trading-history/{pair}")
     async def candles(pair: str, request: Request) -> JSONResponse:
@@ -60,11 +60,11 @@ def public_routes(exchange: Exchange) -> APIRouter:
             quote = exchange.quotes[exchange.pair(pair).name]
             now = exchange.clock.now_ms()
             found = quote.candles(resolution, start * 1000, end * 1000, now)
-        return JSONResponse({"data": [wire_public.candle(one) for one in found]})
+        return JSONResponse({"data": [public_json.candle(one) for one in found]})
 
     @router.get("/price/otc/{currency}")
     async def otc(currency: str) -> JSONResponse:
-        answer = wire_public.otc_price(exchange, currency)
+        answer = public_json.otc_price(exchange, currency)
         if answer is None:
             raise refusals.unsupported_currency()
         return JSONResponse(answer)

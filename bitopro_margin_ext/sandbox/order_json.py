@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bitopro_margin_ext.sandbox.state import Order, Trade
-from bitopro_margin_ext.sandbox.state.amounts import floor, plain
-from bitopro_margin_ext.sandbox.state.orders import STOP_TYPES
-from bitopro_margin_ext.sandbox.state.switches import Switches
+from .state import Order, Trade
+from .state.amounts import floor, plain
+from .state.orders import STOP_TYPES
+from .state.switches import Switches
 
 Json = dict[str, object]
 MARGIN_ACCOUNT_TYPE = 5

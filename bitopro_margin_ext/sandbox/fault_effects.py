@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bitopro_margin_ext.sandbox.call import Call
-from bitopro_margin_ext.sandbox.defaults import REST_PREFIX
-from bitopro_margin_ext.sandbox.faults import Rule
-from bitopro_margin_ext.sandbox.state import Exchange, Order
+from .call import Call
+from .defaults import REST_PREFIX
+from .faults import Rule
+from .state import Exchange, Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,28 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from bitopro_margin_ext.sandbox.state import refusals
-from bitopro_margin_ext.sandbox.state.accounts import Account, Kind
-from bitopro_margin_ext.sandbox.state.amounts import ZERO, floor
-from bitopro_margin_ext.sandbox.state.changes import FundsChanged, OrderChanged, Traded
-from bitopro_margin_ext.sandbox.state.markets import MAKER_FEE, ORDER_OPEN_LIMIT, TAKER_FEE, Pair
-from bitopro_margin_ext.sandbox.state.orders import OPEN_STATES, STOP_TYPES, Order, Status, Trade
-from bitopro_margin_ext.sandbox.state.placing import NewOrder, check_against_pair
-from bitopro_margin_ext.sandbox.state.seeding import Seed
+from . import refusals
+from .accounts import Account, Kind
+from .amounts import ZERO, decimals_of, floor
+from .markets import MAKER_FEE, ORDER_OPEN_LIMIT, TAKER_FEE, Pair
+from .orders import (
+    OPEN_STATES,
+    STOP_TYPES,
+    FundsChanged,
+    NewOrder,
+    Order,
+    OrderChanged,
+    Seed,
+    Status,
+    Trade,
+    Traded,
+)
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.sandbox.state.exchange import Exchange
+    from .exchange import Exchange
 
 
-class Ledger:
+class MatchingEngine:
     """Keeps the orders of all accounts. Its callers hold the exchange's lock."""
 
     def __init__(self, exchange: Exchange) -> None:
@@ -47,7 +55,7 @@ class Ledger:
 
     def place(self, account: Account, kind: Kind, pair: Pair, new: NewOrder) -> Order:
         """Judge, lock and match a new order."""
-        check_against_pair(new, pair)
+        _check_against_pair(new, pair)
         mine = [o for o in self._orders.values() if o.email == account.email and o.kind == kind]
         if sum(o.is_open and o.pair.name == pair.name for o in mine) >= ORDER_OPEN_LIMIT:
             raise refusals.too_many_open(ORDER_OPEN_LIMIT)
@@ -237,3 +245,22 @@ class Ledger:
             wallet = self._exchange.account(order.email).wallets[order.kind]
             wallet.unlock(order.pays, surplus)
             order.locked = keep
+
+
+def _check_against_pair(order: NewOrder, pair: Pair) -> None:
+    """Refuse an order that the pair's precisions and limits do not allow."""
+    for field, price in (("price", order.price), ("stopPrice", order.stop_price)):
+        if price is not None and decimals_of(price) > pair.price_decimals:
+            raise refusals.too_precise(field, price, pair.price_decimals)
+    if order.is_market_buy:
+        if decimals_of(order.amount) > pair.price_decimals:
+            raise refusals.too_precise("amount", order.amount, pair.price_decimals)
+        if order.amount < pair.min_quote:
+            raise refusals.too_small(order.amount, pair.min_quote)
+        return
+    if decimals_of(order.amount) > pair.base_decimals:
+        raise refusals.too_precise("amount", order.amount, pair.base_decimals)
+    if order.amount < pair.min_base:
+        raise refusals.too_small(order.amount, pair.min_base)
+    if order.amount > pair.max_base:
+        raise refusals.too_large(order.amount, pair.max_base)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bitopro_margin_ext.sandbox.state import Account, ApiKey, Exchange, Kind, Order, Trade
-from bitopro_margin_ext.sandbox.state.accounts import KINDS
-from bitopro_margin_ext.sandbox.state.amounts import plain
+from .state import Account, ApiKey, Exchange, Kind, Order, Trade
+from .state.accounts import KINDS
+from .state.amounts import plain
 
 Json = dict[str, object]
 
@@ -94,7 +94,7 @@ def state(exchange: Exchange, streams: list[str]) -> Json:
         "prices": {name: exchange.describe_price(name) for name in exchange.pairs},
         "accounts": [account(exchange, email) for email in exchange.accounts],
         "orders": [order(one) for one in exchange.orders()],
-        "trades": [trade(one) for one in exchange.ledger.trades],
+        "trades": [trade(one) for one in exchange.matching.trades],
         "pending_stop_rejections": len(exchange.stop_rejections),
         "switches": exchange.switches.as_dict(),
         "streams": streams,

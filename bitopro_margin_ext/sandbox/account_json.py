@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from bitopro_margin_ext.sandbox.state import Account, Exchange, Kind
-from bitopro_margin_ext.sandbox.state.amounts import eight, grouped, plain
-from bitopro_margin_ext.sandbox.state.loans import Standing, shown_ratio
-from bitopro_margin_ext.sandbox.state.markets import MARGIN_CURRENCIES
+from .state import Account, Exchange, Kind
+from .state.amounts import eight, grouped, plain
+from .state.loans import Standing, shown_ratio
+from .state.markets import MARGIN_CURRENCIES
 
 Json = dict[str, object]
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from bitopro_margin_ext.sandbox import controls, snapshot
-from bitopro_margin_ext.sandbox.call import call_of
-from bitopro_margin_ext.sandbox.faults import Faults
-from bitopro_margin_ext.sandbox.queries import json_object
-from bitopro_margin_ext.sandbox.requestlog import RequestLog
-from bitopro_margin_ext.sandbox.state import ApiKey, Exchange, Refusal
-from bitopro_margin_ext.sandbox.streams import Streams
+from . import control_json, controls
+from .call import call_of
+from .faults import Faults
+from .queries import json_object
+from .request_log import RequestLog
+from .state import ApiKey, Exchange, Refusal
+from .streams import Streams
 
 Json = dict[str, object]
 
@@ -65,7 +65,7 @@ def control_routes(
             raise ValueError("orders is a list")
         email = controls.email(wish)
         seeds = [controls.seed(line) for line in lines]
-        return {"orders": [snapshot.order(exchange.seed(one, email)) for one in seeds]}
+        return {"orders": [control_json.order(exchange.seed(one, email)) for one in seeds]}
 
     def fill(wish: Json) -> object:
         order = exchange.order(controls.text(wish, "order_id"), controls.pair_or_none(wish))
@@ -76,12 +76,15 @@ def control_routes(
             price=controls.optional_decimal(wish, "price"),
             as_maker=bool(wish.get("maker", True)),
         )
-        return {"order": snapshot.order(order), "trade": snapshot.trade(trade) if trade else None}
+        return {
+            "order": control_json.order(order),
+            "trade": control_json.trade(trade) if trade else None,
+        }
 
     def cancel(wish: Json) -> object:
         order = exchange.order(controls.text(wish, "order_id"), controls.pair_or_none(wish))
         exchange.cancel(order.kind, order.pair.name, order.id, order.email)
-        return {"order": snapshot.order(order)}
+        return {"order": control_json.order(order)}
 
     def reject_stop(wish: Json) -> object:
         text = str(wish.get("text", "Stop order rejected by the exchange."))
@@ -95,7 +98,7 @@ def control_routes(
             amounts = {controls.text(wish, "currency"): wish.get("amount")}
         for currency, amount in amounts.items():
             exchange.set_balance(kind, str(currency), controls.decimal(amount, currency), email)
-        return snapshot.wallet(exchange.account(email), kind)
+        return control_json.wallet(exchange.account(email), kind)
 
     def account(wish: Json) -> object:
         email = controls.text(wish, "email")
@@ -106,7 +109,7 @@ def control_routes(
             raise ValueError("keys is a list")
         for key in keys:
             exchange.add_key(_key(key, email))
-        return snapshot.account(exchange, email)
+        return control_json.account(exchange, email)
 
     def change_key(wish: Json) -> object:
         name = controls.text(wish, "key")
@@ -115,7 +118,7 @@ def control_routes(
         key = exchange.keys[name]
         key.margin = bool(wish.get("margin", key.margin))
         key.revoked = bool(wish.get("revoked", key.revoked))
-        return snapshot.key(key)
+        return control_json.key(key)
 
     def clock(wish: Json) -> object:
         if "advance" in wish:
@@ -164,7 +167,7 @@ def control_routes(
         after = int(request.query_params.get("after", "0"))
         return JSONResponse({"requests": log.lines(after)})
 
-    add("GET", "/state", lambda wish: snapshot.state(exchange, streams.open_paths()))
+    add("GET", "/state", lambda wish: control_json.state(exchange, streams.open_paths()))
     add("POST", "/price", price)
     add("POST", "/orders", seed)
     add("POST", "/orders/{order_id}/fill", fill)
