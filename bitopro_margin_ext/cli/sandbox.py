@@ -8,7 +8,7 @@ import sys
 import threading
 from types import FrameType
 
-from bitopro_margin_ext.sandbox import defaults
+from ..sandbox import defaults
 
 HELP = "run a local exchange that behaves as BitoPro documents"
 
@@ -69,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     try:
-        from bitopro_margin_ext.sandbox.server import SandboxServer
-        from bitopro_margin_ext.sandbox.state import Switches
+        from ..sandbox.server import SandboxServer
+        from ..sandbox.state import Switches
     except ModuleNotFoundError as error:
         return _fail(f"{error.name} is missing: pip install 'bitopro-margin-ext[sandbox]'")
     try:
@@ -115,7 +115,7 @@ def _fail(text: str) -> int:
 
 
 def _fault_lines() -> str:
-    from bitopro_margin_ext.sandbox.faults import KINDS
+    from ..sandbox.faults import KINDS
 
     lines = []
     for kind, (options, meaning) in KINDS.items():

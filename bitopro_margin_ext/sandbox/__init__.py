@@ -10,16 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.sandbox.control import SandboxControl
-    from bitopro_margin_ext.sandbox.server import SandboxServer
-    from bitopro_margin_ext.sandbox.state import Exchange
+    from .control_client import SandboxControl
+    from .server import SandboxServer
+    from .state import Exchange
 
 __all__ = ["Exchange", "SandboxControl", "SandboxServer"]
 
 _HOMES = {
-    "Exchange": "bitopro_margin_ext.sandbox.state",
-    "SandboxControl": "bitopro_margin_ext.sandbox.control",
-    "SandboxServer": "bitopro_margin_ext.sandbox.server",
+    "Exchange": ".state",
+    "SandboxControl": ".control_client",
+    "SandboxServer": ".server",
 }
 
 
@@ -28,4 +28,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(name)
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES[name], __name__), name)

@@ -8,21 +8,20 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from bitopro_margin_ext.sandbox.auth import Gatekeeper
-from bitopro_margin_ext.sandbox.call import call_of
-from bitopro_margin_ext.sandbox.defaults import CONTROL_PREFIX, REST_PREFIX
-from bitopro_margin_ext.sandbox.faults import Faults
-from bitopro_margin_ext.sandbox.gateway import Gateway
-from bitopro_margin_ext.sandbox.limits import Limits
-from bitopro_margin_ext.sandbox.requestlog import RequestLog
-from bitopro_margin_ext.sandbox.routes_control import control_routes
-from bitopro_margin_ext.sandbox.routes_margin import margin_routes
-from bitopro_margin_ext.sandbox.routes_orders import order_routes
-from bitopro_margin_ext.sandbox.routes_public import public_routes
-from bitopro_margin_ext.sandbox.routes_spot import spot_routes
-from bitopro_margin_ext.sandbox.state import Exchange, Kind, Refusal, refusals
-from bitopro_margin_ext.sandbox.state.changes import Change, WasReset
-from bitopro_margin_ext.sandbox.streams import Streams, stream_routes
+from .account_routes import margin_routes, spot_routes
+from .auth import Authenticator
+from .call import call_of
+from .control_api import control_routes
+from .defaults import CONTROL_PREFIX, REST_PREFIX
+from .faults import Faults
+from .gateway import Gateway
+from .order_routes import order_routes
+from .public_routes import public_routes
+from .rate_limits import Limits
+from .request_log import RequestLog
+from .state import Exchange, Kind, Refusal, refusals
+from .state.orders import Change, WasReset
+from .streams import Streams, stream_routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class Parts:
 def assemble(exchange: Exchange) -> Parts:
     """Build the sandbox around an exchange."""
     faults, limits, log = Faults(), Limits(), RequestLog()
-    gatekeeper = Gatekeeper(exchange)
-    streams = Streams(exchange, gatekeeper, log)
+    authenticator = Authenticator(exchange)
+    streams = Streams(exchange, authenticator, log)
 
     def start_afresh(change: Change) -> None:
         if isinstance(change, WasReset):
@@ -54,7 +53,9 @@ def assemble(exchange: Exchange) -> Parts:
 
     def admit(request: Request, kind: Kind) -> str:
         call = call_of(request)
-        key = gatekeeper.admit_rest(request.method, request.headers, call.body, call.clock_shift_ms)
+        key = authenticator.admit_rest(
+            request.method, request.headers, call.body, call.clock_shift_ms
+        )
         call.email = key.email
         if kind == "margin" and not key.margin:
             raise refusals.forbidden()

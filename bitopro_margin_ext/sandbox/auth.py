@@ -9,8 +9,8 @@ import hmac
 import json
 from collections.abc import Mapping
 
-from bitopro_margin_ext.sandbox.state import ApiKey, Exchange, refusals
-from bitopro_margin_ext.sandbox.state.changes import Change, WasReset
+from .state import ApiKey, Exchange, refusals
+from .state.orders import Change, WasReset
 
 KEY_HEADER = "x-bitopro-apikey"
 PAYLOAD_HEADER = "x-bitopro-payload"
@@ -23,7 +23,7 @@ def sign(payload: str, secret: str) -> str:
     return hmac.new(secret.encode(), payload.encode(), hashlib.sha384).hexdigest()
 
 
-class Gatekeeper:
+class Authenticator:
     """Checks signatures and nonces, and remembers which nonces were used.
 
     A nonce may be used once a key and a place (``rest``, or the path of a stream): a client that

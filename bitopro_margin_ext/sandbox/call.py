@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-from bitopro_margin_ext.sandbox.state import Order
+from .state import Order
 
 
 @dataclass(slots=True)

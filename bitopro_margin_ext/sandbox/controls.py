@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from bitopro_margin_ext.sandbox import defaults
-from bitopro_margin_ext.sandbox.state.accounts import KINDS, Kind
-from bitopro_margin_ext.sandbox.state.amounts import ZERO, to_decimal
-from bitopro_margin_ext.sandbox.state.orders import API_TYPES, WEB_TYPES, Status
-from bitopro_margin_ext.sandbox.state.seeding import Seed
+from . import defaults
+from .state.accounts import KINDS, Kind
+from .state.amounts import ZERO, to_decimal
+from .state.orders import API_TYPES, WEB_TYPES, Seed, Status
 
 Wish = Mapping[str, object]
 

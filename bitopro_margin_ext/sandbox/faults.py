@@ -10,8 +10,8 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Final
 
-from bitopro_margin_ext.sandbox.defaults import REST_PREFIX
-from bitopro_margin_ext.sandbox.state.amounts import to_decimal
+from .defaults import REST_PREFIX
+from .state.amounts import to_decimal
 
 # Kind: (its options, what it does). The CLI prints this table, the control checks against it.
 KINDS: Final[dict[str, tuple[tuple[str, ...], str]]] = {

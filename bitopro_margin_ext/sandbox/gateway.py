@@ -11,15 +11,15 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bitopro_margin_ext.sandbox import mischief
-from bitopro_margin_ext.sandbox.auth import KEY_HEADER
-from bitopro_margin_ext.sandbox.call import Call
-from bitopro_margin_ext.sandbox.defaults import CONTROL_PREFIX
-from bitopro_margin_ext.sandbox.faults import Faults, Rule
-from bitopro_margin_ext.sandbox.limits import Limits
-from bitopro_margin_ext.sandbox.mischief import Answer
-from bitopro_margin_ext.sandbox.requestlog import Line, RequestLog
-from bitopro_margin_ext.sandbox.state import Exchange, refusals
+from . import fault_effects
+from .auth import KEY_HEADER
+from .call import Call
+from .defaults import CONTROL_PREFIX
+from .fault_effects import Answer
+from .faults import Faults, Rule
+from .rate_limits import Limits
+from .request_log import Line, RequestLog
+from .state import Exchange, refusals
 
 
 class Gateway:
@@ -56,7 +56,7 @@ class Gateway:
     async def _handshake(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
         """Let the faults that make sense there hit a handshake; their method is WS."""
         rules = self._faults.strike("WS", scope["path"])
-        mischief.prepare(call, rules)
+        fault_effects.prepare(call, rules)
         await _pause(self._exchange.switches.latency_ms / 1000 + _delay(rules, "before"))
         if _has(rules, "close"):
             scope["state"]["transport"].abort()
@@ -99,7 +99,7 @@ class Gateway:
         method, path = scope["method"], scope["path"]
         instead = next((rule for rule in rules if rule.kind == "status"), None)
         if instead is not None and not instead.options.get("process"):
-            return mischief.replacement(instead)
+            return fault_effects.replacement(instead)
         sender = self._account_named(scope)
         if self._exchange.switches.rate_limits:
             address = scope["client"][0] if scope.get("client") else ""
@@ -108,17 +108,17 @@ class Gateway:
                 line.limited = True
                 refusal = refusals.too_many_requests()
                 return _json_answer(refusal.status, {"error": refusal.text})
-        mischief.prepare(call, rules)
+        fault_effects.prepare(call, rules)
         for rule in rules:
             if rule.kind == "fill_before":
-                mischief.fill_in_scope(self._exchange, rule, path, sender)
+                fault_effects.fill_in_scope(self._exchange, rule, path, sender)
         answer = await self._process(scope, call)
         for rule in rules:
             if rule.kind == "fill_after":
-                mischief.fill_in_scope(self._exchange, rule, path, sender)
+                fault_effects.fill_in_scope(self._exchange, rule, path, sender)
         if instead is not None:
-            return mischief.replacement(instead)
-        return mischief.spoil(answer, rules)
+            return fault_effects.replacement(instead)
+        return fault_effects.spoil(answer, rules)
 
     async def _process(self, scope: Scope, call: Call) -> Answer:
         """Run the application and keep its response instead of sending it."""

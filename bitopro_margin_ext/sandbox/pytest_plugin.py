@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.sandbox.server import SandboxServer
+    from .server import SandboxServer
 
 
 @pytest.fixture(scope="session")
 def bitopro_sandbox_server() -> Iterator[SandboxServer]:
     """Run one server for the whole session; tests want ``bitopro_sandbox`` instead."""
-    from bitopro_margin_ext.sandbox.server import SandboxServer
+    from .server import SandboxServer
 
     with SandboxServer() as server:
         yield server

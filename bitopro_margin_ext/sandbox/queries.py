@@ -3,17 +3,98 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final, Literal
 
-from bitopro_margin_ext.sandbox.state import refusals
-from bitopro_margin_ext.sandbox.state.amounts import to_decimal
-from bitopro_margin_ext.sandbox.state.listing import (
-    DEFAULT_LIMIT,
-    LARGEST_LIMIT,
-    OrderQuery,
-    TradeQuery,
-)
+from .state import refusals
+from .state.amounts import to_decimal
+from .state.orders import API_TYPES, NewOrder, Order, Status, Trade
+
+DAY_MS: Final = 86_400_000
+KEPT_MS: Final = 90 * DAY_MS
+DEFAULT_LIMIT: Final = 100
+LARGEST_LIMIT: Final = 1000
+LARGEST_CLIENT_ID: Final = 2_147_483_647
+
+StatusKind = Literal["ALL", "OPEN", "DONE"]
+_DONE_AS_DOCUMENTED: Final = (Status.FILLED, Status.PARTLY_FILLED_DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderQuery:
+    """The filters of ``orders/all``; a status takes precedence over a status kind."""
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    status_kind: StatusKind = "ALL"
+    status: int | None = None
+    order_number: int | None = None
+    client_id: int | None = None
+    limit: int = DEFAULT_LIMIT
+    without_time_limit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TradeQuery:
+    """The filters of ``orders/trades``."""
+
+    start_ms: int | None = None
+    end_ms: int | None = None
+    order_id: str | None = None
+    trade_number: int | None = None
+    limit: int = DEFAULT_LIMIT
+
+
+def select_orders(
+    orders: Iterable[Order], query: OrderQuery, now_ms: int, *, cancelled_is_done: bool
+) -> list[Order]:
+    """Apply the filters; newest first by time of creation."""
+    start, end = _span(query.start_ms, query.end_ms, now_ms)
+    if query.without_time_limit and query.status_kind == "OPEN":
+        start = 0
+    chosen = [
+        order
+        for order in orders
+        if start <= order.created_ms <= end
+        and _has_status(order, query, cancelled_is_done)
+        and (query.order_number is None or order.number <= query.order_number)
+        and (query.client_id is None or order.client_id == query.client_id)
+    ]
+    chosen.sort(key=lambda order: (order.created_ms, order.number), reverse=True)
+    return chosen[: query.limit]
+
+
+def select_trades(trades: Iterable[Trade], query: TradeQuery, now_ms: int) -> list[Trade]:
+    """Apply the filters; newest first."""
+    start, end = _span(query.start_ms, query.end_ms, now_ms)
+    chosen = [
+        trade
+        for trade in trades
+        if start <= trade.at_ms <= end
+        and (query.order_id is None or trade.order_id == query.order_id)
+        and (query.trade_number is None or trade.number <= query.trade_number)
+    ]
+    chosen.sort(key=lambda trade: trade.number, reverse=True)
+    return chosen[: query.limit]
+
+
+def _span(start_ms: int | None, end_ms: int | None, now_ms: int) -> tuple[int, int]:
+    end = now_ms if end_ms is None else end_ms
+    oldest = end - KEPT_MS
+    return (oldest if start_ms is None else max(start_ms, oldest)), end
+
+
+def _has_status(order: Order, query: OrderQuery, cancelled_is_done: bool) -> bool:
+    if query.status is not None:
+        return order.status == query.status
+    if query.status_kind == "OPEN":
+        return order.is_open
+    if query.status_kind == "DONE":
+        return not order.is_open if cancelled_is_done else order.status in _DONE_AS_DOCUMENTED
+    return True
+
 
 Query = Mapping[str, str]
 
@@ -69,6 +150,43 @@ def trade_query(query: Query) -> TradeQuery:
         order_id=query.get("orderId") or None,
         trade_number=_number_of_id(query, "tradeId"),
         limit=_limit(query),
+    )
+
+
+def read_new_order(body: Mapping[str, object], *, allow_stop: bool = True) -> NewOrder:
+    """Read the documented fields of a create request, in any letter case; refuse what is not one.
+
+    An empty string stands for an absent value, as it does in the exchange's own answers.
+    """
+    action = str(body.get("action", "")).upper()
+    if action not in ("BUY", "SELL"):
+        raise refusals.wrong_parameter("action")
+    kind = str(body.get("type", "")).upper()
+    if kind not in API_TYPES or (kind == "STOP_LIMIT" and not allow_stop):
+        raise refusals.unsupported_type()
+    moment = body.get("timestamp")
+    if isinstance(moment, bool) or not isinstance(moment, int):
+        raise refusals.wrong_parameter("timestamp")
+    amount = to_decimal(body.get("amount"))
+    if amount is None or amount <= 0:
+        raise refusals.invalid_amount(body.get("amount"))
+    price = stop = condition = None
+    if kind != "MARKET":
+        price = _positive_price(body, "price")
+    if kind == "STOP_LIMIT":
+        stop = _positive_price(body, "stopPrice")
+        condition = str(body.get("condition", ""))
+        if condition not in (">=", "<="):
+            raise refusals.wrong_parameter("condition")
+    return NewOrder(
+        action="BUY" if action == "BUY" else "SELL",
+        type=kind,
+        amount=amount,
+        price=price,
+        stop_price=stop,
+        condition=condition,
+        time_in_force=_time_in_force(body, kind),
+        client_id=_client_id(body),
     )
 
 
@@ -140,3 +258,29 @@ def _limit(query: Query) -> int:
     if not 0 <= limit <= LARGEST_LIMIT:
         raise refusals.wrong_parameter("limit")
     return limit
+
+
+def _positive_price(body: Mapping[str, object], field: str) -> Decimal:
+    price = to_decimal(body.get(field))
+    if price is None or price <= 0:
+        raise refusals.invalid_price(body.get(field))
+    return price
+
+
+def _time_in_force(body: Mapping[str, object], kind: str) -> str:
+    wish = body.get("timeInForce") or "GTC"
+    if wish not in ("GTC", "POST_ONLY"):
+        raise refusals.wrong_parameter("timeInForce")
+    # The page: for MARKET and STOP_LIMIT this is always GTC, whatever was sent.
+    return str(wish) if kind == "LIMIT" else "GTC"
+
+
+def _client_id(body: Mapping[str, object]) -> int | None:
+    value = body.get("clientId")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise refusals.wrong_parameter("clientId")
+    if not 1 <= value <= LARGEST_CLIENT_ID:
+        raise refusals.wrong_parameter("clientId")
+    return value

@@ -12,16 +12,16 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bitopro_margin_ext.sandbox.app import assemble
-from bitopro_margin_ext.sandbox.control import SandboxControl
-from bitopro_margin_ext.sandbox.defaults import (
+from .app import assemble
+from .control_client import SandboxControl
+from .defaults import (
     CONTROL_PREFIX,
     HOST,
     PORT,
     REST_PREFIX,
     STREAM_PREFIX,
 )
-from bitopro_margin_ext.sandbox.state import Exchange, Switches
+from .state import Exchange, Switches
 
 PING_SECONDS = 20.0
 START_TIMEOUT = 10.0

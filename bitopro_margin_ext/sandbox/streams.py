@@ -14,13 +14,13 @@ from fastapi import APIRouter, WebSocket
 from fastapi.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect
 
-from bitopro_margin_ext.sandbox.auth import Gatekeeper
-from bitopro_margin_ext.sandbox.call import call_of
-from bitopro_margin_ext.sandbox.channels import Channel, find_channel
-from bitopro_margin_ext.sandbox.defaults import STREAM_PREFIX
-from bitopro_margin_ext.sandbox.requestlog import RequestLog
-from bitopro_margin_ext.sandbox.state import Exchange, Refusal, refusals
-from bitopro_margin_ext.sandbox.state.changes import Change, WasReset
+from .auth import Authenticator
+from .call import call_of
+from .defaults import STREAM_PREFIX
+from .request_log import RequestLog
+from .state import Exchange, Refusal, refusals
+from .state.orders import Change, WasReset
+from .stream_channels import Channel, find_channel
 
 Json = dict[str, object]
 
@@ -37,9 +37,9 @@ class Connection:
 class Streams:
     """The open streams, and what tests can do to them."""
 
-    def __init__(self, exchange: Exchange, gatekeeper: Gatekeeper, log: RequestLog) -> None:
+    def __init__(self, exchange: Exchange, authenticator: Authenticator, log: RequestLog) -> None:
         self.exchange = exchange
-        self.gatekeeper = gatekeeper
+        self.authenticator = authenticator
         self.log = log
         self.refusals: list[int] = []
         self._open: list[Connection] = []
@@ -89,7 +89,7 @@ class Streams:
         email = ""
         if path.startswith("/auth/"):
             shift = call_of(socket).clock_shift_ms
-            key = self.gatekeeper.admit_stream(path, socket.headers, shift)
+            key = self.authenticator.admit_stream(path, socket.headers, shift)
             if path.startswith("/auth/margin/") and not key.margin:
                 raise refusals.forbidden()
             email = key.email

@@ -7,13 +7,13 @@ import json
 
 import pytest
 
-from bitopro_margin_ext.drill.faults import FAULTS
+from bitopro_margin_ext.drill.fault_rules import FAULTS
 from bitopro_margin_ext.drill.scenario import Drill
 from bitopro_margin_ext.sandbox.auth import (
     KEY_HEADER,
     PAYLOAD_HEADER,
     SIGNATURE_HEADER,
-    Gatekeeper,
+    Authenticator,
 )
 from bitopro_margin_ext.sandbox.defaults import EMAIL
 from bitopro_margin_ext.sandbox.server import SandboxServer
@@ -27,13 +27,13 @@ WEATHER = ("409", "open-empty", "history-truncated", "exit-429", "process-close"
 def signed(monkeypatch):
     """Everything that signed a request, as it arrived."""
     found = set()
-    admit = Gatekeeper.admit_rest
+    admit = Authenticator.admit_rest
 
     def listening(self, method, headers, body, shift_ms):
         found.update(headers.get(name) for name in (KEY_HEADER, PAYLOAD_HEADER, SIGNATURE_HEADER))
         return admit(self, method, headers, body, shift_ms)
 
-    monkeypatch.setattr(Gatekeeper, "admit_rest", listening)
+    monkeypatch.setattr(Authenticator, "admit_rest", listening)
     return found
 
 

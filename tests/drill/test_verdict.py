@@ -2,10 +2,15 @@
 
 import pytest
 
-from bitopro_margin_ext.drill.database import OrderRow, TradeRow
-from bitopro_margin_ext.drill.faults import FAULTS
+from bitopro_margin_ext.drill.fault_rules import FAULTS
 from bitopro_margin_ext.drill.matrix import Cell, choose_faults
-from bitopro_margin_ext.drill.verdict import Verdict, compare_orders, empty_trades
+from bitopro_margin_ext.drill.verdict import (
+    OrderRow,
+    TradeRow,
+    Verdict,
+    compare_orders,
+    empty_trades,
+)
 from bitopro_margin_ext.sandbox.faults import KINDS, Faults
 
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import requests
 
-from bitopro_margin_ext.sandbox.control import ControlError
+from bitopro_margin_ext.sandbox.control_client import ControlError
 from bitopro_margin_ext.sandbox.faults import KINDS
 from bitopro_margin_ext.sandbox.state import Refusal
 from tests.sandbox.trader import Trader, headers

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bitopro_margin_ext.sandbox.state import Exchange, NewOrder, Refusal, Status
 from bitopro_margin_ext.sandbox.state.accounts import KINDS
-from bitopro_margin_ext.sandbox.state.seeding import Seed
+from bitopro_margin_ext.sandbox.state.orders import Seed
 
 PAIRS = ("btc_usdt", "eth_usdt", "eth_btc")
 kinds = st.sampled_from(KINDS)
@@ -105,7 +105,7 @@ class Anything(RuleBasedStateMachine):
                 assert order.remaining == 0
             if order.status in (Status.PARTLY_FILLED, Status.PARTLY_FILLED_DONE):
                 assert 0 < order.executed < order.original
-            trades = [t for t in self.exchange.ledger.trades if t.order_id == order.id]
+            trades = [t for t in self.exchange.matching.trades if t.order_id == order.id]
             assert sum(t.amount for t in trades) == order.executed
             assert sum(t.quote_amount for t in trades) == order.total
             assert sum(t.fee for t in trades) == order.fee
@@ -127,7 +127,7 @@ class Anything(RuleBasedStateMachine):
     @invariant()
     def nothing_is_made_or_lost(self):
         expected = dict(self.brought)
-        for trade in self.exchange.ledger.trades:
+        for trade in self.exchange.matching.trades:
             base, quote = (trade.kind, trade.pair.base), (trade.kind, trade.pair.quote)
             sign = 1 if trade.action == "BUY" else -1
             expected[base] = expected.get(base, 0) + sign * trade.amount

@@ -16,7 +16,7 @@ import requests
 import bitopro_margin_ext.sandbox as package
 from bitopro_margin_ext.cli import sandbox as command
 from bitopro_margin_ext.sandbox import SandboxControl, SandboxServer
-from bitopro_margin_ext.sandbox.control import ControlError
+from bitopro_margin_ext.sandbox.control_client import ControlError
 
 RUN = (
     "import argparse, sys; from bitopro_margin_ext.cli import sandbox as s;"
@@ -134,7 +134,7 @@ def test_help_names_every_control_and_fault(sandbox):
     command.add_arguments(parser)
     text = parser.format_help()
     assert [kind for kind in KINDS if kind not in text] == []
-    source = Path(package.__file__).with_name("routes_control.py").read_text()
+    source = Path(package.__file__).with_name("control_api.py").read_text()
     paths = {
         node.args[1].value
         for node in ast.walk(ast.parse(source))
@@ -184,18 +184,22 @@ def test_truth_can_be_driven_in_process(sandbox, trader):
 
 def test_it_shares_nothing_with_the_client():
     """An independent witness: no import from the package but the sandbox's own."""
-    own = "bitopro_margin_ext.sandbox"
-    for path in Path(package.__file__).parent.rglob("*.py"):
+    root = Path(package.__file__).parent
+    for path in root.rglob("*.py"):
+        home = [package.__name__, *path.relative_to(root).parent.parts]
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level:
+                names = [".".join(home[: len(home) + 1 - node.level])]
             elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, path
                 names = [node.module or ""]
             for name in names:
                 assert not name.startswith("ccxt"), path
-                assert not name.startswith("bitopro_margin_ext") or name.startswith(own), path
+                assert name.startswith(package.__name__) or not name.startswith(
+                    "bitopro_margin_ext"
+                ), path
 
 
 def test_importing_the_plugin_is_cheap():

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
-from bitopro_margin_ext.sandbox.state import refusals
-from bitopro_margin_ext.sandbox.state.amounts import ZERO
+from . import refusals
+from .amounts import ZERO
 
 Kind = Literal["spot", "margin"]
 KINDS: Final[tuple[Kind, ...]] = ("spot", "margin")

@@ -9,28 +9,28 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from bitopro_margin_ext.sandbox import defaults
-from bitopro_margin_ext.sandbox.state import refusals
-from bitopro_margin_ext.sandbox.state.accounts import Account, ApiKey, Kind
-from bitopro_margin_ext.sandbox.state.amounts import plain
-from bitopro_margin_ext.sandbox.state.changes import (
+from .. import defaults
+from . import refusals
+from .accounts import Account, ApiKey, Kind
+from .amounts import plain
+from .clock import Clock
+from .liquidation import liquidate_thin_accounts
+from .loans import Loans
+from .markets import PAIRS, Pair, Quote
+from .matching import MatchingEngine
+from .orders import (
     Change,
     FundsChanged,
     Listener,
+    NewOrder,
+    Order,
     PriceMoved,
+    Seed,
+    Trade,
     WasReset,
 )
-from bitopro_margin_ext.sandbox.state.clock import Clock
-from bitopro_margin_ext.sandbox.state.ledger import Ledger
-from bitopro_margin_ext.sandbox.state.liquidation import liquidate_thin_accounts
-from bitopro_margin_ext.sandbox.state.loans import Loans
-from bitopro_margin_ext.sandbox.state.markets import PAIRS, Pair
-from bitopro_margin_ext.sandbox.state.orders import Order, Trade
-from bitopro_margin_ext.sandbox.state.placing import NewOrder
-from bitopro_margin_ext.sandbox.state.quotes import Quote
-from bitopro_margin_ext.sandbox.state.refusals import Refusal
-from bitopro_margin_ext.sandbox.state.seeding import Seed
-from bitopro_margin_ext.sandbox.state.switches import Switches
+from .refusals import Refusal
+from .switches import Switches
 
 Spare = Callable[[Order], bool]
 
@@ -60,7 +60,7 @@ class Exchange:
             self.keys: dict[str, ApiKey] = {}
             self.stop_rejections: list[str] = []
             self._account_numbers = itertools.count(5_411_716_254, 104_729)
-            self.ledger = Ledger(self)
+            self.matching = MatchingEngine(self)
             self.loans = Loans(self)
             self.add_account(defaults.EMAIL)
             self.add_key(ApiKey(defaults.API_KEY, defaults.API_SECRET, defaults.EMAIL))
@@ -138,7 +138,7 @@ class Exchange:
                 raise ValueError("a price must be positive")
             self.quotes[pair.name].move(price, self.clock.now_ms(), bid, ask)
             self.tell(PriceMoved(pair.name))
-            self.ledger.price_moved(pair)
+            self.matching.price_moved(pair)
             liquidate_thin_accounts(self)
 
     def advance(self, seconds: float) -> None:
@@ -151,9 +151,9 @@ class Exchange:
         """Take a pair off the list: its open orders are cancelled and its paths answer 404."""
         with self.lock:
             pair = self.pair(name)
-            for order in self.ledger.all_orders():
+            for order in self.matching.all_orders():
                 if order.pair.name == pair.name and order.is_open:
-                    self.ledger.finish_cancelled(order)
+                    self.matching.finish_cancelled(order)
             del self.pairs[pair.name]
 
     def set_maintenance(self, name: str, maintain: bool) -> None:
@@ -172,21 +172,21 @@ class Exchange:
                 raise refusals.under_maintenance(pair)
             if new.type == "STOP_LIMIT" and self.stop_rejections:
                 raise Refusal(400, self.stop_rejections.pop(0))
-            return self.ledger.place(self.account(email), kind, listed, new)
+            return self.matching.place(self.account(email), kind, listed, new)
 
     def seed(self, seed: Seed, email: str = defaults.EMAIL) -> Order:
         """Put an order on the account as if it had been placed by hand; see ``Seed``."""
         with self.lock:
             listed = self.pair(seed.pair, seed.kind)
-            return self.ledger.seed(self.account(email), listed, seed)
+            return self.matching.seed(self.account(email), listed, seed)
 
     def cancel(self, kind: Kind, pair: str, order_id: str, email: str = defaults.EMAIL) -> Order:
         """Cancel one order, or refuse: 404 if unknown, 400 if finished."""
         with self.lock:
-            order = self.ledger.find(email, kind, self.pair(pair, kind), order_id)
+            order = self.matching.find(email, kind, self.pair(pair, kind), order_id)
             if not order.is_open:
                 raise refusals.not_cancellable(order_id)
-            self.ledger.finish_cancelled(order)
+            self.matching.finish_cancelled(order)
             return order
 
     def cancel_many(
@@ -201,7 +201,7 @@ class Exchange:
             for order in wanted:
                 if not order.is_open or order.kind != kind or (spare and spare(order)):
                     continue
-                self.ledger.finish_cancelled(order)
+                self.matching.finish_cancelled(order)
                 done.setdefault(order.pair.upper, []).append(order.id)
             return done
 
@@ -226,7 +226,7 @@ class Exchange:
                 wish = amount
             elif fraction is not None:
                 wish = order.original * fraction
-            return self.ledger.fill(order, wish, price, is_taker=not as_maker)
+            return self.matching.fill(order, wish, price, is_taker=not as_maker)
 
     def orders(
         self,
@@ -240,7 +240,7 @@ class Exchange:
         with self.lock:
             return [
                 order
-                for order in self.ledger.all_orders()
+                for order in self.matching.all_orders()
                 if (kind is None or order.kind == kind)
                 and (pair is None or order.pair.name == pair.lower())
                 and (email is None or order.email == email)
@@ -250,7 +250,7 @@ class Exchange:
     def order(self, order_id: str, pair: str | None = None) -> Order:
         """Find an order by id on any account; name the pair where an id repeats."""
         with self.lock:
-            for order in self.ledger.all_orders():
+            for order in self.matching.all_orders():
                 if order.id == order_id and pair in (None, order.pair.name, order.pair.upper):
                     return order
             raise refusals.order_unknown(order_id)
@@ -260,7 +260,7 @@ class Exchange:
         with self.lock:
             return [
                 trade
-                for trade in self.ledger.trades
+                for trade in self.matching.trades
                 if (trade.kind, trade.pair.name, trade.email) == (kind, pair.lower(), email)
             ]
 
@@ -271,7 +271,7 @@ class Exchange:
             self.switches = self.switches.changed(wishes)
             if self.switches.matching and not was_matching:
                 for pair in list(self.pairs.values()):
-                    self.ledger.price_moved(pair)
+                    self.matching.price_moved(pair)
             return self.switches
 
     def describe_price(self, name: str) -> dict[str, str]:

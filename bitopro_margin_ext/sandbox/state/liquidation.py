@@ -5,14 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from bitopro_margin_ext.sandbox.state.accounts import Account, Liquidation
-from bitopro_margin_ext.sandbox.state.amounts import ZERO, floor
-from bitopro_margin_ext.sandbox.state.changes import FundsChanged
-from bitopro_margin_ext.sandbox.state.loans import Standing
-from bitopro_margin_ext.sandbox.state.markets import MARGIN_CURRENCIES
+from .accounts import Account, Liquidation
+from .amounts import ZERO, floor
+from .loans import Standing
+from .markets import MARGIN_CURRENCIES
+from .orders import FundsChanged
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.sandbox.state.exchange import Exchange
+    from .exchange import Exchange
 
 # What the platform keeps of everything it sells for the user.
 FEE: Final = Decimal("0.01")
@@ -43,7 +43,7 @@ class _Liquidation:
         account = self._account
         # Orders lock what is about to be sold, so they go first.
         for order in self._exchange.orders("margin", email=account.email, only_open=True):
-            self._exchange.ledger.finish_cancelled(order)
+            self._exchange.matching.finish_cancelled(order)
         for debt in MARGIN_CURRENCIES:
             self._pay_in_kind(debt)
         for debt in MARGIN_CURRENCIES:
@@ -77,7 +77,7 @@ class _Liquidation:
         after = self._exchange.loans.standing(account.email)
         account.liquidations.append(
             Liquidation(
-                serial=self._exchange.ledger.next_number(),
+                serial=self._exchange.matching.next_number(),
                 debt_currency=debt,
                 debt_amount=amount,
                 fee=floor(amount * FEE),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import TYPE_CHECKING, Final
 
-from bitopro_margin_ext.sandbox import defaults
-from bitopro_margin_ext.sandbox.state import refusals
-from bitopro_margin_ext.sandbox.state.accounts import (
+from .. import defaults
+from . import refusals
+from .accounts import (
     Account,
     Borrow,
     Debt,
@@ -17,12 +17,12 @@ from bitopro_margin_ext.sandbox.state.accounts import (
     Repayment,
     Transfer,
 )
-from bitopro_margin_ext.sandbox.state.amounts import ONE, ZERO, floor
-from bitopro_margin_ext.sandbox.state.changes import FundsChanged
-from bitopro_margin_ext.sandbox.state.markets import LOANS, MARGIN_CURRENCIES, LoanTerms
+from .amounts import ONE, ZERO, floor
+from .markets import LOANS, MARGIN_CURRENCIES, LoanTerms
+from .orders import FundsChanged
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.sandbox.state.exchange import Exchange
+    from .exchange import Exchange
 
 YEAR_MS: Final = 365 * 86_400_000
 # An account without debt has no ratio; a very large one keeps clients that compare it calm.
@@ -127,7 +127,7 @@ class Loans:
             self._check_ratio(self.preview(1, name, amount, email))
             debt.principal += amount
             account.wallets["margin"].add(name, amount)
-            serial = self._exchange.ledger.next_number()
+            serial = self._exchange.matching.next_number()
             now = self._exchange.clock.now_ms()
             account.borrows.append(Borrow(serial, name, amount, amount, now))
             self._exchange.tell(FundsChanged(email, "margin"))
@@ -170,7 +170,7 @@ class Loans:
             account.wallets[source].take(name, amount)
             account.wallets[target].add(name, amount)
             now = self._exchange.clock.now_ms()
-            out, into = (self._exchange.ledger.next_number() for _ in range(2))
+            out, into = (self._exchange.matching.next_number() for _ in range(2))
             day = time.strftime("%Y%m%d", time.gmtime(now / 1000))
             serial = f"{day}margintrans{out % 100_000_000:08d}"
             account.transfers.append(Transfer(serial, name, source, target, amount, now))
@@ -210,7 +210,7 @@ class Loans:
                 part = min(left, line.open_principal)
                 line.open_principal -= part
                 left -= part
-        serial = self._exchange.ledger.next_number()
+        serial = self._exchange.matching.next_number()
         now = self._exchange.clock.now_ms()
         account.repayments.append(Repayment(serial, currency, principal, interest, now))
         return serial

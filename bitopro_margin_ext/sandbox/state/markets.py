@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Final
+
+from .amounts import floor
 
 ORDER_OPEN_LIMIT: Final = 200
 BATCH_LIMIT: Final = 10
@@ -103,3 +107,159 @@ LOANS: Final[tuple[LoanTerms, ...]] = (
     LoanTerms("ETH", Decimal(10000), Decimal(100), Decimal("186.65450087"), Decimal(1)),
     LoanTerms("USDT", Decimal(1100000), Decimal(800000), Decimal("256240.33640959"), Decimal(1)),
 )
+
+
+# Half of the market maker's spread, as a part of the price; never less than one tick.
+HALF_SPREAD: Final = Decimal("0.00005")
+DEPTH: Final = 100
+# Before the sandbox was started the price is taken to have swung by this part of itself.
+SWING: Final = Decimal("0.01")
+SWING_PERIOD_MS: Final = 7 * 3600 * 1000
+
+RESOLUTIONS_MS: Final[dict[str, int]] = {
+    "1m": 60_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+    "3h": 10_800_000,
+    "4h": 14_400_000,
+    "6h": 21_600_000,
+    "12h": 43_200_000,
+    "1d": 86_400_000,
+    "1w": 604_800_000,
+    # ccxt counts a month as thirty days when it fills gaps; real months would look like gaps.
+    "1M": 2_592_000_000,
+}
+LONGEST_ANSWER: Final = 75_000
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One price of the book."""
+
+    price: Decimal
+    amount: Decimal
+    count: int
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """One period of the price's past."""
+
+    at_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+
+
+class Quote:
+    """The price of one pair, now and before."""
+
+    def __init__(self, pair: Pair, now_ms: int) -> None:
+        self.pair = pair
+        self.last = pair.price
+        self.bid, self.ask = self._touch_around(pair.price)
+        self._moments = [now_ms]
+        self._prices = [pair.price]
+
+    def move(
+        self, price: Decimal, now_ms: int, bid: Decimal | None = None, ask: Decimal | None = None
+    ) -> None:
+        """Set a new last price, and the touch around it unless given."""
+        low, high = self._touch_around(price)
+        self.last = price
+        self.bid = low if bid is None else bid
+        self.ask = high if ask is None else ask
+        if self.bid >= self.ask:
+            raise ValueError(f"{self.pair.name}: bid {self.bid} is not below ask {self.ask}")
+        self._moments.append(max(now_ms, self._moments[-1]))
+        self._prices.append(price)
+
+    def crossing_price(self, action: str, limit: Decimal | None) -> Decimal | None:
+        """Return the touch if an order of that limit would take it now, else None."""
+        if action == "BUY":
+            return self.ask if limit is None or limit >= self.ask else None
+        return self.bid if limit is None or limit <= self.bid else None
+
+    def depth(self, own: Sequence[tuple[str, Decimal, Decimal]]) -> tuple[list[Level], list[Level]]:
+        """Build bids and asks: the market maker's levels and the resting orders among them."""
+        bids: dict[Decimal, tuple[Decimal, int]] = {}
+        asks: dict[Decimal, tuple[Decimal, int]] = {}
+        step = max(self.pair.tick, self.ask - self.bid)
+        size = max(self.pair.min_base * 1000, Decimal(1))
+        for i in range(DEPTH):
+            amount = size + size * i / 10
+            if self.bid - step * i > 0:
+                bids[self.bid - step * i] = (amount, 2)
+            asks[self.ask + step * i] = (amount, 2)
+        for action, price, amount in own:
+            # A resting order on the wrong side of the touch (seeded, or matching is off) would
+            # make the public book look crossed.
+            if action == "BUY" and price < self.ask:
+                held, count = bids.get(price, (Decimal(0), 0))
+                bids[price] = (held + amount, count + 1)
+            elif action == "SELL" and price > self.bid:
+                held, count = asks.get(price, (Decimal(0), 0))
+                asks[price] = (held + amount, count + 1)
+        return _levels(bids, descending=True), _levels(asks, descending=False)
+
+    def candles(self, resolution: str, from_ms: int, to_ms: int, now_ms: int) -> list[Candle]:
+        """Return the candles that start in the span; the last can be the current, unfinished."""
+        step = RESOLUTIONS_MS[resolution]
+        end = min(to_ms, now_ms)
+        first = max(from_ms, end - step * LONGEST_ANSWER, 0)
+        start = -(-first // step) * step
+        return [self._candle(at, step, now_ms) for at in range(start, end + 1, step)]
+
+    def day(self, now_ms: int) -> tuple[Decimal, Decimal, Decimal]:
+        """Return high, low and opening price of the last 24 hours."""
+        since = now_ms - 86_400_000
+        hours = [self._at(t) for t in range(since, now_ms, 3_600_000)]
+        span = [*hours, *self._between(since, now_ms), self.last]
+        return max(span), min(span), hours[0]
+
+    def _candle(self, at: int, step: int, now_ms: int) -> Candle:
+        opened, closed = self._at(at), self._at(min(at + step, now_ms))
+        span = [opened, closed, *self._between(at, at + step)]
+        volume = floor(self.pair.min_base * (100 + at // step % 97))
+        return Candle(at, opened, max(span), min(span), closed, volume)
+
+    def _between(self, start: int, end: int) -> list[Decimal]:
+        return self._prices[bisect_right(self._moments, start) : bisect_right(self._moments, end)]
+
+    def _at(self, moment: int) -> Decimal:
+        index = bisect_right(self._moments, moment)
+        if index:
+            return self._prices[index - 1]
+        # A triangle wave that is zero at the start, so that the past joins the present.
+        phase = (self._moments[0] - moment) % SWING_PERIOD_MS
+        quarter = SWING_PERIOD_MS // 4
+        height = (
+            phase
+            if phase < quarter
+            else 2 * quarter - phase
+            if phase < 3 * quarter
+            else phase - 4 * quarter
+        )
+        price = self._prices[0] * (1 + SWING * height / quarter)
+        return price.quantize(self.pair.tick, rounding=ROUND_DOWN)
+
+    def _touch_around(self, price: Decimal) -> tuple[Decimal, Decimal]:
+        half = max(self.pair.tick, (price * HALF_SPREAD).quantize(self.pair.tick, ROUND_DOWN))
+        bid = (price - half).quantize(self.pair.tick, rounding=ROUND_DOWN)
+        ask = (price + half).quantize(self.pair.tick, rounding=ROUND_UP)
+        return max(bid, Decimal(0)), ask
+
+
+def _levels(side: dict[Decimal, tuple[Decimal, int]], *, descending: bool) -> list[Level]:
+    levels: list[Level] = []
+    total = Decimal(0)
+    for price in sorted(side, reverse=descending):
+        amount, count = side[price]
+        total += amount
+        levels.append(Level(price, amount, count, total))
+    return levels

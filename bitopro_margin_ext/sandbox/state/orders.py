@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import IntEnum
 from typing import Final, Literal
 
-from bitopro_margin_ext.sandbox.state.accounts import Kind
-from bitopro_margin_ext.sandbox.state.amounts import ZERO
-from bitopro_margin_ext.sandbox.state.markets import Pair
+from .accounts import Kind
+from .amounts import ZERO
+from .markets import Pair
 
 Action = Literal["BUY", "SELL"]
 
@@ -31,6 +32,25 @@ class Status(IntEnum):
 
 
 OPEN_STATES: Final = (Status.NOT_TRIGGERED, Status.OPEN, Status.PARTLY_FILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order as the client asks for it, read but not yet judged by price or balance."""
+
+    action: Action
+    type: str
+    amount: Decimal
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    condition: str | None = None
+    time_in_force: str = "GTC"
+    client_id: int | None = None
+
+    @property
+    def is_market_buy(self) -> bool:
+        """Whether the amount is in the quote currency."""
+        return self.type == "MARKET" and self.action == "BUY"
 
 
 @dataclass(slots=True)
@@ -120,3 +140,75 @@ class Trade:
     fee_currency: str
     is_taker: bool
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """An order to put on the account in any state, the web page's OCO types included.
+
+    ``executed`` is what was already filled of ``amount``. A status that needs a partial fill gets
+    half where none is given. ``fund`` brings the money that the order locks, so that seeding does
+    not change what a bot sees as free; without it the order must be covered.
+    """
+
+    pair: str
+    action: Action
+    amount: Decimal
+    price: Decimal
+    kind: Kind = "margin"
+    type: str = "LIMIT"
+    status: Status = Status.OPEN
+    executed: Decimal = ZERO
+    stop_price: Decimal | None = None
+    condition: str | None = None
+    time_in_force: str = "GTC"
+    client_id: int | None = None
+    order_id: str | None = None
+    age_seconds: Decimal = ZERO
+    fund: bool = True
+
+    def executed_in_that_state(self) -> Decimal:
+        """Return what must have been filled for the status to be true."""
+        if self.status == Status.FILLED:
+            return self.amount
+        if self.status in (Status.PARTLY_FILLED, Status.PARTLY_FILLED_DONE) and not self.executed:
+            return self.amount / 2
+        return self.executed
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged:
+    """An order was created, filled, triggered or finished; ``order`` is a copy from then."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """An order of an account was executed."""
+
+    trade: Trade
+
+
+@dataclass(frozen=True, slots=True)
+class FundsChanged:
+    """Balances or debts of one side of an account changed."""
+
+    email: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class PriceMoved:
+    """A pair has a new price."""
+
+    pair: str
+
+
+@dataclass(frozen=True, slots=True)
+class WasReset:
+    """Everything started afresh: what was streamed before is no longer true."""
+
+
+Change = OrderChanged | Traded | FundsChanged | PriceMoved | WasReset
+Listener = Callable[[Change], None]

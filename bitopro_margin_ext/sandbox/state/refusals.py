@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bitopro_margin_ext.sandbox.state.amounts import plain
+from .amounts import plain
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: the exchange works as it should

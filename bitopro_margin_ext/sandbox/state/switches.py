@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from typing import Literal
 
-from bitopro_margin_ext.sandbox.state.amounts import to_decimal
+from .amounts import to_decimal
 
 PathChoice = Literal["documented", "plain", "both"]
 

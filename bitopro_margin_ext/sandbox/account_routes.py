@@ -1,0 +1,147 @@
+"""Margin endpoints other than orders: the account, its loans and transfers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from . import account_json, queries
+from .call import call_of
+from .order_routes import Admit
+from .state import Exchange, Kind, refusals
+from .state.amounts import plain, to_decimal
+
+BALANCE_KINDS: dict[int, Kind] = {0: "spot", 5: "margin"}
+
+
+def margin_routes(exchange: Exchange, admit: Admit) -> APIRouter:
+    """Build the margin account's endpoints."""
+    router = APIRouter()
+
+    @router.get("/margin/balances")
+    async def balances(request: Request) -> JSONResponse:
+        email = admit(request, "margin")
+        with exchange.lock:
+            return JSONResponse(account_json.margin_account(exchange, email))
+
+    @router.get("/margin/mark-price")
+    async def mark_price(request: Request) -> JSONResponse:
+        admit(request, "margin")
+        with exchange.lock:
+            return JSONResponse(account_json.mark_prices(exchange))
+
+    @router.get("/margin/provisioning/borrow")
+    async def provisioning(request: Request) -> JSONResponse:
+        admit(request, "margin")
+        with exchange.lock:
+            return JSONResponse(account_json.borrow_provisioning(exchange))
+
+    @router.post("/margin/borrow")
+    async def borrow(request: Request) -> JSONResponse:
+        email = admit(request, "margin")
+        body = queries.json_object(call_of(request).body)
+        currency, amount = queries.currency(body), queries.amount(body, "borrowAmount")
+        return JSONResponse({"invoiceID": str(exchange.loans.borrow(currency, amount, email))})
+
+    @router.post("/margin/repay")
+    async def repay(request: Request) -> JSONResponse:
+        email = admit(request, "margin")
+        body = queries.json_object(call_of(request).body)
+        currency, amount = queries.currency(body), queries.amount(body, "repayAmount")
+        return JSONResponse({"invoiceID": str(exchange.loans.repay(currency, amount, email))})
+
+    @router.post("/margin/transfer")
+    async def transfer(request: Request) -> JSONResponse:
+        email = admit(request, "margin")
+        body = queries.json_object(call_of(request).body)
+        source = _balance_kind(body.get("fromBalanceKind"))
+        target = _balance_kind(body.get("toBalanceKind"))
+        out, into = exchange.loans.transfer(
+            queries.currency(body), queries.amount(body, "amount"), source, target, email
+        )
+        return JSONResponse({"fromInvoiceID": str(out), "toInvoiceID": str(into)})
+
+    @router.post("/margin/calculate/ad-ratio")
+    async def calculate(request: Request) -> JSONResponse:
+        email = admit(request, "margin")
+        body = queries.json_object(call_of(request).body)
+        action, amount = to_decimal(body.get("action")), queries.amount(body, "amount")
+        if action is None or action not in (1, 2, 3, 4):
+            raise refusals.wrong_parameter("action")
+        with exchange.lock:
+            after = exchange.loans.preview(int(action), queries.currency(body), amount, email)
+        return JSONResponse(account_json.ratio_preview(int(action), after))
+
+    @router.get("/margin/user-borrows")
+    async def user_borrows(request: Request) -> JSONResponse:
+        return JSONResponse(account_json.borrows(exchange.account(admit(request, "margin"))))
+
+    @router.get("/margin/user-repays")
+    async def user_repays(request: Request) -> JSONResponse:
+        return JSONResponse(account_json.repays(exchange.account(admit(request, "margin"))))
+
+    @router.get("/margin/user-liquidations")
+    async def user_liquidations(request: Request) -> JSONResponse:
+        email = admit(request, "margin")
+        return JSONResponse(account_json.liquidations(exchange.account(email)))
+
+    @router.get("/history/user-transfers")
+    async def user_transfers(request: Request) -> JSONResponse:
+        return JSONResponse(account_json.transfers(exchange.account(admit(request, "margin"))))
+
+    return router
+
+
+def _balance_kind(value: object) -> Kind:
+    number = to_decimal(value)
+    if number is None or number not in BALANCE_KINDS:
+        raise refusals.unsupported_transfer()
+    return BALANCE_KINDS[int(number)]
+
+
+def spot_routes(exchange: Exchange, admit: Admit) -> APIRouter:
+    """Build the spot account's endpoints. Nothing is ever deposited to or withdrawn from it."""
+    router = APIRouter()
+
+    @router.get("/accounts/balance")
+    async def balance(request: Request) -> JSONResponse:
+        email = admit(request, "spot")
+        with exchange.lock:
+            return JSONResponse({"data": account_json.spot_balances(exchange, email)})
+
+    @router.get("/wallet/depositHistory/{currency}")
+    @router.get("/wallet/withdrawHistory/{currency}")
+    async def wallet_history(currency: str, request: Request) -> JSONResponse:
+        admit(request, "spot")
+        return JSONResponse({"data": []})
+
+    @router.get("/wallet/withdraw/{currency}/{serial}")
+    @router.get("/wallet/withdraw/{currency}/id/{serial}")
+    async def withdrawal(currency: str, serial: str, request: Request) -> JSONResponse:
+        admit(request, "spot")
+        raise refusals.Refusal(404, f"Withdraw {serial} not found.")
+
+    @router.post("/wallet/withdraw/{currency}")
+    async def withdraw(currency: str, request: Request) -> JSONResponse:
+        email = admit(request, "spot")
+        body = queries.json_object(call_of(request).body)
+        amount = queries.amount(body, "amount")
+        with exchange.lock:
+            name = currency.upper().partition(" ")[0]
+            exchange.account(email).wallets["spot"].take(name, amount)
+            serial = f"SANDBOXBW{exchange.matching.next_number()}"
+        return JSONResponse(
+            {
+                "data": {
+                    "serial": serial,
+                    "currency": name,
+                    "protocol": str(body.get("protocol") or "MAIN"),
+                    "address": str(body.get("address") or ""),
+                    "amount": plain(amount),
+                    "fee": "0",
+                    "total": plain(amount),
+                }
+            }
+        )
+
+    return router

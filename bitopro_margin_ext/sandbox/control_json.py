@@ -1,0 +1,101 @@
+"""The whole truth as JSON, for tests: not the documented shapes, and nothing secret."""
+
+from __future__ import annotations
+
+from .state import Account, ApiKey, Exchange, Kind, Order, Trade
+from .state.accounts import KINDS
+from .state.amounts import plain
+
+Json = dict[str, object]
+
+
+def order(one: Order) -> Json:
+    """An order with everything that is known of it."""
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "account": one.email,
+        "pair": one.pair.name,
+        "action": one.action,
+        "type": one.type,
+        "status": int(one.status),
+        "open": one.is_open,
+        "by_hand": one.by_hand,
+        "price": plain(one.price),
+        "stopPrice": None if one.stop_price is None else plain(one.stop_price),
+        "condition": one.condition,
+        "timeInForce": one.time_in_force,
+        "clientId": one.client_id,
+        "askedAmount": plain(one.asked),
+        "originalAmount": plain(one.original),
+        "executedAmount": plain(one.executed),
+        "remainingAmount": plain(one.remaining),
+        "total": plain(one.total),
+        "fee": plain(one.fee),
+        "feeSymbol": one.receives.lower(),
+        "locked": plain(one.locked),
+        "created_ms": one.created_ms,
+        "updated_ms": one.updated_ms,
+    }
+
+
+def trade(one: Trade) -> Json:
+    """A trade with everything that is known of it."""
+    return {
+        "id": str(one.number),
+        "orderId": one.order_id,
+        "kind": one.kind,
+        "account": one.email,
+        "pair": one.pair.name,
+        "action": one.action,
+        "price": plain(one.price),
+        "amount": plain(one.amount),
+        "quoteAmount": plain(one.quote_amount),
+        "fee": plain(one.fee),
+        "feeSymbol": one.fee_currency.lower(),
+        "isTaker": one.is_taker,
+        "at_ms": one.at_ms,
+    }
+
+
+def wallet(account: Account, kind: Kind) -> Json:
+    """One side of an account."""
+    side = account.wallets[kind]
+    return {
+        name: {"available": plain(side[name].available), "locked": plain(side[name].locked)}
+        for name in side.currencies()
+    }
+
+
+def key(one: ApiKey) -> Json:
+    """A key without its secret."""
+    return {"key": one.key, "account": one.email, "margin": one.margin, "revoked": one.revoked}
+
+
+def account(exchange: Exchange, email: str) -> Json:
+    """An account with its wallets, debts and keys."""
+    one, standing = exchange.account(email), exchange.loans.standing(email)
+    return {
+        "email": email,
+        "id": one.account_id,
+        **{kind: wallet(one, kind) for kind in KINDS},
+        "debts": {name: plain(owed) for name, owed in standing.debts.items()},
+        "adRatio": plain(round(standing.ratio, 8)),
+        "liquidations": len(one.liquidations),
+        "keys": [key(k) for k in exchange.keys.values() if k.email == email],
+    }
+
+
+def state(exchange: Exchange, streams: list[str]) -> Json:
+    """Everything."""
+    return {
+        "now_ms": exchange.clock.now_ms(),
+        "offset_ms": exchange.clock.offset_ms,
+        "prices": {name: exchange.describe_price(name) for name in exchange.pairs},
+        "accounts": [account(exchange, email) for email in exchange.accounts],
+        "orders": [order(one) for one in exchange.orders()],
+        "trades": [trade(one) for one in exchange.matching.trades],
+        "pending_stop_rejections": len(exchange.stop_rejections),
+        "switches": exchange.switches.as_dict(),
+        "streams": streams,
+    }

@@ -1,0 +1,167 @@
+"""Order endpoints: the same for spot and margin, each on its own books."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from . import queries
+from .call import Call, call_of
+from .order_json import Json, OrderWriter
+from .queries import select_orders, select_trades
+from .state import Exchange, Kind, Order, Refusal, refusals
+from .state.markets import BATCH_LIMIT
+
+Admit = Callable[[Request, Kind], str]
+
+
+def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
+    """Build the order endpoints of one side of the account.
+
+    ``admit`` checks the signature and returns the account's email, or refuses.
+    """
+    router = APIRouter()
+
+    def writer(call: Call) -> OrderWriter:
+        return OrderWriter(exchange.switches, numeric_ids=call.numeric_ids)
+
+    def visible(call: Call, email: str, pair: str | None = None) -> list[Order]:
+        """Return the account's orders as a listing shows them, which may be late."""
+        orders = exchange.orders(kind, pair, email)
+        if not call.listing_lag_ms:
+            return orders
+        moment = exchange.clock.now_ms() - call.listing_lag_ms
+        return [past for order in orders if (past := order.as_of(moment)) is not None]
+
+    async def open_orders(request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        wanted = request.query_params.get("pair") or None
+        with exchange.lock:
+            pair = exchange.pair(wanted, kind).name if wanted else None
+            found = [order for order in visible(call, email, pair) if order.is_open]
+            found.sort(key=lambda order: (order.updated_ms, order.number), reverse=True)
+            write = writer(call)
+            line = write.open_margin if kind == "margin" else write.listed
+            return JSONResponse({"data": [line(order) for order in found]})
+
+    if kind == "margin":
+
+        @router.get("/orders/orders/open")
+        async def documented_open_orders(request: Request) -> JSONResponse:
+            if exchange.switches.open_orders_path == "plain":
+                raise refusals.path_unknown()
+            return await open_orders(request)
+
+        @router.get("/orders/open")
+        async def plain_open_orders(request: Request) -> JSONResponse:
+            if exchange.switches.open_orders_path == "documented":
+                raise refusals.path_unknown()
+            return await open_orders(request)
+
+    else:
+        router.get("/orders/open")(open_orders)
+
+    @router.get("/orders/all/{pair}")
+    async def all_orders(pair: str, request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        query = queries.order_query(request.query_params)
+        with exchange.lock:
+            found = select_orders(
+                visible(call, email, exchange.pair(pair, kind).name),
+                query,
+                exchange.clock.now_ms(),
+                cancelled_is_done=exchange.switches.done_includes_cancelled,
+            )
+            write = writer(call)
+            return JSONResponse({"data": [write.listed(order) for order in found]})
+
+    @router.get("/orders/trades/{pair}")
+    async def trades(pair: str, request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        query = queries.trade_query(request.query_params)
+        with exchange.lock:
+            now = exchange.clock.now_ms()
+            mine = exchange.trades(kind, exchange.pair(pair, kind).name, email)
+            mine = [trade for trade in mine if trade.at_ms <= now - call.listing_lag_ms]
+            write = writer(call)
+            return JSONResponse(
+                {"data": [write.trade(trade) for trade in select_trades(mine, query, now)]}
+            )
+
+    @router.get("/orders/{pair}/{order_id}")
+    async def one_order(pair: str, order_id: str, request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        with exchange.lock:
+            name = exchange.pair(pair, kind).name
+            for order in visible(call, email, name):
+                if order.id == order_id:
+                    return JSONResponse(writer(call).single(order))
+            raise refusals.order_unknown(order_id)
+
+    @router.post("/orders/batch")
+    async def create_batch(request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        bodies = queries.json_objects(call.body)
+        if not 1 <= len(bodies) <= BATCH_LIMIT:
+            raise refusals.batch_too_long(BATCH_LIMIT)
+        with exchange.lock:
+            # Everything that can be read wrong is refused before anything is placed.
+            news = [queries.read_new_order(body, allow_stop=False) for body in bodies]
+            pairs = [exchange.pair(str(body.get("pair", "")), kind).name for body in bodies]
+            data = []
+            for pair, new in zip(pairs, news, strict=True):
+                try:
+                    data.append(writer(call).created(exchange.place(kind, pair, new, email)))
+                except Refusal as refusal:
+                    data.append({"error": refusal.text})
+            return JSONResponse({"data": data})
+
+    @router.post("/orders/{pair}")
+    async def create(pair: str, request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        body = queries.json_object(call.body)
+        with exchange.lock:
+            exchange.pair(pair, kind)
+            order = exchange.place(kind, pair, queries.read_new_order(body), email)
+            return JSONResponse(writer(call).created(order))
+
+    @router.put("/orders")
+    async def cancel_batch(request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        wanted = queries.ids_by_pair(call.body)
+        with exchange.lock:
+            orders = [
+                order
+                for name, ids in wanted.items()
+                for order in exchange.orders(kind, exchange.pair(name, kind).name, email)
+                if order.id in ids
+            ]
+            done = exchange.cancel_many(kind, orders, call.spare)
+            return JSONResponse(writer(call).cancelled_ids(done))
+
+    def cancel_scope(call: Call, email: str, pair: str | None) -> Json:
+        with exchange.lock:
+            orders = exchange.orders(kind, pair, email, only_open=True)
+            done = exchange.cancel_many(kind, orders, call.spare)
+            return writer(call).cancelled_ids(done)
+
+    @router.delete("/orders/all")
+    async def cancel_all(request: Request) -> JSONResponse:
+        email = admit(request, kind)
+        return JSONResponse(cancel_scope(call_of(request), email, None))
+
+    @router.delete("/orders/{pair}")
+    async def cancel_pair(pair: str, request: Request) -> JSONResponse:
+        email = admit(request, kind)
+        name = exchange.pair(pair, kind).name
+        return JSONResponse(cancel_scope(call_of(request), email, name))
+
+    @router.delete("/orders/{pair}/{order_id}")
+    async def cancel_one(pair: str, order_id: str, request: Request) -> JSONResponse:
+        email, call = admit(request, kind), call_of(request)
+        order = exchange.cancel(kind, pair, order_id, email)
+        return JSONResponse(writer(call).cancelled(order))
+
+    return router

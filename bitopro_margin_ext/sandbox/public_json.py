@@ -1,0 +1,199 @@
+"""Market data in the documented JSON."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from .state import Exchange
+from .state.amounts import eight, plain
+from .state.markets import (
+    CURRENCIES,
+    MAKER_FEE,
+    ORDER_OPEN_LIMIT,
+    TAKER_FEE,
+    Candle,
+    Level,
+    Pair,
+)
+
+Json = dict[str, object]
+BITO_DISCOUNT = Decimal("0.8")
+
+
+def trading_pair(pair: Pair) -> Json:
+    """One line of the pair list."""
+    return {
+        "pair": pair.name,
+        "base": pair.base.lower(),
+        "quote": pair.quote.lower(),
+        "basePrecision": str(pair.base_decimals),
+        "quotePrecision": str(pair.price_decimals),
+        "minLimitBaseAmount": plain(pair.min_base),
+        "maxLimitBaseAmount": plain(pair.max_base),
+        "minMarketBuyQuoteAmount": plain(pair.min_quote),
+        "orderOpenLimit": str(ORDER_OPEN_LIMIT),
+        "maintain": pair.maintain,
+        "orderBookQuotePrecision": str(pair.price_decimals),
+        "orderBookQuoteScaleLevel": "5",
+        "amountPrecision": "4",
+    }
+
+
+def currencies() -> Json:
+    """The currency list, one line a chain."""
+    return {
+        "data": [
+            {
+                "currency": c.listed_name,
+                "withdrawFee": c.withdraw_fee,
+                "minWithdraw": c.min_withdraw,
+                "maxWithdraw": c.max_withdraw,
+                "maxDailyWithdraw": c.max_daily,
+                "withdraw": True,
+                "deposit": True,
+                "depositConfirmation": c.confirmations,
+            }
+            for c in CURRENCIES
+        ]
+    }
+
+
+def limitations() -> Json:
+    """Fees and limits; one rank, because the sandbox knows one fee."""
+    rank: Json = {
+        "rank": 0,
+        "twdVolumeSymbol": "<",
+        "twdVolume": "3000000",
+        "bitoAmountSymbol": "<",
+        "bitoAmount": "3000",
+        "makerFee": plain(MAKER_FEE),
+        "takerFee": plain(TAKER_FEE),
+        "makerBitoFee": plain(MAKER_FEE * BITO_DISCOUNT),
+        "takerBitoFee": plain(TAKER_FEE * BITO_DISCOUNT),
+        "rankCondition": "or",
+        "gridBotMakerFee": "0.0005",
+        "gridBotTakerFee": "0.0005",
+    }
+    withdrawals = [
+        {
+            "currency": c.listed_name,
+            "fee": c.withdraw_fee,
+            "minimumTradingAmount": c.min_withdraw,
+            "maximumTradingAmount": c.max_withdraw,
+            "dailyCumulativeMaximumAmount": c.max_daily,
+            "remarks": "",
+            "protocol": "main",
+            "twdWithdrawMonthly": None,
+        }
+        for c in CURRENCIES
+    ]
+    deposits = [
+        {
+            "currency": c.listed_name,
+            "generalDepositFees": "0",
+            "blockchainConfirmationRequired": c.confirmations,
+        }
+        for c in CURRENCIES
+    ]
+    return {
+        "tradingFeeRate": [rank],
+        "restrictionsOfWithdrawalFees": withdrawals,
+        "cryptocurrencyDepositFeeAndConfirmation": deposits,
+        "ttCheckFeesAndLimitationsLevel1": [],
+        "ttCheckFeesAndLimitationsLevel2": [],
+    }
+
+
+def ticker(exchange: Exchange, pair: Pair) -> Json:
+    """The last 24 hours of a pair."""
+    quote = exchange.quotes[pair.name]
+    high, low, opened = quote.day(exchange.clock.now_ms())
+    change = (quote.last - opened) / opened * 100
+    return {
+        "pair": pair.name,
+        "lastPrice": eight(quote.last),
+        "isBuyer": False,
+        "priceChange24hr": plain(round(change, 2)),
+        "volume24hr": eight(pair.min_base * 24_000),
+        "high24hr": eight(high),
+        "low24hr": eight(low),
+    }
+
+
+def order_book(exchange: Exchange, pair: Pair, limit: int) -> Json:
+    """Bids and asks, best first, resting orders among them."""
+    own = [
+        (order.action, order.price, order.remaining)
+        for order in exchange.orders(pair=pair.name, only_open=True)
+        if order.status >= 0 and order.type != "MARKET"
+    ]
+    bids, asks = exchange.quotes[pair.name].depth(own)
+    return {
+        "bids": [_level(level) for level in bids[:limit]],
+        "asks": [_level(level) for level in asks[:limit]],
+    }
+
+
+def public_trades(exchange: Exchange, pair: Pair) -> Json:
+    """The newest trades: the accounts' own, then the market's, one a minute."""
+    quote = exchange.quotes[pair.name]
+    now = exchange.clock.now_ms()
+    own: list[Json] = [
+        {
+            "amount": eight(trade.amount),
+            "isBuyer": (trade.action == "BUY") == trade.is_taker,
+            "price": eight(trade.price),
+            "timestamp": trade.at_ms // 1000,
+        }
+        for trade in reversed(exchange.matching.trades)
+        if trade.pair.name == pair.name
+    ]
+    others: list[Json] = [
+        {
+            "amount": eight(pair.min_base * 100),
+            "isBuyer": bool(i % 2),
+            "price": eight(candle.close),
+            "timestamp": (candle.at_ms + 30_000) // 1000,
+        }
+        for i, candle in enumerate(
+            reversed(quote.candles("1m", now - 25 * 60_000, now - 60_000, now))
+        )
+    ]
+    return {"data": (own[:25] + others)[:50]}
+
+
+def candle(one: Candle) -> Json:
+    """One candle; its time is in milliseconds."""
+    return {
+        "timestamp": one.at_ms,
+        "open": plain(one.open),
+        "high": plain(one.high),
+        "low": plain(one.low),
+        "close": plain(one.close),
+        "volume": plain(one.volume),
+    }
+
+
+def otc_price(exchange: Exchange, currency: str) -> Json | None:
+    """The swap quotation of a currency in TWD; None where there is no TWD pair."""
+    quote = exchange.quotes.get(f"{currency.lower()}_twd")
+    if quote is None:
+        return None
+    return {
+        "currency": currency.lower(),
+        "buySwapQuotation": _swap(quote.ask),
+        "sellSwapQuotation": _swap(quote.bid),
+    }
+
+
+def _swap(price: Decimal) -> Json:
+    return {"twd": {"pricingCurrency": "TWD", "exchangeRate": plain(price)}}
+
+
+def _level(level: Level) -> Json:
+    return {
+        "price": plain(level.price),
+        "amount": plain(level.amount),
+        "count": level.count,
+        "total": plain(level.total),
+    }
