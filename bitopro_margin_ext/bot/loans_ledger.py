@@ -33,12 +33,12 @@ from .loans_schema import (
     COMMANDS,
     DUST,
     ENTRY_FEES,
-    EXITS,
     LINES,
     META,
     METADATA,
     READINGS,
     SEEN,
+    SENT_ORDERS,
 )
 
 KEEP_READINGS_SECONDS: Final = 400 * 86_400.0
@@ -154,6 +154,7 @@ class LoansLedger:
         amount: Decimal,
         holder: str,
         *,
+        sent: float,
         owed_before: Decimal,
         principal_before: Decimal,
         why: str,
@@ -167,7 +168,7 @@ class LoansLedger:
                     amount=amount,
                     holder=holder,
                     state="intent",
-                    sent=time.time(),
+                    sent=sent,
                     owed_before=owed_before,
                     principal_before=principal_before,
                     why=why[:255],
@@ -239,16 +240,27 @@ class LoansLedger:
 
     # -- exits ---------------------------------------------------------------------------------
 
-    def intend_exit(self, pair: str, net: Decimal, gross: Decimal) -> None:
-        """Write down a buy-back before it is sent: gross, and what of it is the trade's."""
+    def intend_order(self, **values: Any) -> int:
+        """Write down an order before it is sent: gross, and what of it is the position's."""
+        with self._transaction() as connection:
+            result = connection.execute(insert(SENT_ORDERS).values(state="intent", **values))
+            return int((result.inserted_primary_key or (0,))[0])
+
+    def finish_order(self, number: int, state: str, order_id: str | None = None) -> None:
+        """Write what became of the sending of an order."""
+        values = {"state": state} | ({} if order_id is None else {"order_id": order_id})
         with self._transaction() as connection:
             connection.execute(
-                insert(EXITS).values(pair=pair, net=net, gross=gross, sent=time.time())
+                update(SENT_ORDERS).where(SENT_ORDERS.c.id == number).values(**values)
             )
 
-    def exits(self, pair: str) -> list[Mapping[str, Any]]:
-        """The buy-backs of a pair, newest first."""
-        wanted = select(EXITS).where(EXITS.c.pair == pair).order_by(EXITS.c.id.desc()).limit(200)
+    def sent_orders(self, pair: str | None = None, *states: str) -> list[Mapping[str, Any]]:
+        """The orders sent for a pair (None: for all), newest first."""
+        wanted = select(SENT_ORDERS).order_by(SENT_ORDERS.c.id.desc()).limit(500)
+        if pair is not None:
+            wanted = wanted.where(SENT_ORDERS.c.pair == pair)
+        if states:
+            wanted = wanted.where(SENT_ORDERS.c.state.in_(states))
         with self._transaction() as connection:
             return [row._asdict() for row in connection.execute(wanted)]
 

@@ -58,14 +58,20 @@ SEEN: Final = Table(
     Column("serial", String(40), primary_key=True),
 )
 
-EXITS: Final = Table(
-    f"{_PREFIX}exits",
+SENT_ORDERS: Final = Table(
+    f"{_PREFIX}sent_orders",
     METADATA,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("pair", String(25), nullable=False),
-    Column("net", _Amount, nullable=False),
-    Column("gross", _Amount, nullable=False),
+    Column("side", String(5), nullable=False),
+    Column("kind", String(10), nullable=False),  # entry, exit, stoploss
+    Column("net", _Amount, nullable=False),  # what Freqtrade asked for, in base
+    Column("amount", _Amount, nullable=False),  # what was sent, in base
+    Column("price", _Amount, nullable=False),
+    Column("leverage", Float, nullable=False),
     Column("sent", Float, nullable=False),
+    Column("order_id", String(120)),
+    Column("state", String(10), nullable=False),  # intent, placed, refused, unknown, gone
 )
 
 BOOKINGS: Final = Table(
