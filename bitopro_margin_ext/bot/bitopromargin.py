@@ -82,6 +82,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     _supported_trading_mode_margin_pairs: list[tuple[TradingMode, MarginMode]] = [  # noqa: RUF012
         (TradingMode.MARGIN, MarginMode.CROSS),
+        (TradingMode.FUTURES, MarginMode.CROSS),
     ]
 
     unsupported: str | None = None
@@ -110,6 +111,11 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             super().close()
 
     # -- what the margin account is ------------------------------------------------------------
+
+    @property
+    def is_leveraged(self) -> bool:
+        """Whether the account is traded with leverage and shorts; Freqtrade calls it futures."""
+        return bool(self.trading_mode == TradingMode.FUTURES)
 
     def validate_trading_mode_and_margin_mode(
         self, trading_mode: Any, margin_mode: Any, allow_none_margin_mode: bool = False
@@ -191,6 +197,10 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     # -- the exit ------------------------------------------------------------------------------
 
+    def largest_exit(self, pair: str, side: str) -> float:
+        """The most that an exit of a pair may sell (or buy back), in base."""
+        return positions.position_size(pair)
+
     def create_order(
         self,
         *,
@@ -205,13 +215,15 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
         :raises InvalidOrderException: before anything is sent.
         """
-        if leverage > 1 or (initial_order and side == "sell"):
+        if not self.is_leveraged and (leverage > 1 or (initial_order and side == "sell")):
             raise InvalidOrderException(
-                f"{self.name}: short entries and leverage are not supported: Freqtrade cannot"
-                " account for BitoPro's interest."
+                f"{self.name}: short entries and leverage need"
+                ' "trading_mode": "futures" in the config.'
             )
-        if not initial_order and side == "sell":
-            held = positions.position_size(pair)
+        if kwargs.get("reduceOnly") or (
+            not self.is_leveraged and not initial_order and side == "sell"
+        ):
+            held = self.largest_exit(pair, side)
             if positions.exceeds(amount, held):
                 raise InvalidOrderException(
                     f"{self.name}: an exit of {amount} {pair} would exceed the position of {held}."
@@ -235,13 +247,14 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     def create_stoploss(self, pair: str, *args: Any, **kwargs: Any) -> Any:
         """Create a stoploss, unless there is one whose creation was not answered."""
-        found = self.unanswered.find(self, pair, "sell", is_stop=True)
+        side = kwargs.get("side", "sell")
+        found = self.unanswered.find(self, pair, side, is_stop=True)
         if found is not None:
             return found
         try:
             return super().create_stoploss(pair, *args, **kwargs)
         except TemporaryError as error:
-            self.unanswered.note(pair, "sell", error, is_stop=True)
+            self.unanswered.note(pair, side, error, is_stop=True)
             raise
 
     # -- in an emergency -----------------------------------------------------------------------
@@ -322,12 +335,12 @@ def _refuse_what_cannot_work(config: Mapping[str, Any]) -> None:
         return
     trading_mode = config.get("trading_mode") or TradingMode.SPOT
     margin_mode = config.get("margin_mode") or MarginMode.NONE
-    if (TradingMode(trading_mode), MarginMode(margin_mode)) != (
-        TradingMode.MARGIN,
-        MarginMode.CROSS,
+    if (
+        TradingMode(trading_mode) not in (TradingMode.MARGIN, TradingMode.FUTURES)
+        or MarginMode(margin_mode) != MarginMode.CROSS
     ):
         raise OperationalException(
             "Exchange bitopromargin trades the margin account only: set"
-            ' "trading_mode": "margin" and "margin_mode": "cross", or use the exchange name'
-            ' "bitopro" for spot.'
+            ' "trading_mode": "margin" (long only, at 1x) or "futures" (leverage and shorts) and'
+            ' "margin_mode": "cross", or use the exchange name "bitopro" for spot.'
         )

@@ -213,7 +213,8 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
         freqtrade_internals.check_bot(strategy)
     except (ValueError, freqtrade_internals.UnsupportedHostError) as error:
         raise OperationalException(str(error)) from None
-    _refuse_shorts_and_leverage(strategy)
+    if not freqtrade_internals.exchange_of(strategy).is_leveraged:
+        _refuse_shorts_and_leverage(strategy)
     emergency = Emergency(strategy, options)
     for name, hook in _HOOKS.items():
         _wrap(strategy, name, functools.partial(hook, emergency))
