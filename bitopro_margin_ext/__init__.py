@@ -10,11 +10,15 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .bot.mixin import EmergencyCancelMixin
-    from .enabling import enable, register
+    from .registration import enable, register
 
 __all__ = ["EmergencyCancelMixin", "__version__", "enable", "register"]
 
-_HOMES = {"EmergencyCancelMixin": ".bot.mixin", "enable": ".enabling", "register": ".enabling"}
+_HOMES = {
+    "EmergencyCancelMixin": ".bot.mixin",
+    "enable": ".registration",
+    "register": ".registration",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..exchange import deadlines
-from ..report import CancelReport
-from . import database, host, lost, mapping, positions
-from .exits import EMERGENCY_EXIT, FORCE_EXIT, HeldExits
+from ..core.report import CancelReport
+from ..exchange import call_scope
+from . import database, freqtrade_internals, mapping, pending_exits, positions
 from .options import Options
+from .pending_exits import EMERGENCY_EXIT, FORCE_EXIT, HeldExits
 from .sweeps import Sweeps, warn
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Emergency:
     @property
     def bot(self) -> Any:
         """The bot, looked up each time: ``/reload_config`` makes a new one."""
-        return host.bot_of(self.strategy)
+        return freqtrade_internals.bot_of(self.strategy)
 
     # -- before an exit ------------------------------------------------------------------------
 
@@ -43,7 +43,7 @@ class Emergency:
         if exit_reason not in self.options.cancel_on:
             return True
         try:
-            with deadlines.deadline(self._left(started)), database.guarded() as guard:
+            with call_scope.deadline(self._left(started)), database.guarded() as guard:
                 try:
                     return self._before_exit(guard, asked, exit_reason, order_type, rate, started)
                 except Exception:
@@ -100,7 +100,7 @@ class Emergency:
         if EMERGENCY_EXIT not in self.options.cancel_on:
             return
         try:
-            with deadlines.deadline(self._left(started)), database.guarded() as guard:
+            with call_scope.deadline(self._left(started)), database.guarded() as guard:
                 try:
                     if not self._emergency_follows(trade, order):
                         return
@@ -199,7 +199,7 @@ class Emergency:
         bot = self.bot
         if bot is None:
             return
-        with host.exit_lock(bot):
+        with freqtrade_internals.exit_lock(bot):
             # What another thread did while we waited for the lock must be seen.
             self._attempt(_refresh)
             self._attempt(lambda: self._map_rest(bot))
@@ -239,7 +239,7 @@ class Emergency:
         for trade_id in list(self.exits.unverified):
             trade = positions.own_trade(trade_id)
             if trade is not None and trade.is_open:
-                lost.adopt_lost_exit(bot, trade, self.exits.amount(trade))
+                pending_exits.adopt_lost_exit(bot, trade, self.exits.amount(trade))
             self.exits.unverified.discard(trade_id)
 
     def _touch_heartbeat(self) -> None:

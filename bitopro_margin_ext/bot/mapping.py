@@ -5,22 +5,37 @@ a trade ends exactly as if Freqtrade had cancelled the order itself.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.persistence import Trade
 
-from . import host
+from . import freqtrade_internals
 from .database import Guard, guarded
 from .positions import REASON, stamp
-from .settling import Settling
+
+
+@dataclass
+class Settling:
+    """One mapping in progress, in the thread that began it: others get the exchange's own word."""
+
+    rates: dict[str, float] = field(default_factory=dict)
+    """The last price known of a pair, in quote: for messages."""
+    wants_balances: bool = False
+    """Whether the next question for balances goes out: a fill's fee may come out of them."""
+    thread: int = field(default_factory=threading.get_ident)
+
 
 logger = logging.getLogger(__name__)
 
+
 Key = tuple[str, str]
+
 Ends = Mapping[Key, dict[str, Any]]
 """The final ccxt structure of orders, by pair and id."""
 
@@ -35,7 +50,7 @@ def settling(bot: Any, ends: Iterable[Mapping[str, Any]]) -> Iterator[None]:
         wants_balances=any(end.get("filled") for end in ends),
     )
     try:
-        with host.held_notifications(bot):
+        with freqtrade_internals.held_notifications(bot):
             yield
     finally:
         bot.exchange.settling = None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from freqtrade.exceptions import OperationalException
 
-from . import host
+from . import freqtrade_internals
+from .bitopromargin import Bitopromargin
 from .emergency import Emergency
-from .exchange import Bitopromargin
 from .options import Options, parse_options
 
 if TYPE_CHECKING:
@@ -196,14 +196,14 @@ def _agreed(own: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def _after_bot_start(self: Any, result: Any, args: Any, kwargs: Any) -> None:
-    if not isinstance(host.exchange_of(self), Bitopromargin):
+    if not isinstance(freqtrade_internals.exchange_of(self), Bitopromargin):
         # Backtesting, or a strategy that is tried out on another exchange.
         logger.info("EmergencyCancelMixin: nothing to do without the exchange bitopromargin.")
         return
     try:
         options: Options = parse_options(self.config)
-        host.check_bot(self)
-    except (ValueError, host.UnsupportedHostError) as error:
+        freqtrade_internals.check_bot(self)
+    except (ValueError, freqtrade_internals.UnsupportedHostError) as error:
         raise OperationalException(str(error)) from None
     _refuse_shorts_and_leverage(self)
     self._emergency = Emergency(self, options)
@@ -260,7 +260,7 @@ def _refuse_shorts_and_leverage(strategy: Any) -> None:
         )
     if type(strategy).leverage is IStrategy.leverage:
         return
-    bot = host.bot_of(strategy)
+    bot = freqtrade_internals.bot_of(strategy)
     for pair in bot.active_pair_whitelist[:50]:
         for side in ("long",):
             try:

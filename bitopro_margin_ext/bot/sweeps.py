@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from freqtrade.enums import RPCMessageType
 
-from ..report import CancelReport, SweepOutcome
-from . import host, positions
+from ..core.report import CancelReport, SweepOutcome
+from . import freqtrade_internals, positions
 from .options import Options
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def warn(bot: Any, text: str) -> None:
     """
     logger.error(text)
     message = {"type": RPCMessageType.WARNING, "status": text[:MESSAGE_LENGTH]}
-    host.send_aside(bot.rpc, [message])
+    freqtrade_internals.send_aside(bot.rpc, [message])
 
 
 class Sweeps:
@@ -68,7 +68,7 @@ class Sweeps:
                 f" ({pair or 'every pair'}), {len(known)} of them known here."
             )
             budget = self._left(started) - MAPPING_SHARE * self._options.deadline
-            exchange = host.exchange_of(self._strategy)
+            exchange = freqtrade_internals.exchange_of(self._strategy)
             report: CancelReport = exchange.sweep_margin_orders(pair, known, max(0.5, budget))
             self.last = Sweep(pair, time.monotonic(), report)
         finally:
@@ -112,7 +112,7 @@ class Sweeps:
             logger.warning(text)
         else:
             text += ". What is not confirmed stays open in the database: check it on BitoPro"
-            warn(host.bot_of(self._strategy), text)
+            warn(freqtrade_internals.bot_of(self._strategy), text)
         self._strategy.dp.send_msg(text[:MESSAGE_LENGTH], always_send=True)
 
     def _left(self, started: float) -> float:

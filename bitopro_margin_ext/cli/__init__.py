@@ -9,10 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bitopro_margin_ext._version import __version__
-
-from . import codes
-from .terminal import UsageError, finish, say, tell
+from .._version import __version__
+from . import common
+from .common import UsageError, finish, say, tell
 
 COMMANDS: Final = (
     "cancel-all",
@@ -23,6 +22,7 @@ COMMANDS: Final = (
     "init",
     "sandbox",
     "drill",
+    "docs",
 )
 EXTRAS: Final = {"doctor": "freqtrade", "sandbox": "sandbox", "drill": "freqtrade,sandbox"}
 """What a command needs beyond a plain install."""
@@ -37,22 +37,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments)
     except SystemExit as stop:
         # argparse ends --help and errors so.
-        return stop.code if isinstance(stop.code, int) else codes.CONFIRMED
+        return stop.code if isinstance(stop.code, int) else common.CONFIRMED
     except KeyboardInterrupt:
         tell("interrupted")
-        return codes.INTERRUPTED
+        return common.INTERRUPTED
     except UsageError as error:
         tell(f"{PROGRAM}: {error}")
-        return codes.USAGE
+        return common.USAGE
     except ModuleNotFoundError as missing:
         package = (missing.name or "a package").split(".")[0]
         extra = EXTRAS.get(arguments[0])
         install = f"bitopro-margin-ext[{extra}]" if extra else package
         tell(f"{PROGRAM}: {package} is not installed: pip install '{install}'")
-        return codes.USAGE
+        return common.USAGE
     except Exception as error:
         tell(f"{PROGRAM}: {_locate(error)}; please report it. Nothing is certain: look again")
-        return codes.UNKNOWN
+        return common.UNKNOWN
     finally:
         finish()
 
@@ -60,14 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         say(_overview())
-        return codes.CONFIRMED if arguments else codes.USAGE
+        return common.CONFIRMED if arguments else common.USAGE
     name, *rest = arguments
     if name in ("-V", "--version"):
         say(f"{PROGRAM} {__version__}")
-        return codes.CONFIRMED
+        return common.CONFIRMED
     if name not in COMMANDS:
         raise UsageError(f"no such command; there are {', '.join(COMMANDS)}")
-    from .parser import CommandParser
+    from .common import CommandParser
 
     command = _module(name)
     parser = CommandParser(prog=f"{PROGRAM} {name}", description=command.HELP, allow_abbrev=False)

@@ -3,15 +3,14 @@
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
-from bitopro_margin_ext import ledger
-from bitopro_margin_ext.endpoints import BALANCES
-from bitopro_margin_ext.errors import Failure, unreadable
-from bitopro_margin_ext.parse import is_zero, number
-
-from . import codes
-from .live import View, add_columns, add_view_arguments, plain_table, show
-from .parser import read_access, read_config
-from .verdict import REFUSED
+from ..core import parse_account
+from ..core.endpoints import BALANCES
+from ..core.errors import Failure, unreadable
+from ..core.parse import is_zero, number
+from . import common
+from .common import read_access, read_config
+from .report_text import REFUSED
+from .view import View, add_columns, add_view_arguments, plain_table, show
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read and show."""
     credentials, base_url = read_access(args, read_config(args.config))
-    from bitopro_margin_ext.transport import Transport
+    from ..core.client import Transport
 
     transport = Transport(credentials, base_url)
     title = f"Margin account {credentials.account} at {base_url}"
@@ -48,15 +47,15 @@ def view_account(answer: Any, title: str) -> View:
     if not isinstance(answer, Failure) and not isinstance(balances, dict):
         answer = unreadable("no balances")
     if isinstance(answer, Failure):
-        code = codes.USAGE if answer.meaning in REFUSED else codes.UNKNOWN
+        code = common.USAGE if answer.meaning in REFUSED else common.UNKNOWN
         return View(code, {"error": str(answer)}, problem=f"the account cannot be read: {answer}")
-    account = ledger.parse_margin_account(answer)
+    account = parse_account.parse_margin_account(answer)
     del account["info"]
     account["balances"] = {
         currency: {name: number(row, key) for name, key in AMOUNTS.items()}
         for currency, row in (balances or {}).items()
     }
-    return View(codes.CONFIRMED, account, lambda: _table(account, title))
+    return View(common.CONFIRMED, account, lambda: _table(account, title))
 
 
 def label_style(label: str | None) -> str:

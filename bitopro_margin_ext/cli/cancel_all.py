@@ -6,13 +6,21 @@ import json
 import signal
 from typing import Final
 
-from bitopro_margin_ext.errors import Failure
-from bitopro_margin_ext.report import CancelReport
-
-from . import codes
-from .parser import add_access_arguments, pair, read_access, read_config, seconds
-from .terminal import agreed, on_terminal, say, tell
-from .verdict import exit_code, verdict_lines
+from ..core.errors import Failure
+from ..core.report import CancelReport
+from . import common
+from .common import (
+    add_access_arguments,
+    agreed,
+    on_terminal,
+    pair,
+    read_access,
+    read_config,
+    say,
+    seconds,
+    tell,
+)
+from .report_text import exit_code, verdict_lines
 
 HELP: Final = "cancel every open margin order, and confirm that none is left"
 DEADLINE: Final = 10.0
@@ -55,17 +63,17 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not args.dry_run and not args.yes and on_terminal() and not _agreed():
         tell("nothing was sent")
-        return codes.INTERRUPTED
+        return common.INTERRUPTED
     # Only now: the terminal has its first line while the slowest import runs.
-    from bitopro_margin_ext import cancel
-    from bitopro_margin_ext.transport import Transport
+    from ..core import sweep
+    from ..core.client import Transport
 
     transport = Transport(credentials, base_url, Progress())
     report = CancelReport(args.pair or "all")
     if args.dry_run:
-        flow = cancel.list_without_cancelling(args.pair, deadline=args.deadline, report=report)
+        flow = sweep.list_without_cancelling(args.pair, deadline=args.deadline, report=report)
     else:
-        flow = cancel.cancel_and_confirm(
+        flow = sweep.cancel_and_confirm(
             args.pair,
             deadline=args.deadline,
             offset_ms=lambda: transport.clock_offset_ms,
@@ -75,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         transport.drive(flow, report)
     except KeyboardInterrupt:
         _print(report, args, interrupted=True)
-        return codes.INTERRUPTED
+        return common.INTERRUPTED
     _print(report, args)
     return exit_code(report)
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import codes
-from .parser import add_access_arguments, read_access, read_config
-from .terminal import UsageError, say
+from . import common
+from .common import UsageError, add_access_arguments, read_access, read_config, say
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.doctor.finding import Finding
+    from ..doctor import Finding
 
 HELP: Final = "check versions, config, strategy, host and key; one line a check, with the fix"
 
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and print; exit with 1 if a check failed."""
-    from bitopro_margin_ext.doctor.finding import State
+    from ..doctor import State
 
     if not args.config:
         default = (args.userdir or Path("user_data")) / "config.json"
@@ -47,13 +46,13 @@ def run(args: argparse.Namespace) -> int:
         say(str(finding))
         failures += finding.state is State.FAIL
     say("nothing to mend" if not failures else f"{failures} to mend")
-    return codes.REMAINING if failures else codes.CONFIRMED
+    return common.REMAINING if failures else common.CONFIRMED
 
 
 def _findings(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Finding]":
-    from bitopro_margin_ext.doctor.finding import note
-    from bitopro_margin_ext.doctor.settings import check_orders, check_settings
-    from bitopro_margin_ext.doctor.versions import check_versions
+    from ..doctor import note
+    from ..doctor.config_checks import check_orders, check_settings
+    from ..doctor.version_checks import check_versions
 
     yield from check_versions()
     yield from check_settings(config)
@@ -61,7 +60,7 @@ def _findings(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Fin
         yield note("strategy", "cannot be checked without Freqtrade")
         yield from check_orders(config)
     else:
-        from bitopro_margin_ext.doctor.strategy import check_strategy
+        from ..doctor.strategy_checks import check_strategy
 
         yield from check_strategy(config, args.config, args.userdir, args.strategy)
     if not args.offline:
@@ -69,11 +68,11 @@ def _findings(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Fin
 
 
 def _online(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Finding]":
-    from bitopro_margin_ext.credentials import CredentialError, require_address
-    from bitopro_margin_ext.doctor.account import check_host, check_key
-    from bitopro_margin_ext.doctor.finding import State, fail, note
-    from bitopro_margin_ext.endpoints import REST_URL
-    from bitopro_margin_ext.transport import Transport
+    from ..core.client import Transport
+    from ..core.credentials import CredentialError, require_address
+    from ..core.endpoints import REST_URL
+    from ..doctor import State, fail, note
+    from ..doctor.account_checks import check_host, check_key
 
     try:
         credentials, base_url = read_access(args, config)

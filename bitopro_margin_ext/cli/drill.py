@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import codes
-from .terminal import UsageError
+from . import common
+from .common import UsageError
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.drill.verdict import Verdict
+    from ..drill.verdict import Verdict
 
 HELP = "rehearse an emergency exit with a real freqtrade process on the sandbox"
 
@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> int:
     """Play, print, and exit with 0 only if both sides agree on everything."""
     if importlib.util.find_spec("freqtrade") is None:
         raise ModuleNotFoundError("freqtrade", name="freqtrade")
-    from bitopro_margin_ext.bot.options import parse_options
+    from ..bot.options import parse_options
 
     try:
         parse_options({"bitopro_margin": {"scope": args.scope, "deadline": args.deadline}})
     except ValueError as error:
         raise UsageError(str(error)) from None
     if args.matrix:
-        from bitopro_margin_ext.drill import matrix
+        from ..drill import matrix
 
         try:
             return matrix.run(args)
@@ -74,18 +74,18 @@ def run(args: argparse.Namespace) -> int:
     for scenario in scenarios:
         verdict = _play(scenario, args)
         if verdict is None:
-            return codes.REMAINING
+            return common.REMAINING
         verdicts.append(verdict)
         if not args.json:
             _print_verdict(verdict)
     if args.json:
         print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2))
-    return codes.CONFIRMED if all(verdict.agrees for verdict in verdicts) else codes.REMAINING
+    return common.CONFIRMED if all(verdict.agrees for verdict in verdicts) else common.REMAINING
 
 
 def _play(scenario: str, args: argparse.Namespace) -> "Verdict | None":
-    from bitopro_margin_ext.drill.scenario import SCENARIOS, Drill, DrillError
-    from bitopro_margin_ext.sandbox.server import SandboxServer
+    from ..drill.scenario import SCENARIOS, Drill, DrillError
+    from ..sandbox.server import SandboxServer
 
     out = sys.stderr if args.json else sys.stdout
 

@@ -7,12 +7,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import codes
-from .parser import add_access_arguments, read_access, read_config, seconds
-from .terminal import UsageError
+from . import common
+from .common import UsageError, add_access_arguments, read_access, read_config, seconds
 
 if TYPE_CHECKING:
-    from bitopro_margin_ext.guard.heartbeat import Heartbeat
+    from ..guard.heartbeat import Heartbeat
 
 HELP: Final = "cancel every margin order when the bot falls silent or adRatio too low"
 AFTER: Final = 120.0
@@ -90,12 +89,10 @@ def run(args: argparse.Namespace) -> int:
     import logging
     import signal
 
-    from bitopro_margin_ext import redaction
-    from bitopro_margin_ext.guard.decision import Rule
-    from bitopro_margin_ext.guard.memory import Memory
-    from bitopro_margin_ext.guard.watch import Watch, refusal
-    from bitopro_margin_ext.guard.webhook import Webhook
-    from bitopro_margin_ext.transport import Transport
+    from ..core import redaction
+    from ..core.client import Transport
+    from ..guard.state import Memory, Rule
+    from ..guard.watch import Watch, Webhook, refusal
 
     redaction.redact_all_records()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
@@ -124,11 +121,11 @@ def run(args: argparse.Namespace) -> int:
     )
     watch.run()
     logger.info("the guard has ended: nobody watches the bot now")
-    return codes.INTERRUPTED if signal.SIGINT in ended_by else codes.CONFIRMED
+    return common.INTERRUPTED if signal.SIGINT in ended_by else common.CONFIRMED
 
 
 def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
-    from bitopro_margin_ext.guard.heartbeat import BeatFile, find_health
+    from ..guard.heartbeat import BeatFile, find_health
 
     if args.heartbeat_file is not None:
         return BeatFile(args.heartbeat_file)

@@ -8,8 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from . import codes
-from .terminal import UsageError, say
+from . import common
+from .common import UsageError, say
 
 HELP: Final = "write a Freqtrade config with the plugin enabled, and an example strategy"
 STRATEGY: Final = "emergency_cancel_strategy.py"
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     for path in texts:
         say(f"wrote {path}")
     say(_NEXT_STEPS.format(config=config, userdir=args.userdir))
-    return codes.CONFIRMED
+    return common.CONFIRMED
 
 
 def build_config() -> str:

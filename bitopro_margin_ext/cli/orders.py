@@ -4,12 +4,11 @@ import argparse
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from bitopro_margin_ext.report import CancelReport
-
-from . import codes
-from .live import View, add_columns, add_view_arguments, plain_table, show
-from .parser import pair, read_access, read_config
-from .verdict import key_refused, pair_unknown, verdict_lines
+from ..core.report import CancelReport
+from . import common
+from .common import pair, read_access, read_config
+from .report_text import key_refused, pair_unknown, verdict_lines
+from .view import View, add_columns, add_view_arguments, plain_table, show
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -40,15 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read and show."""
     credentials, base_url = read_access(args, read_config(args.config))
-    from bitopro_margin_ext import cancel
-    from bitopro_margin_ext.transport import Transport
+    from ..core import sweep
+    from ..core.client import Transport
 
     transport = Transport(credentials, base_url)
     title = f"Open margin orders of {credentials.account} at {base_url}"
 
     def read() -> View:
         report = CancelReport(args.pair or "all")
-        flow = cancel.list_without_cancelling(args.pair, deadline=args.deadline, report=report)
+        flow = sweep.list_without_cancelling(args.pair, deadline=args.deadline, report=report)
         transport.drive(flow, report)
         return view_orders(report, title)
 
@@ -60,10 +59,10 @@ def view_orders(report: CancelReport, title: str) -> View:
     orders = [{name: order.get(name) for name in FIELDS} for order in report.still_open]
     document = {"scope": report.scope, "listed": report.listed, "orders": orders}
     if key_refused(report) or (report.listed and not orders and pair_unknown(report)):
-        return View(codes.USAGE, document, problem=verdict_lines(report)[-1])
+        return View(common.USAGE, document, problem=verdict_lines(report)[-1])
     if not report.listed:
-        return View(codes.UNKNOWN, document, problem=verdict_lines(report, dry_run=True)[-1])
-    return View(codes.CONFIRMED, document, lambda: _table(orders, title))
+        return View(common.UNKNOWN, document, problem=verdict_lines(report, dry_run=True)[-1])
+    return View(common.CONFIRMED, document, lambda: _table(orders, title))
 
 
 def _table(orders: list[dict[str, Any]], title: str) -> "Group":

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bitopro_margin_ext.sandbox.server import SandboxServer
-
-from .faults import FAULTS, Fault
+from ..sandbox.server import SandboxServer
+from .fault_rules import FAULTS, Fault
 from .scenario import SCENARIOS, Drill, DrillError
 from .verdict import Verdict
 

@@ -5,13 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
-from bitopro_margin_ext.sandbox.server import SandboxServer
-
-from .botprocess import BotProcess
-from .database import BotDatabase
-from .userfolder import PAIRS, write_userfolder
-from .verdict import Row, Verdict, compare_orders, empty_trades
+from ..sandbox.defaults import API_KEY, API_SECRET
+from ..sandbox.server import SandboxServer
+from .bot_process import PAIRS, BotProcess, write_userfolder
+from .verdict import BotDatabase, Row, Verdict, compare_orders, empty_trades
 
 SCENARIOS: Final = {
     "stop-rejected": "the stoploss is refused by the exchange, so the bot exits at once",

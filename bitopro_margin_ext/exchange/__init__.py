@@ -1,8 +1,8 @@
 """The ccxt exchange classes: what they share, and the blocking, asynchronous and streaming one."""
 
-from .asynchronous import bitopromargin as bitopromargin_async
+from .async_support import bitopromargin as bitopromargin_async
 from .describe import EXCHANGE_ID
-from .streams import bitopromargin as bitopromargin_pro
+from .pro import bitopromargin as bitopromargin_pro
 from .sync import bitopromargin
 
 __all__ = ["EXCHANGE_ID", "bitopromargin", "bitopromargin_async", "bitopromargin_pro", "register"]

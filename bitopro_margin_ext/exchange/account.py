@@ -1,11 +1,13 @@
 """Unified methods about the margin account as a whole: its ratio, its liquidations."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import ccxt
 
-from .. import ledger
-from ..endpoints import BALANCES, CALCULATE_AD_RATIO, USER_LIQUIDATIONS
+from ..core import parse_account
+from ..core.endpoints import BALANCES, CALCULATE_AD_RATIO, MARK_PRICE, USER_LIQUIDATIONS
+from ..core.parse import is_zero, number
 from .amounts import (
     Structure,
     by_code,
@@ -15,9 +17,8 @@ from .amounts import (
     margin_only,
     read_rows,
 )
-from .calls import call
-from .steps import NO_PARAMS, Flow, LoadMarkets, Params
-from .structures import require_pair, rows_of, sorted_since_limit
+from .flow import NO_PARAMS, Flow, LoadMarkets, Params, Parent, call
+from .structures import margin_params, reading, require_pair, rows_of, sorted_since_limit
 
 
 def fetch_margin_account(api: Any, params: Params = NO_PARAMS) -> Flow[Structure]:
@@ -37,7 +38,7 @@ def fetch_margin_account(api: Any, params: Params = NO_PARAMS) -> Flow[Structure
 def margin_account_structure(api: Any, answer: Any, timestamp: int | None = None) -> Structure:
     """The account's structure, of the endpoint's answer or of the stream's data."""
     rows_of(api, answer, "balances", dict)
-    parsed = {**ledger.parse_margin_account(answer), "timestamp": timestamp}
+    parsed = {**parse_account.parse_margin_account(answer), "timestamp": timestamp}
     return finish(api, parsed, ("adRatio", "totalAsset", "totalDebt"))
 
 
@@ -57,10 +58,12 @@ def calculate_ad_ratio(
     Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/calculate_ad_ratio.md
     """
     rest = margin_only(api, params, "calculateAdRatio")
-    names: dict[str | int, int] = {value: value for value in ledger.AD_RATIO_ACTIONS.values()}
-    names.update(ledger.AD_RATIO_ACTIONS)
+    names: dict[str | int, int] = {
+        value: value for value in parse_account.AD_RATIO_ACTIONS.values()
+    }
+    names.update(parse_account.AD_RATIO_ACTIONS)
     if isinstance(action, bool) or not isinstance(action, str | int) or action not in names:
-        known = ", ".join(repr(name) for name in ledger.AD_RATIO_ACTIONS)
+        known = ", ".join(repr(name) for name in parse_account.AD_RATIO_ACTIONS)
         raise ccxt.BadRequest(f"{api.id} an action is one of {known}, not {action!r}")
     code = yield from known_currency(api, code)
     body = {
@@ -70,9 +73,9 @@ def calculate_ad_ratio(
         **rest,
     }
     answer = yield from call(api, CALCULATE_AD_RATIO, body)
-    (parsed,) = read_rows(api, "a ratio", ledger.parse_ad_ratio, [answer])
+    (parsed,) = read_rows(api, "a ratio", parse_account.parse_ad_ratio, [answer])
     done = finish(api, parsed, ("adRatio", "totalAsset", "totalDebt"))
-    numbers = {value: name for name, value in ledger.AD_RATIO_ACTIONS.items()}
+    numbers = {value: name for name, value in parse_account.AD_RATIO_ACTIONS.items()}
     done["action"] = numbers[names[action]]
     done["currency"] = "USDT"
     for name in ("assets", "debts", "markPrices"):
@@ -102,7 +105,7 @@ def fetch_my_liquidations(
     rows = rows_of(api, (yield from call(api, USER_LIQUIDATIONS, rest)), "liquidations")
     found = [
         _liquidation(api, line)
-        for line in read_rows(api, "liquidations", ledger.parse_liquidation, rows)
+        for line in read_rows(api, "liquidations", parse_account.parse_liquidation, rows)
     ]
     kept = [line for line in found if unified in (None, line["symbol"])]
     return sorted_since_limit(kept, since, limit)
@@ -134,3 +137,126 @@ def _liquidation(api: Any, line: Structure) -> Structure:
         }
     )
     return structure
+
+
+UNIT = "USDT"
+"""What the exchange's mark prices are counted in."""
+
+
+def fetch_mark_prices(
+    api: Any, symbols: list[str] | None = None, params: Params = NO_PARAMS
+) -> Flow[dict[str, Structure]]:
+    """Fetch the mark prices of the margin currencies, as tickers by their pair with USDT.
+
+    :returns: ticker structures with ``markPrice``; the exchange dates them only on its stream.
+    :raises ccxt.BadSymbol: for a pair that is not counted in USDT: no price is made up for it.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_mark_price.md
+    """
+    rest = margin_only(api, params, "fetchMarkPrices")
+    wanted = None if symbols is None else [marked_symbol(api, symbol) for symbol in symbols]
+    yield LoadMarkets()
+    answer = yield from call(api, MARK_PRICE, rest)
+    found = mark_tickers(api, rows_of(api, answer, "tokenPrices", dict))
+    return chosen_tickers(api, found, wanted)
+
+
+def fetch_mark_price(api: Any, symbol: str, params: Params = NO_PARAMS) -> Flow[Structure]:
+    """Fetch one mark price, as ``fetch_mark_prices`` does.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_mark_price.md
+    """
+    symbol = marked_symbol(api, symbol)
+    tickers = yield from fetch_mark_prices(api, [symbol], params)
+    return tickers[symbol]
+
+
+def marked_symbol(api: Any, symbol: Any) -> str:
+    """Return the unified symbol of a pair with USDT.
+
+    :raises ccxt.BadSymbol: for another one.
+    """
+    unified = require_pair(api, symbol)
+    if not unified.endswith(f"/{UNIT}"):
+        raise ccxt.BadSymbol(f"{api.id} has mark prices in {UNIT} only, none of {unified}")
+    return unified
+
+
+def chosen_tickers(
+    api: Any, found: dict[str, Structure], wanted: list[str] | None
+) -> dict[str, Structure]:
+    """Of the tickers those asked for.
+
+    :raises ccxt.BadSymbol: when the exchange has none of one.
+    """
+    if wanted is None:
+        return found
+    for symbol in wanted:
+        if symbol not in found:
+            raise ccxt.BadSymbol(f"{api.id} has no mark price of {symbol}: it is not a margin pair")
+    return {symbol: found[symbol] for symbol in wanted}
+
+
+def mark_tickers(
+    api: Any, prices: Mapping[str, Any], timestamp: int | None = None
+) -> dict[str, Structure]:
+    """Ticker structures of mark prices by currency; USDT itself has none."""
+    tickers: dict[str, Structure] = {}
+    for name, price in parse_account.parse_mark_prices(prices).items():
+        code = api.safe_currency_code(name)
+        if code == UNIT:
+            continue
+        ticker = {
+            "symbol": f"{code}/{UNIT}",
+            "timestamp": timestamp,
+            "datetime": api.iso8601(timestamp),
+            "markPrice": price,
+            "info": prices[name] if isinstance(prices[name], Mapping) else {name: prices[name]},
+        }
+        tickers[f"{code}/{UNIT}"] = api.safe_ticker(ticker)
+    return tickers
+
+
+Balances = dict[str, Any]
+
+
+def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
+    """Fetch the margin account's balances, in each currency's own units.
+
+    :returns: a balance structure with ``free``, ``used``, ``total`` and ``debt`` (borrowed plus
+        accrued interest) of each currency; ``info`` is the whole answer, adRatio and totals in it.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_margin_acccount_balance.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        balances: Balances = yield Parent("fetch_balance", (rest,))
+        return balances
+    return balance_structure(api, (yield from call(api, BALANCES, rest)))
+
+
+def balance_structure(api: Any, answer: Any) -> Balances:
+    """A ccxt balance structure of the margin account's answer."""
+    result: Balances = {"info": answer, "timestamp": None, "datetime": None}
+    rows = rows_of(api, answer, "balances", dict)
+    with reading(api, "balances"):
+        for currency, row in rows.items():
+            account = api.account()
+            account["free"] = number(row, "availableAmount")
+            account["used"] = number(row, "tradedAmount")
+            account["total"] = number(row, "totalAmount")
+            account["debt"] = debt(row)
+            result[api.safe_currency_code(currency)] = account
+        balances: Balances = api.safe_balance(result)
+    return balances
+
+
+def debt(row: Any) -> str:
+    """What is owed of a currency: the principal and the interest accrued on it."""
+    from ccxt.base.precise import Precise
+
+    principal, interest = number(row, "borrowAmount"), number(row, "borrowInterestAmount")
+    if is_zero(interest):
+        return principal or "0"
+    total: str = Precise.string_add(principal or "0", interest)
+    return total

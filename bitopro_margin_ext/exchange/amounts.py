@@ -9,9 +9,9 @@ from typing import Any
 
 import ccxt
 
-from ..ambiguities import AMOUNT_DECIMALS
-from ..parse import is_zero
-from .steps import Flow, LoadMarkets, Params
+from ..core.assumptions import AMOUNT_DECIMALS
+from ..core.parse import is_zero
+from .flow import Flow, LoadMarkets, Params
 from .structures import margin_params
 
 Structure = dict[str, Any]

@@ -1,11 +1,14 @@
 """What ``describe()`` says of the margin class, beyond what it inherits from ccxt's ``bitopro``."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..ambiguities import MARGIN_CURRENCIES, MAX_LEVERAGE
-from ..endpoints import DOCS, STREAM_URL
+from ccxt.base.types import Entry
+
+from ..core.assumptions import MARGIN_CURRENCIES, MAX_LEVERAGE
+from ..core.endpoints import DOCS, ENDPOINTS, STREAM_URL, Endpoint
 
 EXCHANGE_ID = "bitopromargin"
+
 
 _HISTORY = {
     "marginMode": True,
@@ -16,6 +19,7 @@ _HISTORY = {
     "trailing": False,
     "symbolRequired": True,
 }
+
 
 MARGIN_FEATURES: dict[str, Any] = {
     "sandbox": True,
@@ -141,3 +145,33 @@ STREAMING: dict[str, Any] = {
     "options": {"streamPatience": 60.0},
 }
 """What the class with streams adds."""
+
+
+class CancelAllCost(float):
+    """The throttling cost of a cancel-all: it has a limiter of its own and waits behind nothing."""
+
+
+def _entry(endpoint: Endpoint) -> Any:
+    cost = CancelAllCost(endpoint.cost) if endpoint.cancels_all else endpoint.cost
+    return Entry(endpoint.path, ["private"], endpoint.method, {"cost": cost})
+
+
+def _entries() -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    for endpoint in ENDPOINTS:
+        entries[endpoint.implicit_snake] = entries[endpoint.implicit] = _entry(endpoint)
+    return entries
+
+
+if TYPE_CHECKING:
+
+    class ImplicitMarginApi:
+        """The implicit methods; each takes a request's parameters and returns the decoded body."""
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    ImplicitMarginApi = type(
+        "ImplicitMarginApi",
+        (),
+        {"__doc__": "Implicit methods for every margin endpoint, in both spellings.", **_entries()},
+    )

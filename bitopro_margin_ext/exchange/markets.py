@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import ccxt
 
-from .. import ledger
-from ..ambiguities import AMOUNT_DECIMALS
-from ..parse import text
-from .lending import lending_terms
-from .steps import NO_PARAMS, Flow, Params, Parent
+from ..core import parse_account
+from ..core.assumptions import AMOUNT_DECIMALS
+from ..core.parse import text
+from .flow import NO_PARAMS, Flow, Params, Parent
+from .loans import lending_terms
 
 TERMS_TIMEOUT: Final = 3.0
 """Seconds that the list of markets waits for what can be margined, before it goes without."""
@@ -36,7 +36,7 @@ def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
         usable = [
             code
             for code, row in terms.items()
-            if text(row, "transferStatus") != ledger.SWITCHED_OFF
+            if text(row, "transferStatus") != parse_account.SWITCHED_OFF
         ]
         if usable:
             api.options["marginCurrencies"] = usable

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from ..endpoints import ENDPOINTS
-from ..streams import STREAMS, Stream
+from ..core.endpoints import ENDPOINTS, STREAMS, Stream
 
 BEGIN: Final = "<!-- reference: begin (python -m bitopro_margin_ext.exchange.reference) -->"
 END: Final = "<!-- reference: end -->"

@@ -8,9 +8,9 @@ from typing import Any
 
 import ccxt
 
-from .. import wire
-from ..parse import parse_order, parse_stream_trade, parse_trade
-from .steps import Params
+from ..core import symbols
+from ..core.parse import parse_order, parse_stream_trade, parse_trade
+from .flow import Params
 
 Order = dict[str, Any]
 
@@ -47,7 +47,7 @@ def require_pair(api: Any, symbol: Any) -> str:
     try:
         if not isinstance(symbol, str):
             raise ValueError(f"{symbol!r} is not a pair: write it like BTC/USDT")
-        return "/".join(wire.parse_pair(symbol))
+        return "/".join(symbols.parse_pair(symbol))
     except ValueError as error:
         raise ccxt.BadSymbol(f"{api.id} {error}") from None
 

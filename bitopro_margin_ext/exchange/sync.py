@@ -1,55 +1,175 @@
-"""The blocking margin exchange class, ``ccxt.bitopromargin``."""
+"""Perform the steps of a unified method with blocking calls."""
+
+import concurrent.futures
+import contextvars
+import copy
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ccxt
+import requests
 
 from . import (
     account,
-    batch,
-    cancelling,
-    fetching,
-    lending,
+    call_scope,
+    loans,
     markets,
-    ordering,
-    pricing,
-    trades,
+    order_batches,
+    order_cancellation,
+    order_creation,
+    orders,
     transfers,
 )
-from .blocking import BlockingSession, blocking
-from .parsing import MarginParsing
+from .base import MarginParsing, MarginSession
+from .call_scope import inherited_parsing
+from .describe import CancelAllCost
+from .flow import Call, Flow, LoadMarkets, Parent, Sleep, Step
+
+P = ParamSpec("P")
+
+R = TypeVar("R")
+
+
+def blocking(
+    method: Callable[Concatenate[Any, P], Flow[R]],
+) -> Callable[Concatenate[Any, P], R]:
+    """Make a blocking method of a unified method's flow."""
+
+    @functools.wraps(method)
+    def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        flow = method(self, *args, **kwargs)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = self.perform(step)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+
+    return run
+
+
+class BlockingSession(MarginSession):
+    """The margin session over ccxt's blocking transport."""
+
+    session: requests.Session
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        super().__init__(config)
+        # A redirect would carry the signed headers to wherever it points.
+        self.session.max_redirects = 0
+
+    def perform(self, step: Step) -> Any:
+        """Do what one step asks and return its answer."""
+        match step:
+            case Call(endpoint, params, timeout):
+                call = getattr(self, endpoint.implicit)
+                if timeout is None:
+                    return call(params)
+                with call_scope.deadline(timeout):
+                    return call(params)
+            case Parent(method, args):
+                with inherited_parsing():
+                    return getattr(super(), method)(*args)
+            case LoadMarkets():
+                return self.load_markets()
+            case Sleep(seconds):
+                return time.sleep(call_scope.bounded(seconds))
+
+    def throttle(self, cost: Any = None) -> Any:
+        """Wait for this call's turn; a cancel-all only for the last cancel-all."""
+        left = call_scope.remaining()
+        if isinstance(cost, CancelAllCost):
+            return time.sleep(self.reserve_cancel_all(left))
+        if call_scope.is_kept_by_caller():
+            return None
+        if left is not None:
+            elapsed = self.milliseconds() - self.lastRestRequestTimestamp
+            if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:
+                raise self.held_back()
+        return super().throttle(cost)
+
+    def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        """Send one HTTP request; inside a deadline, give up on it when the time has come."""
+        left = call_scope.remaining()
+        if left is not None and left <= 0:
+            raise self.held_back()
+        call_scope.count()
+        if left is None:
+            return self._send(url, method, headers, body)
+        return self._send_within(left, url, method, headers, body)
+
+    def _send(self, url: str, method: str, headers: Any, body: Any) -> Any:
+        try:
+            return super().fetch(url, method, headers, body)
+        except ccxt.BaseError as error:
+            raise self.mended(error) from error.__cause__
+
+    def _send_within(self, seconds: float, *request: Any) -> Any:
+        answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                answer.set_result(context.run(self._send, *request))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        # A daemon thread, not a pool: one that hangs must hold up neither the next call nor the
+        # end of the process.
+        threading.Thread(target=work, name="bitopro-margin-call", daemon=True).start()
+        try:
+            return answer.result(timeout=seconds)
+        except concurrent.futures.TimeoutError:
+            # Also what a call raises that timed out by itself; then it is done.
+            if answer.done():
+                raise
+            # The abandoned call keeps its connection, and its session: a copy shares the settings.
+            self.session = copy.copy(self.session)
+            url, method, *_ = request
+            raise self.past_deadline(method, url) from None
 
 
 class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming
     """BitoPro with its cross-margin account as the default one; see each method."""
 
-    cancel_all_orders = blocking(cancelling.cancel_all_orders)
-    cancel_all_margin_orders = blocking(cancelling.cancel_all_margin_orders)
-    cancel_order = blocking(cancelling.cancel_order)
-    cancel_orders = blocking(cancelling.cancel_orders)
-    cancel_orders_for_symbols = blocking(cancelling.cancel_orders_for_symbols)
-    cancel_and_confirm = blocking(cancelling.cancel_and_confirm)
-    create_order = blocking(ordering.create_order)
-    create_orders = blocking(batch.create_orders)
-    fetch_order = blocking(fetching.fetch_order)
-    fetch_open_orders = blocking(fetching.fetch_open_orders)
-    fetch_orders = blocking(fetching.fetch_orders)
-    fetch_closed_orders = blocking(fetching.fetch_closed_orders)
-    fetch_canceled_orders = blocking(fetching.fetch_canceled_orders)
-    fetch_canceled_and_closed_orders = blocking(fetching.fetch_canceled_and_closed_orders)
-    fetch_my_trades = blocking(trades.fetch_my_trades)
-    fetch_order_trades = blocking(trades.fetch_order_trades)
-    fetch_balance = blocking(fetching.fetch_balance)
+    cancel_all_orders = blocking(order_cancellation.cancel_all_orders)
+    cancel_all_margin_orders = blocking(order_cancellation.cancel_all_margin_orders)
+    cancel_order = blocking(order_cancellation.cancel_order)
+    cancel_orders = blocking(order_cancellation.cancel_orders)
+    cancel_orders_for_symbols = blocking(order_cancellation.cancel_orders_for_symbols)
+    cancel_and_confirm = blocking(order_cancellation.cancel_and_confirm)
+    create_order = blocking(order_creation.create_order)
+    create_orders = blocking(order_batches.create_orders)
+    fetch_order = blocking(orders.fetch_order)
+    fetch_open_orders = blocking(orders.fetch_open_orders)
+    fetch_orders = blocking(orders.fetch_orders)
+    fetch_closed_orders = blocking(orders.fetch_closed_orders)
+    fetch_canceled_orders = blocking(orders.fetch_canceled_orders)
+    fetch_canceled_and_closed_orders = blocking(orders.fetch_canceled_and_closed_orders)
+    fetch_my_trades = blocking(orders.fetch_my_trades)
+    fetch_order_trades = blocking(orders.fetch_order_trades)
+    fetch_balance = blocking(account.fetch_balance)
     fetch_margin_account = blocking(account.fetch_margin_account)
     fetch_my_liquidations = blocking(account.fetch_my_liquidations)
     calculate_ad_ratio = blocking(account.calculate_ad_ratio)
-    borrow_cross_margin = blocking(lending.borrow_cross_margin)
-    repay_cross_margin = blocking(lending.repay_cross_margin)
-    fetch_borrow_interest = blocking(lending.fetch_borrow_interest)
-    fetch_borrows = blocking(lending.fetch_borrows)
-    fetch_repays = blocking(lending.fetch_repays)
-    fetch_cross_borrow_rate = blocking(lending.fetch_cross_borrow_rate)
-    fetch_cross_borrow_rates = blocking(lending.fetch_cross_borrow_rates)
+    borrow_cross_margin = blocking(loans.borrow_cross_margin)
+    repay_cross_margin = blocking(loans.repay_cross_margin)
+    fetch_borrow_interest = blocking(loans.fetch_borrow_interest)
+    fetch_borrows = blocking(loans.fetch_borrows)
+    fetch_repays = blocking(loans.fetch_repays)
+    fetch_cross_borrow_rate = blocking(loans.fetch_cross_borrow_rate)
+    fetch_cross_borrow_rates = blocking(loans.fetch_cross_borrow_rates)
     transfer = blocking(transfers.transfer)
     fetch_transfers = blocking(transfers.fetch_transfers)
-    fetch_mark_price = blocking(pricing.fetch_mark_price)
-    fetch_mark_prices = blocking(pricing.fetch_mark_prices)
+    fetch_mark_price = blocking(account.fetch_mark_price)
+    fetch_mark_prices = blocking(account.fetch_mark_prices)
     fetch_markets = blocking(markets.fetch_markets)

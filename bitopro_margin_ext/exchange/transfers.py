@@ -4,10 +4,10 @@ from typing import Any
 
 import ccxt
 
-from .. import ledger
-from ..ambiguities import TRANSFER_CALL_KINDS
-from ..endpoints import TRANSFER, USER_TRANSFERS
-from ..parse import text
+from ..core import parse_account
+from ..core.assumptions import TRANSFER_CALL_KINDS
+from ..core.endpoints import TRANSFER, USER_TRANSFERS
+from ..core.parse import text
 from .amounts import (
     Structure,
     exact_amount,
@@ -17,10 +17,8 @@ from .amounts import (
     margin_only,
     read_rows,
 )
-from .calls import call
-from .commands import command
-from .lending import lending_terms
-from .steps import NO_PARAMS, Flow, Params
+from .flow import NO_PARAMS, Flow, Params, call, command
+from .loans import lending_terms
 from .structures import rows_of
 
 ACCOUNTS = {"spot": "spot", "margin": "margin", "cross": "margin"}
@@ -96,8 +94,8 @@ def _check_taken(api: Any, code: str) -> Flow[None]:
         known = ", ".join(sorted(terms))
         raise ccxt.BadRequest(f"{api.id} the margin account takes {known}, not {code}")
     status = text(terms[code], "transferStatus")
-    if status is not None and status != ledger.SWITCHED_ON:
-        state = "switched off" if status == ledger.SWITCHED_OFF else "under maintenance"
+    if status is not None and status != parse_account.SWITCHED_ON:
+        state = "switched off" if status == parse_account.SWITCHED_OFF else "under maintenance"
         raise ccxt.BadRequest(f"{api.id} moving {code} into the margin account is {state}")
 
 
@@ -118,6 +116,6 @@ def fetch_transfers(
     rows = rows_of(api, (yield from call(api, USER_TRANSFERS, rest)), "transferInvoices")
     found = [
         finish(api, line, ("amount",))
-        for line in read_rows(api, "transfers", ledger.parse_transfer, rows)
+        for line in read_rows(api, "transfers", parse_account.parse_transfer, rows)
     ]
     return in_window(found, code, since, limit)

@@ -6,9 +6,9 @@ from typing import Any, Final, Protocol
 
 import requests
 
-from bitopro_margin_ext import redaction
-from bitopro_margin_ext.bounded import BoundedSession
-from bitopro_margin_ext.errors import Failure
+from ..core import redaction
+from ..core.client import BoundedSession
+from ..core.errors import Failure
 
 HEALTH_PATH: Final = "/api/v1/health"
 _ANYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - to be recognised, not to listen on

@@ -5,24 +5,72 @@ import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-from bitopro_margin_ext import cancel, ledger
-from bitopro_margin_ext.endpoints import BALANCES
-from bitopro_margin_ext.errors import Failure, Meaning
-from bitopro_margin_ext.parse import is_zero
-from bitopro_margin_ext.report import CancelReport, SweepOutcome
-from bitopro_margin_ext.transport import Transport
+import requests
 
-from .decision import Look, News, Rule, Standing, confirm, judge
+from ..core import parse_account, redaction, sweep
+from ..core.client import BoundedSession, Transport
+from ..core.endpoints import BALANCES
+from ..core.errors import Failure, Meaning
+from ..core.parse import is_zero
+from ..core.report import CancelReport, SweepOutcome
 from .heartbeat import Heartbeat
-from .memory import Memory
-from .webhook import Webhook
+from .state import Look, Memory, News, Rule, Standing, confirm, judge
 
 logger = logging.getLogger(__name__)
 
+
+PAUSES: Final = (1, 5, 30, 120, 300)
+"""Seconds between tries: a network that went with the bot often comes back with it."""
+
+TIMEOUT: Final = 10.0
+
+
+class Webhook:
+    """POSTs JSON with ``text`` and ``content`` (Slack's and Discord's names) and the facts."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        if url is not None:
+            # The path of a webhook's address is its password.
+            redaction.add_secret(url)
+            redaction.add_secret(urlsplit(url).path)
+
+    def tell(self, event: str, text: str, **facts: Any) -> None:
+        """Send on a thread of its own; give up, with a word in the log, after some tries."""
+        if self._url is None:
+            return
+        line = redaction.redact(text)
+        document = {"event": event, "text": line, "content": line, **facts}
+        threading.Thread(
+            target=self._deliver, args=(self._url, document), name="webhook", daemon=True
+        ).start()
+
+    def _deliver(self, url: str, document: dict[str, Any]) -> None:
+        session = BoundedSession(trusted=True)
+        problem = ""
+        for pause in (*PAUSES, None):
+            status = session.request(TIMEOUT, _status, method="POST", url=url, json=document)
+            if not isinstance(status, Failure) and status < 300:
+                return
+            problem = str(status)
+            if pause is not None:
+                time.sleep(pause)
+        logger.warning(f"the webhook was not reached, so it does not know: {problem}")
+
+
+def _status(response: requests.Response) -> int:
+    return response.status_code
+
+
+logger = logging.getLogger(__name__)
+
+
 READ_SECONDS: Final = 5.0
 """For one look at the bot or at adRatio, at most."""
+
 
 _TEXTS: Final = {
     News.SILENT: "SILENT: no sign of life of the bot for {silence:.0f} s",
@@ -96,7 +144,7 @@ class Watch:
 
     def _fire(self) -> None:
         report = CancelReport("all")
-        flow = cancel.cancel_and_confirm(
+        flow = sweep.cancel_and_confirm(
             None,
             deadline=self._deadline,
             offset_ms=lambda: self._transport.clock_offset_ms,
@@ -121,7 +169,7 @@ class Watch:
             self._mention(f"adRatio cannot be read: {answer}")
             return None
         try:
-            account = ledger.parse_margin_account(answer)
+            account = parse_account.parse_margin_account(answer)
             # Without a debt there is nothing to be in danger of, whatever stands there then.
             if is_zero(account["totalDebt"]):
                 return None

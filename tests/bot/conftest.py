@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bitopro_margin_ext.sandbox.server import SandboxServer
-from tests.bot.bench import Bench
+from tests.bot.harness import BotHarness
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +14,7 @@ def sandbox_server() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def bench(sandbox_server: SandboxServer, tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(sandbox_server, tmp_path)
+def bench(sandbox_server: SandboxServer, tmp_path: Path) -> Iterator[BotHarness]:
+    made = BotHarness(sandbox_server, tmp_path)
     yield made
     made.close()

@@ -11,8 +11,8 @@ import pytest
 from freqtrade.persistence import Order, Trade
 from sqlalchemy import text
 
-from tests.bot.bench import BTC, ETH, Bench, trade_of, wait_until
-from tests.bot.test_weather import disagreements, never_sold_more_than_bought
+from tests.bot.harness import BTC, ETH, BotHarness, trade_of, wait_until
+from tests.bot.test_faults import disagreements, never_sold_more_than_bought
 
 LONG = 60
 POINTS: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ POINTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def run_and_kill(bench: Bench, bot: Any, method: str, path: str, after: int = 0) -> None:
+def run_and_kill(bench: BotHarness, bot: Any, method: str, path: str, after: int = 0) -> None:
     """Let a child process make one iteration, and end it while the faulty call is under way."""
     Trade.session.remove()
     Trade.session.get_bind().dispose()
@@ -49,13 +49,13 @@ def run_and_kill(bench: Bench, bot: Any, method: str, path: str, after: int = 0)
         os.waitpid(child, 0)
 
 
-def restart(bench: Bench) -> Any:
+def restart(bench: BotHarness) -> Any:
     bench.control.clear_faults()
     bench._bots.clear()
     return bench.bot(scope="all")
 
 
-def all_is_well(bench: Bench) -> None:
+def all_is_well(bench: BotHarness) -> None:
     assert disagreements(bench) == []
     for trade in Trade.get_open_trades():
         assert trade.has_open_orders or trade.amount > 0, "an empty trade holds a slot"
@@ -73,7 +73,7 @@ def all_is_well(bench: Bench) -> None:
     ],
 )
 def test_after_a_kill_the_database_agrees_and_the_position_is_closed(
-    bench: Bench, point: str, way: str
+    bench: BotHarness, point: str, way: str
 ) -> None:
     bot = bench.bot(scope="all")
     # The user's own coins: a second exit would find something to sell.

@@ -6,12 +6,12 @@ import pytest
 from freqtrade.enums import ExitCheckTuple, ExitType
 from freqtrade.persistence import Order, Trade
 
-from tests.bot.bench import BTC, ETH, Bench, order_row, trade_of
+from tests.bot.harness import BTC, ETH, BotHarness, order_row, trade_of
 
 EMERGENCY = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
 
 
-def start(bench: Bench, scope: str) -> Any:
+def start(bench: BotHarness, scope: str) -> Any:
     # Entries below the market rest; a position comes from a market entry.
     return bench.bot(
         scope=scope,
@@ -30,7 +30,7 @@ def enter(bot: Any, pair: str, order_type: str) -> str:
 
 @pytest.mark.parametrize("scope", ["pair", "all"])
 @pytest.mark.parametrize("restarted", [False, True])
-def test_simulated_orders_are_swept(bench: Bench, scope: str, restarted: bool) -> None:
+def test_simulated_orders_are_swept(bench: BotHarness, scope: str, restarted: bool) -> None:
     bot = start(bench, scope)
     bench.control.set_price("eth_usdt", "3000", bid="2990", ask="3010")
     other = enter(bot, ETH, "limit")

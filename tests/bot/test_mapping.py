@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from freqtrade.persistence import Order, Trade
 
-from tests.bot.bench import BTC, ETH, Bench, trade_of, wait_until, wire
+from tests.bot.harness import BTC, ETH, BotHarness, trade_of, wait_until, wire
 
 # The reason is ours on purpose, and no two runs have the same clock.
 # The exchange names its orders afresh in each story.
@@ -48,18 +48,18 @@ def differences(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> 
 class Story:
     """What happens on ETH, and how much of the order fills just before it is cancelled."""
 
-    begin: Callable[[Bench, Any], str]
+    begin: Callable[[BotHarness, Any], str]
     late_fill: str | None = None
 
 
-def entry(filled: str | None) -> Callable[[Bench, Any], str]:
-    def begin(bench: Bench, bot: Any) -> str:
+def entry(filled: str | None) -> Callable[[BotHarness, Any], str]:
+    def begin(bench: BotHarness, bot: Any) -> str:
         return bench.enter(bot, ETH, fill=filled)
 
     return begin
 
 
-def second_entry(bench: Bench, bot: Any) -> str:
+def second_entry(bench: BotHarness, bot: Any) -> str:
     bench.hold(bot, ETH)
     bot.strategy.adjust[ETH] = 500.0
     bot.process()
@@ -87,7 +87,7 @@ STORIES = {
 }
 
 
-def live_without(bench: Bench, story: Story, strategy: str) -> Any:
+def live_without(bench: BotHarness, story: Story, strategy: str) -> Any:
     bot = bench.bot(strategy)
     order_id = story.begin(bench, bot)
     bot.messages.clear()
@@ -110,7 +110,7 @@ def live_without(bench: Bench, story: Story, strategy: str) -> Any:
     return bot
 
 
-def live_with(bench: Bench, story: Story, strategy: str) -> tuple[Any, set[str]]:
+def live_with(bench: BotHarness, story: Story, strategy: str) -> tuple[Any, set[str]]:
     bot = bench.bot(strategy, scope="all")
     order_id = story.begin(bench, bot)
     bench.enter(bot, BTC)
@@ -131,7 +131,7 @@ def live_with(bench: Bench, story: Story, strategy: str) -> tuple[Any, set[str]]
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_swept_order_ends_as_freqtrade_would_have_left_it(bench: Bench, name: str) -> None:
+def test_a_swept_order_ends_as_freqtrade_would_have_left_it(bench: BotHarness, name: str) -> None:
     story = STORIES[name]
     adjusting = "Adjusting" if "second" in name else ""
     bot = live_without(bench, story, adjusting or "Plain")
@@ -161,7 +161,7 @@ def _still_open(pair: str) -> int:
     return int(trade is not None and trade.is_open)
 
 
-def _wallets_are_fresh(bench: Bench, bot: Any) -> None:
+def _wallets_are_fresh(bench: BotHarness, bot: Any) -> None:
     margin = bench.control.state()["accounts"][0]["margin"]
     for currency in ("USDT", "BTC", "ETH"):
         wallet = bot.wallets.get_all_balances().get(currency)

@@ -5,11 +5,11 @@ from freqtrade.exceptions import InvalidOrderException
 from freqtrade.persistence import Order, Trade
 
 from bitopro_margin_ext.bot.positions import exceeds
-from tests.bot.bench import (
+from tests.bot.harness import (
     BTC,
     CANCEL_ALL,
     ETH,
-    Bench,
+    BotHarness,
     cancel_pair,
     order_row,
     trade_of,
@@ -24,7 +24,7 @@ def history(pair: str) -> str:
 
 
 @pytest.mark.parametrize("scope", ["pair", "all"])
-def test_a_refused_stoploss_sweeps_before_the_exit(bench: Bench, scope: str) -> None:
+def test_a_refused_stoploss_sweeps_before_the_exit(bench: BotHarness, scope: str) -> None:
     bot = bench.bot(scope=scope)
     other = bench.enter(bot, ETH, fill=None)
     by_hand = bench.control.seed_order("btc_usdt", "sell", "0.01", "90000")["id"]
@@ -65,7 +65,7 @@ def test_a_refused_stoploss_sweeps_before_the_exit(bench: Bench, scope: str) -> 
 @pytest.mark.parametrize("scope", ["pair", "all"])
 @pytest.mark.parametrize("filled", [None, "0.3"])
 def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
-    bench: Bench, scope: str, filled: str | None
+    bench: BotHarness, scope: str, filled: str | None
 ) -> None:
     bot = bench.bot(scope=scope)
     exit_id = bench.leave(bot)
@@ -106,7 +106,9 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     assert BTC not in [bot.strategy.emergency.exits]
 
 
-def test_swept_orders_of_other_trades_cost_no_request_in_the_same_iteration(bench: Bench) -> None:
+def test_swept_orders_of_other_trades_cost_no_request_in_the_same_iteration(
+    bench: BotHarness,
+) -> None:
     bot = bench.bot(scope="all")
     bench.leave(bot)
     entry = bench.enter(bot, ETH, fill=None)
@@ -119,7 +121,7 @@ def test_swept_orders_of_other_trades_cost_no_request_in_the_same_iteration(benc
     assert trade_of(ETH) is None
 
 
-def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(bench: Bench) -> None:
+def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(bench: BotHarness) -> None:
     bot = bench.bot()
     exit_id = bench.leave(bot)
     bench.control.add_fault("fill_before", method="DELETE", path="*", ids=[exit_id], fraction="1")
@@ -131,7 +133,7 @@ def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(bench: Bench) -> 
     assert not trade_of().is_open
 
 
-def test_a_partial_exit_that_times_out_does_not_cost_the_rest(bench: Bench) -> None:
+def test_a_partial_exit_that_times_out_does_not_cost_the_rest(bench: BotHarness) -> None:
     bot = bench.bot("GuardedAdjusting")
     bench.hold(bot)
     bot.strategy.adjust[BTC] = -300.0
@@ -149,7 +151,7 @@ def test_a_partial_exit_that_times_out_does_not_cost_the_rest(bench: Bench) -> N
     assert trade_of().amount == pytest.approx(amount - part, abs=1e-8)
 
 
-def test_200_open_orders_of_a_pair_take_three_requests(bench: Bench) -> None:
+def test_200_open_orders_of_a_pair_take_three_requests(bench: BotHarness) -> None:
     bot = bench.bot(deadline=60)
     bench.hold(bot)
     trade = trade_of()
@@ -182,7 +184,7 @@ def test_200_open_orders_of_a_pair_take_three_requests(bench: Bench) -> None:
     assert float(bench.sells()[-1]["originalAmount"]) == pytest.approx(before, abs=1e-8)
 
 
-def test_an_exit_larger_than_the_position_is_not_sent(bench: Bench) -> None:
+def test_an_exit_larger_than_the_position_is_not_sent(bench: BotHarness) -> None:
     bot = bench.bot()
     bench.hold(bot)
     held = trade_of().amount

@@ -6,7 +6,7 @@ import pytest
 from freqtrade.enums import ExitCheckTuple, ExitType
 from freqtrade.exceptions import OperationalException
 
-from tests.bot.bench import BTC, Bench, cancel_pair, order_row, trade_of
+from tests.bot.harness import BTC, BotHarness, cancel_pair, order_row, trade_of
 
 REASONS = {
     "stop_loss": ExitCheckTuple(exit_type=ExitType.STOP_LOSS),
@@ -18,7 +18,7 @@ REASONS = {
 }
 
 
-def stale(bench: Bench, bot: Any) -> str:
+def stale(bench: BotHarness, bot: Any) -> str:
     """A position with a second entry that fills in part in the moment of the sweep."""
     bench.hold(bot)
     bot.strategy.adjust[BTC] = 500.0
@@ -34,7 +34,7 @@ def stale(bench: Bench, bot: Any) -> str:
     [*((reason, "market") for reason in REASONS), ("force_exit", "limit"), ("my_tag", "limit")],
 )
 def test_a_stale_amount_refuses_and_the_exit_comes_again_once(
-    bench: Bench, reason: str, order_type: str
+    bench: BotHarness, reason: str, order_type: str
 ) -> None:
     bot = bench.bot(
         "GuardedAdjusting",
@@ -62,7 +62,7 @@ def test_a_stale_amount_refuses_and_the_exit_comes_again_once(
     assert bench.lines().count(cancel_pair(BTC)) == 1
 
 
-def test_a_reason_that_is_not_listed_sweeps_nothing(bench: Bench) -> None:
+def test_a_reason_that_is_not_listed_sweeps_nothing(bench: BotHarness) -> None:
     bot = bench.bot()
     bench.leave(bot)
     assert cancel_pair(BTC) not in bench.lines()
@@ -72,7 +72,7 @@ STRATEGIES = ["OwnWithoutSuper", "OwnWithSuper", "Overshadowed", "Grandchild"]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_strategy_with_callbacks_of_its_own(bench: Bench, strategy: str) -> None:
+def test_a_strategy_with_callbacks_of_its_own(bench: BotHarness, strategy: str) -> None:
     bot = bench.bot(strategy)
     bench.hold(bot)
     trade = trade_of()
@@ -91,7 +91,7 @@ def test_a_strategy_with_callbacks_of_its_own(bench: Bench, strategy: str) -> No
 
 
 @pytest.mark.parametrize("strategy", ["OwnWithoutSuper", "OwnWithSuper"])
-def test_a_strategy_with_a_time_out_of_its_own(bench: Bench, strategy: str) -> None:
+def test_a_strategy_with_a_time_out_of_its_own(bench: BotHarness, strategy: str) -> None:
     bot = bench.bot(strategy)
     bench.leave(bot)
     bot.strategy.timed_out.add(BTC)
@@ -101,7 +101,7 @@ def test_a_strategy_with_a_time_out_of_its_own(bench: Bench, strategy: str) -> N
     assert not trade_of().is_open
 
 
-def test_a_held_exit_that_the_strategy_then_refuses_is_dropped(bench: Bench) -> None:
+def test_a_held_exit_that_the_strategy_then_refuses_is_dropped(bench: BotHarness) -> None:
     bot = bench.bot("OwnWithSuper")
     bench.hold(bot)
     bench.control.add_fault("status", method="POST", path="*/orders/btc_usdt", status=400,
@@ -113,7 +113,7 @@ def test_a_held_exit_that_the_strategy_then_refuses_is_dropped(bench: Bench) -> 
     assert trade_of().id not in bot.strategy.emergency.exits
 
 
-def test_callbacks_that_raise_neither_stop_the_sweep_nor_the_exit(bench: Bench) -> None:
+def test_callbacks_that_raise_neither_stop_the_sweep_nor_the_exit(bench: BotHarness) -> None:
     bot = bench.bot("Raising", scope="all")
     other = bench.enter(bot, "ETH/USDT", fill="0.4")
     bench.enter(bot, BTC)
@@ -127,7 +127,9 @@ def test_callbacks_that_raise_neither_stop_the_sweep_nor_the_exit(bench: Bench) 
     assert order_row(other, "ETH/USDT").filled > 0
 
 
-def test_a_callback_that_raises_does_not_turn_a_stale_amount_into_an_exit(bench: Bench) -> None:
+def test_a_callback_that_raises_does_not_turn_a_stale_amount_into_an_exit(
+    bench: BotHarness,
+) -> None:
     bot = bench.bot("Raising", position_adjustment_enable=True)
     stale(bench, bot)
     check = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
@@ -141,7 +143,7 @@ def test_a_callback_that_raises_does_not_turn_a_stale_amount_into_an_exit(bench:
     assert float(exit_order["executedAmount"]) == pytest.approx(bought, abs=3e-8)
 
 
-def test_the_mixin_behind_istrategy_is_refused_at_start(bench: Bench) -> None:
+def test_the_mixin_behind_istrategy_is_refused_at_start(bench: BotHarness) -> None:
     with pytest.raises(
         OperationalException, match=r"must stand before IStrategy: class WrongOrder"
     ):

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bitopro_margin_ext.drill.database import BotDatabase
 from bitopro_margin_ext.drill.scenario import EXITING, OTHER, Drill
+from bitopro_margin_ext.drill.verdict import BotDatabase
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
 from bitopro_margin_ext.sandbox.server import SandboxServer
-from tests.bot.bench import wait_until
+from tests.bot.harness import wait_until
 
 LEAKS = (
     re.escape(API_KEY),

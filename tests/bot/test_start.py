@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from freqtrade.exceptions import OperationalException
 
-from bitopro_margin_ext.drill.userfolder import build_log_config
-from tests.bot.bench import Bench
+from bitopro_margin_ext.drill.bot_process import build_log_config
+from tests.bot.harness import BotHarness
 
 TRADE = "from freqtrade.main import main; main({arguments!r})"
 BREAK = "import freqtrade.freqtradebot as f; del f.FreqtradeBot.handle_cancel_exit; "
@@ -62,7 +62,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_work_is_refused_before_anything_is_sent(bench: Bench, case: str) -> None:
+def test_what_cannot_work_is_refused_before_anything_is_sent(bench: BotHarness, case: str) -> None:
     changes, words = REFUSED[case]
     with pytest.raises(OperationalException) as refusal:
         bench.bot(**changes)
@@ -72,13 +72,13 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(bench: Bench, case:
 
 
 @pytest.mark.parametrize(("strategy", "words"), [("Shorting", "long only"), ("Levered", "1x only")])
-def test_shorts_and_leverage_are_refused(bench: Bench, strategy: str, words: str) -> None:
+def test_shorts_and_leverage_are_refused(bench: BotHarness, strategy: str, words: str) -> None:
     with pytest.raises(OperationalException, match=words):
         bench.bot(strategy)
     assert all(line.startswith("GET") for line in bench.lines())
 
 
-def test_real_processes_end_with_a_code_and_one_line(bench: Bench, tmp_path: Path) -> None:
+def test_real_processes_end_with_a_code_and_one_line(bench: BotHarness, tmp_path: Path) -> None:
     cases = {
         "spot": Process(tmp_path / "1", bench.config(trading_mode="spot", margin_mode="")),
         "no margin_mode": Process(tmp_path / "2", _without(bench.config(), "margin_mode")),
@@ -115,7 +115,7 @@ def test_enabling_twice_changes_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
 
 
-def test_the_start_up_line(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_start_up_line(bench: BotHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     bench.bot(scope="all", deadline=7)
     import ccxt

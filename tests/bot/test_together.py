@@ -9,8 +9,8 @@ from freqtrade.enums import ExitCheckTuple, ExitType, State
 from freqtrade.persistence import Order, Trade
 from freqtrade.rpc.rpc import RPC
 
-from tests.bot.bench import BTC, CANCEL_ALL, ETH, Bench, order_row, trade_of, wait_until
-from tests.bot.test_weather import disagreements, never_sold_more_than_bought
+from tests.bot.harness import BTC, CANCEL_ALL, ETH, BotHarness, order_row, trade_of, wait_until
+from tests.bot.test_faults import disagreements, never_sold_more_than_bought
 
 EMERGENCY = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
 HOLD = {"kind": "delay", "method": "DELETE", "path": "*/margin/orders/*", "seconds": 1.0}
@@ -28,12 +28,12 @@ def in_thread(work: Any) -> threading.Thread:
     return thread
 
 
-def exits(bench: Bench, pair: str) -> list[dict[str, Any]]:
+def exits(bench: BotHarness, pair: str) -> list[dict[str, Any]]:
     return [order for order in bench.sells(pair) if not order["stopPrice"]]
 
 
 @pytest.mark.parametrize("reasons", [["emergency_exit"], ["emergency_exit", "force_exit"]])
-def test_force_exit_of_everything_during_a_sweep(bench: Bench, reasons: list[str]) -> None:
+def test_force_exit_of_everything_during_a_sweep(bench: BotHarness, reasons: list[str]) -> None:
     bot = bench.bot(scope="all", bitopro_margin={"cancel_on": reasons})
     bench.hold(bot, ETH)
     bench.enter(bot, BTC)
@@ -56,7 +56,7 @@ def test_force_exit_of_everything_during_a_sweep(bench: Bench, reasons: list[str
     assert bench.lines().count(CANCEL_ALL) == 1, "one sweep serves both"
 
 
-def test_a_second_emergency_right_after_the_first_is_served_by_its_sweep(bench: Bench) -> None:
+def test_a_second_emergency_right_after_the_first_is_served_by_its_sweep(bench: BotHarness) -> None:
     bot = bench.bot(scope="all", order_types={"emergency_exit": "limit"})
     for pair in (ETH, BTC):
         bench.enter(bot, pair, fill=None)
@@ -71,7 +71,7 @@ def test_a_second_emergency_right_after_the_first_is_served_by_its_sweep(bench: 
 
 
 def test_an_emergency_of_one_pair_brings_back_the_exit_of_another_that_it_swept(
-    bench: Bench,
+    bench: BotHarness,
 ) -> None:
     bot = bench.bot(scope="all")
     bench.hold(bot, ETH)
@@ -90,7 +90,7 @@ def test_an_emergency_of_one_pair_brings_back_the_exit_of_another_that_it_swept(
     assert len(exits(bench, ETH)) == 2
 
 
-def test_stop_and_shutdown_during_a_sweep(bench: Bench) -> None:
+def test_stop_and_shutdown_during_a_sweep(bench: BotHarness) -> None:
     bot = bench.bot(scope="all", cancel_open_orders_on_exit=True)
     entry = bench.enter(bot, ETH, fill="0.4")
     bench.enter(bot, BTC)
@@ -111,7 +111,7 @@ def test_stop_and_shutdown_during_a_sweep(bench: Bench) -> None:
     assert len(exits(bench, BTC)) == 1
 
 
-def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(bench: Bench) -> None:
+def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(bench: BotHarness) -> None:
     bot = bench.bot(scope="all")
     bench.hold(bot)
 
@@ -131,7 +131,7 @@ def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(bench: Ben
     assert not trade_of().is_open
 
 
-def test_a_trade_that_the_user_deleted_meanwhile(bench: Bench) -> None:
+def test_a_trade_that_the_user_deleted_meanwhile(bench: BotHarness) -> None:
     bot = bench.bot(scope="all")
     entry = bench.enter(bot, ETH, fill="0.4")
     bench.hold(bot)
@@ -146,7 +146,7 @@ def test_a_trade_that_the_user_deleted_meanwhile(bench: Bench) -> None:
     assert not trade_of(BTC).is_open
 
 
-def test_an_order_id_that_repeats_on_another_pair(bench: Bench) -> None:
+def test_an_order_id_that_repeats_on_another_pair(bench: BotHarness) -> None:
     bot = bench.bot(scope="all")
     entry = bench.enter(bot, ETH, fill=None)
     bench.hold(bot)
@@ -165,7 +165,7 @@ def test_an_order_id_that_repeats_on_another_pair(bench: Bench) -> None:
     assert not trade_of(BTC).is_open
 
 
-def test_a_pair_that_is_delisted_holds_up_no_other(bench: Bench) -> None:
+def test_a_pair_that_is_delisted_holds_up_no_other(bench: BotHarness) -> None:
     bot = bench.bot(scope="all")
     entry = bench.enter(bot, ETH, fill="0.4")
     bench.hold(bot)

@@ -11,8 +11,8 @@ import pytest
 from freqtrade.persistence import Trade
 from freqtrade.rpc.webhook import Webhook
 
-from tests.bot.bench import BTC, ETH, Bench, cancel_pair, order_row, trade_of, wait_until
-from tests.bot.test_weather import DEADLINE, ask, disagreements, never_sold_more_than_bought
+from tests.bot.harness import BTC, ETH, BotHarness, cancel_pair, order_row, trade_of, wait_until
+from tests.bot.test_faults import DEADLINE, ask, disagreements, never_sold_more_than_bought
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def silence() -> Any:
         call.close()
 
 
-def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: Any) -> None:
+def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: BotHarness, silence: Any) -> None:
     port, calls = silence
     webhook = {
         "enabled": True,
@@ -62,7 +62,7 @@ def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: Bench, silence: A
 @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
 @pytest.mark.parametrize("way", ["refused stoploss", "timed-out exit"])
 def test_a_locked_database_holds_up_neither_sweep_nor_exit(
-    bench: Bench, lock: str, way: str
+    bench: BotHarness, lock: str, way: str
 ) -> None:
     # Without a stoploss on the exchange there is nothing that Freqtrade writes before the hook.
     stops = {"stoploss_on_exchange": way != "refused stoploss"}
@@ -118,7 +118,7 @@ def test_a_locked_database_holds_up_neither_sweep_nor_exit(
     never_sold_more_than_bought(bench)
 
 
-def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(bench: Bench) -> None:
+def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(bench: BotHarness) -> None:
     bot = bench.bot(scope="all", deadline=DEADLINE)
     entries = [bench.enter(bot, pair, fill=None) for pair in (ETH, BTC)]
     for entry in entries:

@@ -11,7 +11,7 @@ from freqtrade.misc import deep_merge_dicts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitopro_margin_ext.configuration import (
+from bitopro_margin_ext.cli.freqtrade_config import (
     ConfigurationError,
     load_configuration,
     read_variables,

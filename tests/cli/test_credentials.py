@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from bitopro_margin_ext import redaction
-from bitopro_margin_ext.credentials import (
+from bitopro_margin_ext.core import redaction
+from bitopro_margin_ext.core.credentials import (
     CredentialError,
     Credentials,
     find_base_url,
     find_credentials,
     require_address,
 )
-from bitopro_margin_ext.endpoints import REST_URL
+from bitopro_margin_ext.core.endpoints import REST_URL
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import KEY, SECRET, Runner

@@ -10,10 +10,10 @@ from freqtrade.strategy import IStrategy
 
 from bitopro_margin_ext import EmergencyCancelMixin
 from bitopro_margin_ext.cli.init import build_config
-from bitopro_margin_ext.doctor.finding import Finding, State
-from bitopro_margin_ext.doctor.settings import check_orders, check_settings
-from bitopro_margin_ext.doctor.strategy import check_mixin
-from bitopro_margin_ext.doctor.versions import check_versions, required_range
+from bitopro_margin_ext.doctor import Finding, State
+from bitopro_margin_ext.doctor.config_checks import check_orders, check_settings
+from bitopro_margin_ext.doctor.strategy_checks import check_mixin
+from bitopro_margin_ext.doctor.version_checks import check_versions, required_range
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import KEY, SECRET, Runner

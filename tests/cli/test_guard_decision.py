@@ -5,16 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitopro_margin_ext.guard.decision import (
-    MISSES,
-    Look,
-    News,
-    Phase,
-    Rule,
-    Standing,
-    confirm,
-    judge,
-)
+from bitopro_margin_ext.guard.state import MISSES, Look, News, Phase, Rule, Standing, confirm, judge
 
 FRESH = Standing()
 RULE = Rule(after=30.0, interval=5.0, min_ad_ratio=Decimal("1.5"))

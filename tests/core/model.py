@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bitopro_margin_ext import cancel
-from bitopro_margin_ext.endpoints import (
+from bitopro_margin_ext.core.endpoints import (
     CANCEL_ALL,
     CANCEL_BATCH,
     CANCEL_ORDER,
@@ -20,7 +19,8 @@ from bitopro_margin_ext.endpoints import (
     OPEN_ORDERS_FALLBACK,
     ORDERS,
 )
-from bitopro_margin_ext.errors import classify, network_failure, not_sent
+from bitopro_margin_ext.core.errors import classify, network_failure, not_sent
+from bitopro_margin_ext.core.sweep import Pause, Send, cancel_and_confirm
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
 OPEN, FILLED, PARTLY_DONE, CANCELLED = 0, 2, 3, 4
@@ -84,7 +84,7 @@ class Model:
 
     # -- one call ------------------------------------------------------------------------------
 
-    def answer(self, step: cancel.Send) -> Any:
+    def answer(self, step: Send) -> Any:
         fault = next(self.faults, "fine")
         kind, _, detail = fault.partition(":")
         if kind == "not_sent":
@@ -123,7 +123,7 @@ class Model:
         self._hear(step, reply)
         return reply
 
-    def _process(self, step: cancel.Send, kind: str, lag: float) -> Any:
+    def _process(self, step: Send, kind: str, lag: float) -> Any:
         params, endpoint = step.params, step.endpoint
         moment = self.clock.now - lag
         if endpoint in (CANCEL_ALL, CANCEL_PAIR):
@@ -162,7 +162,7 @@ class Model:
     def _end(self, row: Row) -> None:
         row.set(self.clock.now, CANCELLED if row.executed == "0" else PARTLY_DONE)
 
-    def _fill(self, step: cancel.Send, detail: str) -> None:
+    def _fill(self, step: Send, detail: str) -> None:
         for row in self.orders:
             if row.is_open:
                 full = detail == "all"
@@ -176,7 +176,7 @@ class Model:
         key = (_symbol(params["pair"]), params["orderId"])
         return next((row for row in self.orders if row.key == key), None)
 
-    def _hear(self, step: cancel.Send, reply: Any) -> None:
+    def _hear(self, step: Send, reply: Any) -> None:
         """Note what the client has been told."""
         if not isinstance(reply, dict):
             return
@@ -200,7 +200,7 @@ def drive(flow: Any, model: Model) -> Any:
     try:
         while True:
             step = flow.send(answer)
-            if isinstance(step, cancel.Pause):
+            if isinstance(step, Pause):
                 assert step.seconds > 0
                 model.clock.now += step.seconds
                 answer = None
@@ -213,7 +213,7 @@ def drive(flow: Any, model: Model) -> Any:
 
 def sweep(model: Model, symbol: str | None, known: Any = (), deadline: float = 10.0) -> Any:
     """Cancel and confirm against the model."""
-    flow = cancel.cancel_and_confirm(symbol, known, deadline=deadline, clock=model.clock)
+    flow = cancel_and_confirm(symbol, known, deadline=deadline, clock=model.clock)
     return drive(flow, model)
 
 

@@ -4,8 +4,8 @@ import pickle
 import ccxt
 import pytest
 
-from bitopro_margin_ext import redaction
-from bitopro_margin_ext.errors import (
+from bitopro_margin_ext.core import redaction
+from bitopro_margin_ext.core.errors import (
     Failure,
     Meaning,
     Outcome,

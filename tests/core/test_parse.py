@@ -1,6 +1,6 @@
 import pytest
 
-from bitopro_margin_ext.parse import (
+from bitopro_margin_ext.core.parse import (
     is_zero,
     milliseconds,
     number,

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bitopro_margin_ext import redaction
+from bitopro_margin_ext.core import redaction
 
 SECRET = "c0mpl3tely-s3cret"
 PAYLOAD = "eyJpZGVudGl0eSI6ImhjbWxpbmpAZ21haWwuY29tIiwibm9uY2UiOjE1NTQzODA5MDkxMzF9"
@@ -105,7 +105,7 @@ def test_a_secret_that_holds_another_is_blanked_whole():
 def test_every_record_of_the_process_can_be_blanked_at_its_birth():
     code = """
 import logging, sys
-from bitopro_margin_ext import redaction
+from bitopro_margin_ext.core import redaction
 redaction.redact_all_records(); redaction.redact_all_records()
 redaction.add_secret("the-long-secret")
 logging.basicConfig(level=0)

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bitopro_margin_ext import signing, wire
-from bitopro_margin_ext.endpoints import ENDPOINTS
+from bitopro_margin_ext.core import signing
+from bitopro_margin_ext.core.endpoints import ENDPOINTS
 
 PAYLOAD = "eyJpZGVudGl0eSI6ImhjbWxpbmpAZ21haWwuY29tIiwibm9uY2UiOjE1NTQzODA5MDkxMzF9"
 SIGNATURE = (
@@ -21,7 +21,7 @@ def payload_of(request):
 
 def build(endpoint, params, **more):
     account = {"base_url": "https://host/v3", "key": "the-key", "secret": "the-secret"}
-    return wire.build_request(endpoint, params, **account, **more)
+    return signing.build_request(endpoint, params, **account, **more)
 
 
 def complete(endpoint, **more):

@@ -2,15 +2,15 @@
 
 import pytest
 
-from bitopro_margin_ext import cancel
-from bitopro_margin_ext.endpoints import (
+from bitopro_margin_ext.core.endpoints import (
     CANCEL_ALL,
     CANCEL_PAIR,
     OPEN_ORDERS,
     ORDERS,
     OpenOrdersPath,
 )
-from bitopro_margin_ext.report import CancelReport, SweepOutcome
+from bitopro_margin_ext.core.report import CancelReport, SweepOutcome
+from bitopro_margin_ext.core.sweep import cancel_and_confirm, list_without_cancelling
 from tests.core.model import BTC, CANCELLED, ETH, FILLED, Row, a_model, drive, keys, methods, sweep
 
 
@@ -44,7 +44,7 @@ def test_scope_of_one_pair_leaves_the_others():
 @pytest.mark.parametrize("symbol", ["", "all", "btcusdt", "BTC/USDT:USDT", "*", "../all", "a_b_c"])
 def test_what_is_no_pair_is_refused_before_anything_is_sent(symbol):
     with pytest.raises(ValueError, match="is not a pair"):
-        cancel.cancel_and_confirm(symbol, deadline=10)
+        cancel_and_confirm(symbol, deadline=10)
 
 
 def test_fills_and_ends_are_told_apart():
@@ -62,7 +62,7 @@ def test_fills_and_ends_are_told_apart():
 
 def test_a_caller_that_stops_early_finds_what_was_learnt():
     report = CancelReport("all")
-    flow = cancel.cancel_and_confirm(None, [(ETH, "9")], deadline=5, report=report)
+    flow = cancel_and_confirm(None, [(ETH, "9")], deadline=5, report=report)
     flow.send(None)
     flow.send({"data": {"BTC_USDT": ["1"]}})
     flow.close()
@@ -85,7 +85,7 @@ def test_the_other_open_orders_path_is_found_and_remembered():
 
     def swapped(step, kind, lag):
         if step.endpoint is OPEN_ORDERS:
-            from bitopro_margin_ext.errors import classify
+            from bitopro_margin_ext.core.errors import classify
 
             return classify(400, '{"error": "Invalid pair orders"}')
         if step.endpoint is paths.candidates[-1]:
@@ -94,14 +94,14 @@ def test_the_other_open_orders_path_is_found_and_remembered():
 
     model._process = swapped
     for expected in (3, 2):
-        flow = cancel.cancel_and_confirm(None, deadline=5, clock=model.clock, open_orders=paths)
+        flow = cancel_and_confirm(None, deadline=5, clock=model.clock, open_orders=paths)
         report = drive(flow, model)
         assert (report.outcome, report.requests) == (SweepOutcome.CONFIRMED, expected)
 
 
 def test_listing_alone_sends_no_write():
     model = a_model()
-    flow = cancel.list_without_cancelling(BTC, deadline=5, clock=model.clock)
+    flow = list_without_cancelling(BTC, deadline=5, clock=model.clock)
     report = drive(flow, model)
     assert methods(model) == [OPEN_ORDERS]
     assert keys(report.still_open) == [(BTC, "1"), (BTC, "2")]

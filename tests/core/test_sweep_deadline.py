@@ -2,10 +2,9 @@
 
 import pytest
 
-from bitopro_margin_ext import cancel
-from bitopro_margin_ext.cancel import Pause, Send
-from bitopro_margin_ext.endpoints import CANCEL_BATCH, CANCEL_PAIR, OPEN_ORDERS
-from bitopro_margin_ext.report import SweepOutcome
+from bitopro_margin_ext.core.endpoints import CANCEL_BATCH, CANCEL_PAIR, OPEN_ORDERS
+from bitopro_margin_ext.core.report import SweepOutcome
+from bitopro_margin_ext.core.sweep import Pause, Send, cancel_and_confirm
 from tests.core.model import BTC, Clock, Row, a_model, keys, sweep
 
 
@@ -68,7 +67,7 @@ def test_an_order_listed_open_to_the_end_is_open_whatever_the_cancel_said():
 
 
 def test_a_cancel_answered_after_the_last_list_counts():
-    flow = cancel.cancel_and_confirm(BTC, deadline=5, clock=(clock := Clock()))
+    flow = cancel_and_confirm(BTC, deadline=5, clock=(clock := Clock()))
     assert flow.send(None).endpoint is CANCEL_PAIR
     row = {"id": "1", "pair": "btc_usdt", "status": 0}
     assert flow.send({"data": {}}).endpoint is OPEN_ORDERS

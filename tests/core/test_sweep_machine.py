@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bitopro_margin_ext.endpoints import CANCEL_BATCH, CANCEL_ORDER, OPEN_ORDERS
-from bitopro_margin_ext.report import SweepOutcome
+from bitopro_margin_ext.core.endpoints import CANCEL_BATCH, CANCEL_ORDER, OPEN_ORDERS
+from bitopro_margin_ext.core.report import SweepOutcome
 from tests.core.model import Clock, Model, Row, sweep
 
 PAIRS = ("BTC/USDT", "ETH/USDT")

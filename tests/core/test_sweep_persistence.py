@@ -2,8 +2,7 @@
 
 import pytest
 
-from bitopro_margin_ext import cancel
-from bitopro_margin_ext.endpoints import (
+from bitopro_margin_ext.core.endpoints import (
     CANCEL_ALL,
     CANCEL_BATCH,
     CANCEL_ORDER,
@@ -12,7 +11,8 @@ from bitopro_margin_ext.endpoints import (
     OPEN_ORDERS,
     ORDERS,
 )
-from bitopro_margin_ext.report import SweepOutcome
+from bitopro_margin_ext.core.report import SweepOutcome
+from bitopro_margin_ext.core.sweep import SINGLES
 from tests.core.model import BTC, ETH, Row, a_model, keys, methods, sweep
 
 
@@ -132,6 +132,6 @@ def test_many_missing_orders_are_asked_for_some_a_round_with_lists_between():
     report = sweep(model, BTC, known, deadline=60)
     kinds = methods(model)
     first = kinds.index(FETCH_ORDER)
-    assert kinds[first : first + cancel.SINGLES] == [FETCH_ORDER] * cancel.SINGLES
-    assert OPEN_ORDERS in kinds[first : first + cancel.SINGLES + 2]
+    assert kinds[first : first + SINGLES] == [FETCH_ORDER] * SINGLES
+    assert OPEN_ORDERS in kinds[first : first + SINGLES + 2]
     assert len(report.unknown) == 60

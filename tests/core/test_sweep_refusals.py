@@ -2,9 +2,9 @@
 
 import pytest
 
-from bitopro_margin_ext.endpoints import CANCEL_ALL, CANCEL_BATCH, OPEN_ORDERS, ORDERS
-from bitopro_margin_ext.errors import Meaning
-from bitopro_margin_ext.report import SweepOutcome
+from bitopro_margin_ext.core.endpoints import CANCEL_ALL, CANCEL_BATCH, OPEN_ORDERS, ORDERS
+from bitopro_margin_ext.core.errors import Meaning
+from bitopro_margin_ext.core.report import SweepOutcome
 from tests.core.model import BTC, ETH, a_model, keys, methods, sweep
 
 

@@ -2,8 +2,14 @@
 
 import pytest
 
-from bitopro_margin_ext.endpoints import CANCEL_ALL, CANCEL_BATCH, FETCH_ORDER, OPEN_ORDERS, ORDERS
-from bitopro_margin_ext.report import SweepOutcome
+from bitopro_margin_ext.core.endpoints import (
+    CANCEL_ALL,
+    CANCEL_BATCH,
+    FETCH_ORDER,
+    OPEN_ORDERS,
+    ORDERS,
+)
+from bitopro_margin_ext.core.report import SweepOutcome
 from tests.core.model import BTC, ETH, Row, a_model, keys, methods, sweep
 
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bitopro_margin_ext.drill.faults import FAULTS
+from bitopro_margin_ext.drill.fault_rules import FAULTS
 from bitopro_margin_ext.drill.scenario import Drill
 from bitopro_margin_ext.sandbox.auth import (
     KEY_HEADER,

@@ -5,10 +5,10 @@ from typing import Any
 import ccxt.pro
 import pytest
 
-from bitopro_margin_ext import limits
+from bitopro_margin_ext.core import rate_limit
 from bitopro_margin_ext.sandbox.server import SandboxServer
-from tests.exchange_account.drivers import Awaiting, Blocking, CannedServer
-from tests.exchange_account.drivers import example as documented
+from tests.exchange.drivers import Awaiting, Blocking, CannedServer
+from tests.exchange.drivers import example as documented
 
 
 class InContext(Awaiting):
@@ -41,7 +41,7 @@ def running_sandbox() -> Iterator[SandboxServer]:
 def sandbox(running_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
     running_sandbox.reset()
     # Every test starts with a limiter that has not been used: the tests share one host.
-    monkeypatch.setattr(limits, "_limiters", {})
+    monkeypatch.setattr(rate_limit, "_limiters", {})
     return running_sandbox
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bitopro_margin_ext.exchange import register
 from tests.exchange.conftest import seed
-from tests.exchange_account.drivers import KEYS, Blocking
+from tests.exchange.drivers import KEYS, Blocking
 
 register()
 NO_PAIRS = ["", " ", "all", "btcusdt", "BTC/USDT:USDT", "../all", 0, False, [], ["BTC/USDT"], b"x"]

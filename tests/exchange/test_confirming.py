@@ -3,8 +3,8 @@
 import ccxt
 import pytest
 
-from bitopro_margin_ext import findings, limits
-from bitopro_margin_ext.report import SweepOutcome
+from bitopro_margin_ext.core import rate_limit, sweep_state
+from bitopro_margin_ext.core.report import SweepOutcome
 from tests.exchange.conftest import seed
 
 BTC = "BTC/USDT"
@@ -107,7 +107,7 @@ def test_fills_that_come_with_the_cancel_are_in_the_report(api, control):
 
 def test_orders_that_were_over_before(api, control, monkeypatch):
     # Who ended an order is told by its date alone.
-    monkeypatch.setattr(findings, "CLOCK_TOLERANCE_MS", -1)
+    monkeypatch.setattr(sweep_state, "CLOCK_TOLERANCE_MS", -1)
     filled, cancelled, resting = seed(control, 3)
     control.fill(filled)
     control.cancel(cancelled)
@@ -151,7 +151,7 @@ def test_a_key_that_is_refused_stops_the_sweep(api, control, status):
 def test_what_survives_everything_is_reported_as_still_open(connect, sandbox, control):
     api = connect(sandbox.rest_url, rateLimit=10)
     ids = seed(control, 3)
-    control.add_fault("cancel_some", spare="ids", ids=ids[:1], path="/margin/orders*", times=None)
+    control.add_fault("cancel_some", ids=ids[:1], path="/margin/orders*", times=None)
     refusal = {"status": 422, "body": {"error": "not now"}}
     one = f"/margin/orders/btc_usdt/{ids[0]}"
     control.add_fault("status", method="DELETE", path=one, times=None, **refusal)
@@ -168,7 +168,7 @@ def test_a_429_of_another_bot_is_absorbed(connect, sandbox, control):
     ids = seed(control, 2)
     # The limit counts by address; another process has a limiter of its own.
     other("cancel_all_orders", "ETH/USDT")
-    limits._limiters.clear()
+    rate_limit._limiters.clear()
     report = api("cancel_and_confirm", BTC, [(BTC, order_id) for order_id in ids])
     assert report.outcome is SweepOutcome.CONFIRMED
     assert any(line["limited"] for line in control.requests())

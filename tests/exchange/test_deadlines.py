@@ -9,10 +9,10 @@ import time
 import ccxt
 import pytest
 
-from bitopro_margin_ext.errors import Outcome
-from bitopro_margin_ext.exchange import deadlines
-from bitopro_margin_ext.exchange.session import failure_of
-from bitopro_margin_ext.report import SweepOutcome
+from bitopro_margin_ext.core.errors import Outcome
+from bitopro_margin_ext.core.report import SweepOutcome
+from bitopro_margin_ext.exchange import call_scope
+from bitopro_margin_ext.exchange.flow import failure_of
 from tests.exchange.conftest import EVERY_DRIVER, seed
 
 BTC = "BTC/USDT"
@@ -82,7 +82,7 @@ def hanging():
 
 def in_time(seconds, call):
     began = time.monotonic()
-    with deadlines.deadline(seconds):
+    with call_scope.deadline(seconds):
         try:
             return call()
         finally:
@@ -154,7 +154,7 @@ def test_the_slot_that_a_cancel_all_waits_for_is_bounded_too(connect, sandbox, c
 
 
 def test_nothing_is_sent_once_the_time_has_passed(api, control):
-    with deadlines.deadline(0.001):
+    with call_scope.deadline(0.001):
         time.sleep(0.01)
         with pytest.raises(ccxt.RequestTimeout, match="not sent"):
             api("fetch_balance")
@@ -175,18 +175,18 @@ def test_an_object_is_of_use_after_a_call_was_abandoned(api, control):
 
 
 def test_the_nearest_of_several_deadlines_holds():
-    with deadlines.deadline(100), deadlines.deadline(1), deadlines.deadline(50):
-        assert deadlines.remaining() <= 1
-        assert deadlines.bounded(30) <= 1
-        assert deadlines.bounded(0.1) == 0.1
-    assert deadlines.remaining() is None
-    assert deadlines.bounded(30) == 30
+    with call_scope.deadline(100), call_scope.deadline(1), call_scope.deadline(50):
+        assert call_scope.remaining() <= 1
+        assert call_scope.bounded(30) <= 1
+        assert call_scope.bounded(0.1) == 0.1
+    assert call_scope.remaining() is None
+    assert call_scope.bounded(30) == 30
 
 
 def test_a_deadline_is_not_another_threads():
     seen = []
-    with deadlines.deadline(1):
-        thread = threading.Thread(target=lambda: seen.append(deadlines.remaining()))
+    with call_scope.deadline(1):
+        thread = threading.Thread(target=lambda: seen.append(call_scope.remaining()))
         thread.start()
         thread.join()
     assert seen == [None]
@@ -194,13 +194,13 @@ def test_a_deadline_is_not_another_threads():
 
 def test_a_deadline_is_not_another_tasks():
     async def bounded():
-        with deadlines.deadline(1):
+        with call_scope.deadline(1):
             await asyncio.sleep(0.02)
 
     async def play():
         task = asyncio.ensure_future(bounded())
         await asyncio.sleep(0.01)
-        found = deadlines.remaining()
+        found = call_scope.remaining()
         await task
         return found
 

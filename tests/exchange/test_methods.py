@@ -8,7 +8,7 @@ import ccxt.async_support
 import ccxt.pro
 import pytest
 
-from bitopro_margin_ext.endpoints import ENDPOINTS
+from bitopro_margin_ext.core.endpoints import ENDPOINTS
 from bitopro_margin_ext.exchange import register
 
 MODULES = (ccxt, ccxt.async_support, ccxt.pro)
@@ -103,7 +103,7 @@ def test_parameters_of_the_path_are_asked_for(module):
 
 def test_importing_the_package_imports_no_host():
     code = (
-        "import sys, bitopro_margin_ext, bitopro_margin_ext.cancel;"
+        "import sys, bitopro_margin_ext, bitopro_margin_ext.core.sweep;"
         "print({'ccxt', 'freqtrade', 'pandas', 'aiohttp'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,7 +3,7 @@
 import ccxt
 import pytest
 
-from bitopro_margin_ext.exchange import lookup
+from bitopro_margin_ext.exchange import order_creation
 from tests.exchange.conftest import seed
 
 BTC = "BTC/USDT"
@@ -12,7 +12,7 @@ KNOWN = {"clientOrderId": 77}
 
 @pytest.fixture(autouse=True)
 def rich(control, monkeypatch):
-    monkeypatch.setattr(lookup, "LOOKUP_PAUSES", (0.0, 0.05, 0.1))
+    monkeypatch.setattr(order_creation, "LOOKUP_PAUSES", (0.0, 0.05, 0.1))
     control.set_balances({"BTC": 5, "USDT": 200_000})
 
 

@@ -11,7 +11,7 @@ import ccxt
 import ccxt.async_support
 import pytest
 
-from bitopro_margin_ext.exchange import deadlines, lookup
+from bitopro_margin_ext.exchange import call_scope, order_creation
 from tests.exchange.conftest import EVERY_DRIVER, seed
 from tests.exchange.test_deadlines import RawServer
 
@@ -52,7 +52,7 @@ def heard():
 
 @pytest.fixture
 def account(sandbox, control, monkeypatch):
-    monkeypatch.setattr(lookup, "LOOKUP_PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(order_creation, "LOOKUP_PAUSES", (0.0, 0.01))
     control.add_account("sandbox@example.com", keys=[{"key": KEY, "secret": SECRET}])
     seed(control, 2)
     return {"apiKey": KEY, "secret": SECRET, "verbose": True}
@@ -158,7 +158,7 @@ def test_nor_does_it_from_http_that_makes_no_sense(account, heard, capfd, driver
 def test_nor_does_it_after_a_deadline(sandbox, control, account, heard, capfd, driver):
     api = EVERY_DRIVER[driver](sandbox.rest_url, **account)
     control.add_fault("delay", seconds=1, times=None)
-    with deadlines.deadline(0.2), pytest.raises(ccxt.RequestTimeout) as caught:
+    with call_scope.deadline(0.2), pytest.raises(ccxt.RequestTimeout) as caught:
         api("fetch_balance")
     api.close()
     out, err = capfd.readouterr()

@@ -3,17 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from bitopro_margin_ext.sandbox.pytest_plugin import (  # noqa: F401 - also without the entry point
-    bitopro_sandbox,
-    bitopro_sandbox_server,
-)
 from tests.sandbox.trader import Trader
 
 DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
-def sandbox(bitopro_sandbox):  # noqa: F811
+def sandbox(bitopro_sandbox):
     return bitopro_sandbox
 
 

@@ -1,0 +1,176 @@
+"""Arguments: errors in one line, and what several commands ask in the same words."""
+
+import argparse
+import math
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn, TextIO
+
+from ..core.credentials import (
+    CredentialError,
+    Credentials,
+    find_base_url,
+    find_credentials,
+    require_address,
+)
+from ..core.redaction import redact
+from ..core.symbols import pair_symbol
+from .freqtrade_config import ConfigurationError, load_configuration
+
+CONFIRMED: Final = 0
+"""The exchange's own list shows nothing open in scope. Of other commands: all is well."""
+
+REMAINING: Final = 1
+"""Orders remain open. Of other commands: a check failed."""
+
+USAGE: Final = 2
+"""Usage or configuration: the exchange was not asked, or refused the key. Nothing was done."""
+
+UNKNOWN: Final = 3
+"""The exchange did not say enough: look again."""
+
+INTERRUPTED: Final = 130
+"""Interrupted, or not agreed to, after saying what is known so far."""
+
+
+class UsageError(Exception):
+    """The command cannot do what was asked; the text is one line that says what to do."""
+
+
+def say(text: str, *, to_stderr: bool = False) -> None:
+    """Print a line. A closed pipe or an odd encoding does not stop the caller."""
+    _write(text, sys.stderr if to_stderr else sys.stdout)
+
+
+def tell(text: str) -> None:
+    """Print a line for people, where it does not mix with a document on standard output."""
+    _write(text, sys.stderr)
+
+
+def agreed(question: str) -> bool:
+    """Ask on the terminal; no answer is a no."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def on_terminal() -> bool:
+    """Whether there is somebody who could be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def finish() -> None:
+    """Flush; if the reader has gone, keep the interpreter from complaining about it at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _write(text: str, stream: TextIO | None) -> None:
+    if stream is None:
+        return
+    line = redact(text) + "\n"
+    try:
+        try:
+            stream.write(line)
+        except UnicodeEncodeError:
+            stream.write(line.encode("ascii", "backslashreplace").decode())
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody reads it: that must not keep orders open.
+        return
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without repeating values: one may be a secret."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit."""
+        tell(f"{self.prog}: {message} (see {self.prog} --help)")
+        self.exit(USAGE)
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        """Parse, and name unknown options, but not what stands behind them."""
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            names = [word.split("=")[0] for word in unknown if word.startswith("-")]
+            self.error(f"unknown option {names[0]}" if names else "too many arguments")
+        parsed: argparse.Namespace = known
+        return parsed
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError("give a number of seconds above 0")
+    return value
+
+
+def pair(text: str) -> str:
+    """A pair, like BTC/USDT; nothing else, so that no slip widens what is cancelled."""
+    try:
+        return pair_symbol(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_access_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say where the key is and which host is meant."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a Freqtrade config with the keys; several are merged as Freqtrade merges them",
+    )
+    parser.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="the address before /margin: https, or a loopback address "
+        "(default: the config's, or BitoPro's)",
+    )
+
+
+def read_config(files: Sequence[str]) -> dict[str, Any]:
+    """The merged config, of the variables alone if no file is named.
+
+    Warns of files that others can read.
+
+    :raises UsageError: when one cannot be read.
+    """
+    try:
+        return load_configuration(files, os.environ, _warn_of_readers)
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from None
+
+
+def read_access(args: argparse.Namespace, config: dict[str, Any]) -> tuple[Credentials, str]:
+    """Whose account at which address, by the arguments of ``add_access_arguments``.
+
+    :raises UsageError: where there is no usable key or address.
+    """
+    try:
+        address = None if args.base_url is None else require_address(args.base_url)
+        credentials = find_credentials(config, os.environ, config_first=bool(args.config))
+        return credentials, address or find_base_url(config, os.environ)
+    except CredentialError as error:
+        raise UsageError(str(error)) from None
+
+
+def _warn_of_readers(path: Path) -> None:
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        tell(f"warning: {path} can be read by other users: chmod 600 {path}")

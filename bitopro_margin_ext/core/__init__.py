@@ -1,0 +1,1 @@
+"""What the kill switch loads: neither ccxt nor Freqtrade."""

@@ -1,0 +1,196 @@
+"""The kill switch's way to the exchange: ``requests`` alone, each call bounded in time."""
+
+import json
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import requests
+
+from . import sweep
+from .credentials import Credentials
+from .endpoints import Endpoint
+from .errors import Failure, Meaning, classify, network_failure, not_sent, unreadable
+from .rate_limit import cancel_all_limiter
+from .report import CancelReport
+from .signing import build_request
+
+T = TypeVar("T")
+
+
+class BoundedSession:
+    """A ``requests`` session for one caller. ``trusted`` lets it use the environment's proxies."""
+
+    def __init__(self, *, trusted: bool) -> None:
+        self._trusted = trusted
+        self._session = self._new_session()
+
+    def request(
+        self, seconds: float, read: Callable[[requests.Response], T], **options: Any
+    ) -> T | Failure:
+        """Send within ``seconds`` and return what ``read`` makes of the response, or a Failure.
+
+        ``options`` are those of ``requests.Session.request``. Redirects are not followed: what
+        signs a call must not travel to wherever an answer points.
+        """
+        answers: list[T | Failure] = []
+        done = threading.Event()
+        session = self._session
+
+        def work() -> None:
+            try:
+                # The bound here is for the thread that was given up: it ends by itself, too.
+                answer = session.request(allow_redirects=False, timeout=seconds, **options)
+                answers.append(read(answer))
+            except requests.Timeout as error:
+                answers.append(network_failure(error, timed_out=True))
+            except Exception as error:
+                answers.append(network_failure(error, timed_out=False))
+            finally:
+                done.set()
+
+        # A daemon: one that hangs must hold up neither the next call nor the end of the process.
+        threading.Thread(target=work, name="bitopro-margin-call", daemon=True).start()
+        if not done.wait(seconds):
+            # The abandoned call keeps its connection.
+            self._session = self._new_session()
+            return network_failure(TimeoutError(), timed_out=True)
+        return answers[0]
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = self._trusted
+        return session
+
+
+SHORTEST_CALL = 0.05
+"""Seconds. A call with less time than this is not started."""
+
+
+class Transport:
+    """One account at one host. ``base_url`` is what stands before ``/margin``.
+
+    ``on_failure`` is told of every call that failed, as it happens.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        base_url: str,
+        on_failure: Callable[[Failure], None] | None = None,
+    ) -> None:
+        self.credentials = credentials
+        self.base_url = base_url
+        self.clock_offset_ms = 0
+        self.repeated = 0
+        """How many calls were repeated here, with a corrected clock."""
+        self._on_failure = on_failure or (lambda failure: None)
+        # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
+        self._session = BoundedSession(trusted=base_url.startswith("https:"))
+        self._limiter = cancel_all_limiter(urllib.parse.urlsplit(base_url).netloc)
+
+    def drive(self, flow: sweep.Flow, report: CancelReport) -> CancelReport:
+        """Run a flow that fills ``report`` to its end.
+
+        When the user interrupts, the report holds what was learnt until then, and says that it is
+        in doubt if a write was on its way.
+        """
+        answer: Any = None
+        step: sweep.Step | None = None
+        before = self.repeated
+        try:
+            while True:
+                step = flow.send(answer)
+                if isinstance(step, sweep.Pause):
+                    time.sleep(step.seconds)
+                    answer = None
+                else:
+                    answer = self.call(step.endpoint, step.params, step.timeout)
+        except StopIteration as stop:
+            finished: CancelReport = stop.value
+            return finished
+        except KeyboardInterrupt:
+            flow.close()
+            report.listed = False
+            report.in_doubt |= isinstance(step, sweep.Send) and step.endpoint.method != "GET"
+            raise
+        finally:
+            report.requests += self.repeated - before
+
+    def call(self, endpoint: Endpoint, params: Mapping[str, Any], timeout: float) -> Any:
+        """Make one signed call and return its decoded answer, or a ``Failure``: never an exception.
+
+        After a clock mismatch the exchange's time is taken and the call repeated once: a 409 is its
+        word that nothing was done. ``timeout`` bounds all of it.
+        """
+        ends = time.monotonic() + timeout
+        answer = self._call_once(endpoint, params, ends)
+        if isinstance(answer, Failure) and answer.clock_offset_ms is not None:
+            offset = self.clock_offset_ms = answer.clock_offset_ms
+            self.repeated += 1
+            answer = self._call_once(endpoint, params, ends)
+            if isinstance(answer, Failure) and answer.meaning is Meaning.NONCE:
+                self.clock_offset_ms = 0
+                side = "behind" if offset > 0 else "ahead of"
+                text = f"this machine's clock is {abs(offset)} ms {side} the exchange's"
+                answer = answer._replace(text=f"{answer.text}: {text}; set it by NTP")
+        if isinstance(answer, Failure):
+            self._on_failure(answer)
+        return answer
+
+    def read(self, endpoint: Endpoint, *, deadline: float) -> Any:
+        """Make a call without parameters that only reads, and repeat it until it is answered.
+
+        ``deadline`` is in seconds.
+        """
+        ends = time.monotonic() + deadline
+        pause = 0.2
+        while True:
+            answer = self.call(endpoint, {}, ends - time.monotonic())
+            if not isinstance(answer, Failure) or not answer.worth_repeating:
+                return answer
+            pause = max(pause * 2, answer.retry_after or 0.0)
+            if pause >= ends - time.monotonic():
+                return answer
+            time.sleep(pause)
+
+    def _call_once(self, endpoint: Endpoint, params: Mapping[str, Any], ends: float) -> Any:
+        if endpoint.cancels_all:
+            wait = self._limiter.wait()
+            if wait >= ends - time.monotonic():
+                return not_sent("a cancel-all left a moment ago")
+            time.sleep(self._limiter.reserve())
+        left = ends - time.monotonic()
+        if left < SHORTEST_CALL:
+            return not_sent("no time left for this call")
+        request = build_request(
+            endpoint,
+            params,
+            base_url=self.base_url,
+            key=self.credentials.key,
+            secret=self.credentials.secret,
+            identity=self.credentials.email,
+            offset_ms=self.clock_offset_ms,
+        )
+        return self._session.request(
+            left,
+            _read,
+            method=request.method,
+            url=request.url,
+            headers=request.headers,
+            data=request.body,
+        )
+
+
+def _read(response: requests.Response) -> Any:
+    status = response.status_code
+    if not 200 <= status < 300:
+        path = urllib.parse.urlsplit(response.url).path
+        body = response.content.decode("utf-8", "replace")
+        return classify(status, body, path=path, headers=response.headers)
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        return unreadable("not JSON")

@@ -1,0 +1,298 @@
+"""The one table of BitoPro's margin endpoints: method, path, documented limit, cost and page."""
+
+import re
+from typing import Final, NamedTuple
+
+from .assumptions import OPEN_ORDERS_PATHS, USER_TRADES_STREAMS
+
+REST_URL: Final = "https://api.bitopro.com/v3"
+
+STREAM_URL: Final = "wss://stream.bitopro.com:443/ws/v1/pub"
+
+SANDBOX_URL: Final = "http://127.0.0.1:8650"
+"""Where ``bitopro-margin sandbox`` listens unless told otherwise."""
+
+SANDBOX_URL_VARIABLE: Final = "BITOPRO_SANDBOX_URL"
+
+
+DOCS: Final = (
+    "https://github.com/bitoex/bitopro-offical-api-docs"
+    "/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/"
+)
+"""v3.5.17, the only version of the pages with margin in it; no branch leads there."""
+
+
+GENERAL_LIMIT: Final = "600/min per IP and per account"
+
+REQUESTS_PER_SECOND: Final = 10
+"""The general limit, as the unit in which ``cost`` counts."""
+
+
+class Endpoint(NamedTuple):
+    """One private endpoint; ``path`` is relative to the API base, with ``{placeholders}``."""
+
+    method: str
+    path: str
+    page: str
+    limit: str = GENERAL_LIMIT
+    cost: float = 1.0
+    unified: tuple[str, ...] = ()
+    cancels_all: bool = False
+
+    @property
+    def implicit(self) -> str:
+        """ccxt's camelCase name of the endpoint's implicit method."""
+        return (
+            "private"
+            + self.method.capitalize()
+            + "".join(part[0].upper() + part[1:] for part in self._parts)
+        )
+
+    @property
+    def implicit_snake(self) -> str:
+        """ccxt's snake_case name of the same method."""
+        return "_".join(("private", self.method, *self._parts)).lower()
+
+    @property
+    def documentation(self) -> str:
+        """The address of BitoPro's page about the endpoint."""
+        return f"{DOCS}api/v3/private/{self.page}"
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The names in the path that a call must fill, in order."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def _parts(self) -> list[str]:
+        return re.findall(r"[A-Za-z0-9]+", self.path)
+
+
+CANCEL_ALL_LIMIT: Final = "1/s per IP, 2/s per IP and UID"
+
+
+CANCEL_ALL = Endpoint(
+    "DELETE",
+    "margin/orders/all",
+    "margin_cancel_all_orders.md",
+    CANCEL_ALL_LIMIT,
+    unified=("cancelAllOrders", "cancel_all_margin_orders"),
+    cancels_all=True,
+)
+
+CANCEL_PAIR = Endpoint(
+    "DELETE",
+    "margin/orders/{pair}",
+    "margin_cancel_all_orders.md",
+    CANCEL_ALL_LIMIT,
+    unified=("cancelAllOrders", "cancel_all_margin_orders"),
+    cancels_all=True,
+)
+
+CANCEL_ORDER = Endpoint(
+    "DELETE",
+    "margin/orders/{pair}/{orderId}",
+    "margin_cancel_an_order.md",
+    "900/min",
+    unified=("cancelOrder",),
+)
+
+CANCEL_BATCH = Endpoint(
+    "PUT",
+    "margin/orders",
+    "margin_cancel_batch_orders.md",
+    "2/s per IP",
+    cost=5.0,
+    unified=("cancelOrders",),
+)
+
+CREATE_ORDER = Endpoint(
+    "POST",
+    "margin/orders/{pair}",
+    "margin_create_an_order.md",
+    "1200/min",
+    unified=("createOrder",),
+)
+
+CREATE_BATCH = Endpoint(
+    "POST",
+    "margin/orders/batch",
+    "margin_create_batch_orders.md",
+    "90/min",
+    cost=20 / 3,
+    unified=("createOrders",),
+)
+
+FETCH_ORDER = Endpoint(
+    "GET", "margin/orders/{pair}/{orderId}", "margin_get_an_order_data.md", unified=("fetchOrder",)
+)
+
+OPEN_ORDERS = Endpoint(
+    "GET",
+    OPEN_ORDERS_PATHS[0],
+    "margin_get_open_orders_data.md",
+    "5/s",
+    cost=2.0,
+    unified=("fetchOpenOrders",),
+)
+
+OPEN_ORDERS_FALLBACK = Endpoint(
+    "GET", OPEN_ORDERS_PATHS[1], "margin_get_open_orders_data.md", "5/s", cost=2.0
+)
+
+ORDERS = Endpoint(
+    "GET",
+    "margin/orders/all/{pair}",
+    "margin_get_orders_data.md",
+    unified=("fetchOrders", "fetchClosedOrders", "fetchCanceledOrders"),
+)
+
+TRADES = Endpoint(
+    "GET",
+    "margin/orders/trades/{pair}",
+    "margin_get_trades_data.md",
+    unified=("fetchMyTrades", "fetchOrderTrades"),
+)
+
+BALANCES = Endpoint(
+    "GET",
+    "margin/balances",
+    "get_margin_acccount_balance.md",
+    unified=("fetchBalance", "fetch_margin_account", "fetchBorrowInterest"),
+)
+
+BORROW = Endpoint("POST", "margin/borrow", "borrow.md", unified=("borrowCrossMargin",))
+
+REPAY = Endpoint("POST", "margin/repay", "repay.md", unified=("repayCrossMargin",))
+
+TRANSFER = Endpoint("POST", "margin/transfer", "transfer.md", unified=("transfer",))
+
+CALCULATE_AD_RATIO = Endpoint(
+    "POST", "margin/calculate/ad-ratio", "calculate_ad_ratio.md", unified=("calculate_ad_ratio",)
+)
+
+BORROW_PROVISIONING = Endpoint(
+    "GET",
+    "margin/provisioning/borrow",
+    "get_borrow_provisioning.md",
+    unified=("fetchCrossBorrowRate", "fetchCrossBorrowRates"),
+)
+
+MARK_PRICE = Endpoint(
+    "GET", "margin/mark-price", "get_mark_price.md", unified=("fetchMarkPrice", "fetchMarkPrices")
+)
+
+USER_BORROWS = Endpoint(
+    "GET", "margin/user-borrows", "list_user_borrow.md", unified=("fetch_borrows",)
+)
+
+USER_REPAYS = Endpoint(
+    "GET", "margin/user-repays", "list_user_repays.md", unified=("fetch_repays",)
+)
+
+USER_LIQUIDATIONS = Endpoint(
+    "GET",
+    "margin/user-liquidations",
+    "list_user_liquidations.md",
+    unified=("fetchMyLiquidations",),
+)
+
+USER_TRANSFERS = Endpoint(
+    "GET", "history/user-transfers", "list_user_transfers.md", unified=("fetchTransfers",)
+)
+
+
+ENDPOINTS: Final = (
+    CANCEL_ALL,
+    CANCEL_PAIR,
+    CANCEL_ORDER,
+    CANCEL_BATCH,
+    CREATE_ORDER,
+    CREATE_BATCH,
+    FETCH_ORDER,
+    OPEN_ORDERS,
+    OPEN_ORDERS_FALLBACK,
+    ORDERS,
+    TRADES,
+    BALANCES,
+    BORROW,
+    REPAY,
+    TRANSFER,
+    CALCULATE_AD_RATIO,
+    BORROW_PROVISIONING,
+    MARK_PRICE,
+    USER_BORROWS,
+    USER_REPAYS,
+    USER_LIQUIDATIONS,
+    USER_TRANSFERS,
+)
+
+
+BY_PATH: Final = {(endpoint.method, endpoint.path): endpoint for endpoint in ENDPOINTS}
+
+
+class OpenOrdersPath:
+    """Which of the two spellings of the open-orders path this client's exchange answers to."""
+
+    def __init__(self) -> None:
+        self.endpoint = OPEN_ORDERS
+
+    @property
+    def candidates(self) -> tuple[Endpoint, ...]:
+        """The paths to try, in order: the documented one, or the one that was seen to work."""
+        if self.endpoint is OPEN_ORDERS:
+            return (OPEN_ORDERS, OPEN_ORDERS_FALLBACK)
+        return (self.endpoint,)
+
+    def remember(self, endpoint: Endpoint) -> None:
+        """Keep to ``endpoint`` once it answered where the documented path did not."""
+        self.endpoint = endpoint
+
+
+class Stream(NamedTuple):
+    """One websocket stream; ``path`` is relative to the public or the private stream address."""
+
+    path: str
+    page: str
+    unified: tuple[str, ...] = ()
+    private: bool = True
+
+    @property
+    def documentation(self) -> str:
+        """The address of BitoPro's page about the stream."""
+        return f"{DOCS}ws/{'private' if self.private else 'public'}/{self.page}"
+
+
+ACTIVE_ORDERS_STREAM = Stream(
+    "margin/orders", "margin_active_orders_stream.md", unified=("watchOrders",)
+)
+
+HISTORY_ORDERS_STREAM = Stream(
+    "margin/orders/histories", "margin_history_orders_stream.md", unified=("watchOrders",)
+)
+
+USER_TRADES_STREAM, USER_TRADES_STREAM_FALLBACK = (
+    Stream(path, "margin_user_trades_stream.md", unified=("watchMyTrades",))
+    for path in USER_TRADES_STREAMS
+)
+
+ACCOUNT_INFO_STREAM = Stream(
+    "margin/account-info", "margin_account_info_stream.md", unified=("watchBalance",)
+)
+
+MARK_PRICE_STREAM = Stream(
+    "margin/mark-price",
+    "margin%20mark-price_stream.md",
+    unified=("watchMarkPrice", "watchMarkPrices"),
+    private=False,
+)
+
+
+STREAMS: Final = (
+    ACTIVE_ORDERS_STREAM,
+    HISTORY_ORDERS_STREAM,
+    USER_TRADES_STREAM,
+    USER_TRADES_STREAM_FALLBACK,
+    ACCOUNT_INFO_STREAM,
+    MARK_PRICE_STREAM,
+)

@@ -1,0 +1,219 @@
+"""BitoPro's answers into ccxt structures, as plain dicts of strings and integers. Pure.
+
+ccxt's ``safe_order`` and its like turn the strings into numbers; nothing here does arithmetic on
+money. Every function takes one row of a documented answer.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from .assumptions import (
+    CLIENT_ID_KEYS,
+    MARKET_BUY_AMOUNT_IN_QUOTE,
+    PARTLY_FILLED_DONE,
+    SECONDS_BELOW,
+)
+from .symbols import is_order_id, pair_symbol
+
+Row = Mapping[str, Any]
+
+_NUMBER: Final = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
+
+ORDER_STATUSES = {
+    "-1": "open",
+    "0": "open",
+    "1": "open",
+    "2": "closed",
+    "3": PARTLY_FILLED_DONE,
+    "4": "canceled",
+    "6": "canceled",
+}
+"""An order that the exchange ended before it was filled is ``canceled``, whatever it had filled."""
+
+ORDER_TYPES = {
+    "LIMIT": "limit",
+    "MARKET": "market",
+    "STOP_LIMIT": "limit",
+    "SP_OCO_STOPLIMIT": "limit",
+    "SL_OCO_STOPLIMIT": "limit",
+}
+"""ccxt calls a stop-limit a limit order with a ``triggerPrice``."""
+
+
+def text(row: Row, *keys: str) -> str | None:
+    """The first of the keys that holds something, as a string; ``""`` counts as absent."""
+    for key in keys:
+        value = row.get(key)
+        if value is not None and value != "":
+            return str(value)
+    return None
+
+
+def number(row: Row, *keys: str) -> str | None:
+    """The same for an amount: a decimal string, without the thousands separators of histories.
+
+    :raises ValueError: for what is not an amount.
+    """
+    value = text(row, *keys)
+    if value is None:
+        return None
+    if not _NUMBER.fullmatch(value):
+        # Better no order than one with a wrong amount: "1,5" could be 1.5 or 15.
+        raise ValueError(f"{value!r} is not an amount")
+    return value.replace(",", "")
+
+
+def milliseconds(row: Row, *keys: str) -> int | None:
+    """The same for a time, in ms whether the exchange wrote seconds or milliseconds.
+
+    :raises ValueError: for what is not a time.
+    """
+    value = text(row, *keys)
+    if value is None:
+        return None
+    digits = re.fullmatch(r"(\d{1,18})(\.\d*)?", value, re.ASCII)
+    if digits is None:
+        raise ValueError(f"{value!r} is not a time")
+    moment = int(digits[1])
+    return moment * 1000 if moment < SECONDS_BELOW else moment
+
+
+def is_zero(amount: str | None) -> bool:
+    """Whether a decimal string is absent or zero, without making a float of it."""
+    return amount is None or not re.sub(r"[eE].*", "", amount).strip("-+0.")
+
+
+def order_status(row: Row) -> str | None:
+    """``open``, ``closed`` or ``canceled``; None for a status that no page names."""
+    return ORDER_STATUSES.get(text(row, "status") or "")
+
+
+def parse_order(row: Row, symbol: str | None = None) -> dict[str, Any]:
+    """An order row of any endpoint or stream, or the answer to creating or cancelling one.
+
+    ``symbol`` is used where the row names no pair. The amount of a market buy is left to its fill:
+    the exchange counts it in quote.
+    """
+    pair = text(row, "pair")
+    side = (text(row, "action") or "").lower() or None
+    wire_type = text(row, "type")
+    kind = ORDER_TYPES.get(wire_type.upper(), wire_type.lower()) if wire_type else None
+    time_in_force = text(row, "timeInForce")
+    filled = number(row, "executedAmount")
+    status = order_status(row)
+    amount = number(row, "originalAmount", "amount")
+    remaining = number(row, "remainingAmount")
+    if kind == "market" and side == "buy" and MARKET_BUY_AMOUNT_IN_QUOTE:
+        amount = filled if status in ("closed", "canceled") else None
+        remaining = "0" if amount is not None else None
+    updated = milliseconds(row, "updatedTimestamp")
+    average = number(row, "avgExecutionPrice")
+    price = number(row, "price")
+    trigger_price = number(row, "stopPrice")
+    return {
+        "id": text(row, "id", "orderId"),
+        "clientOrderId": text(row, *CLIENT_ID_KEYS),
+        "timestamp": milliseconds(row, "createdTimestamp", "timestamp"),
+        "lastTradeTimestamp": None if is_zero(filled) else updated,
+        "lastUpdateTimestamp": updated,
+        "symbol": symbol if pair is None else pair_symbol(pair),
+        "type": kind,
+        "timeInForce": {"GTC": "GTC", "POST_ONLY": "PO"}.get(time_in_force or "", time_in_force),
+        "postOnly": None if time_in_force is None else time_in_force == "POST_ONLY",
+        "side": side,
+        "price": None if is_zero(price) else price,
+        "triggerPrice": None if is_zero(trigger_price) else trigger_price,
+        "amount": amount,
+        "cost": number(row, "total"),
+        "average": None if is_zero(average) else average,
+        "filled": filled,
+        "remaining": remaining,
+        "status": status,
+        "fee": _order_fee(row, filled),
+        "trades": None,
+        "info": row,
+    }
+
+
+def _order_fee(row: Row, filled: str | None) -> dict[str, str | None] | None:
+    if is_zero(filled):
+        return None
+    bito_fee = number(row, "bitoFee")
+    if bito_fee is not None and not is_zero(bito_fee):
+        # A holder of BITO pays the fee in it, and then no fee is taken from the proceeds.
+        return {"currency": "BITO", "cost": bito_fee}
+    fee, currency = number(row, "fee"), text(row, "feeSymbol")
+    if fee is None or currency is None:
+        return None
+    return {"currency": currency.upper(), "cost": fee}
+
+
+def parse_cancelled_ids(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ids of a cancel answer, ``{"BTC_USDT": ["id", …]}``: only what was cancelled is in it.
+
+    :raises ValueError: for anything else, so that nothing is taken for an id that is none.
+    """
+    return [
+        {
+            "id": order_id,
+            "symbol": pair_symbol(pair),
+            "status": "canceled",
+            "info": {"id": order_id, "pair": pair},
+        }
+        for pair, ids in data.items()
+        for order_id in dict.fromkeys(_ids(ids))
+    ]
+
+
+def _ids(ids: Any) -> list[str]:
+    if ids is None:
+        # Go servers write an empty collection as null.
+        return []
+    if not isinstance(ids, list) or not all(_is_id(found) for found in ids):
+        raise ValueError("not a list of ids")
+    return [str(found) for found in ids]
+
+
+def _is_id(found: Any) -> bool:
+    return type(found) in (str, int) and is_order_id(str(found))
+
+
+def parse_trade(row: Row, symbol: str | None) -> dict[str, Any]:
+    """A row of the own-trades list."""
+    fee, currency = number(row, "fee"), text(row, "feeSymbol")
+    is_taker = row.get("isTaker")
+    return {
+        "id": text(row, "tradeId"),
+        "order": text(row, "orderId"),
+        "timestamp": milliseconds(row, "timestamp", "createdTimestamp"),
+        "symbol": symbol,
+        "type": None,
+        "side": (text(row, "action") or "").lower() or None,
+        "takerOrMaker": None if is_taker is None else ("taker" if is_taker else "maker"),
+        "price": number(row, "price"),
+        "amount": number(row, "baseAmount"),
+        "cost": number(row, "quoteAmount"),
+        "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
+        "info": row,
+    }
+
+
+def parse_stream_trade(data: Row) -> dict[str, Any]:
+    """The data of a USER_TRADE event; margin's carry no trade id."""
+    base, quote = text(data, "base"), text(data, "quote")
+    fee, currency = number(data, "fee"), text(data, "feeCurrency")
+    is_maker = data.get("isMaker")
+    return {
+        "id": text(data, "matchID"),
+        "order": text(data, "orderID"),
+        "timestamp": milliseconds(data, "transactionTimestamp", "eventTimestamp"),
+        "symbol": pair_symbol(f"{base}_{quote}"),
+        "type": (text(data, "orderType") or "").lower() or None,
+        "side": {"ask": "sell", "bid": "buy"}.get(text(data, "side") or ""),
+        "takerOrMaker": None if is_maker is None else ("maker" if is_maker else "taker"),
+        "price": number(data, "price"),
+        "amount": number(data, "volume"),
+        "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
+        "info": data,
+    }

@@ -1,0 +1,155 @@
+"""Perform the steps of a unified method on an event loop."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import ccxt
+import ccxt.async_support
+
+from . import (
+    account,
+    call_scope,
+    loans,
+    markets,
+    order_batches,
+    order_cancellation,
+    order_creation,
+    orders,
+    transfers,
+)
+from .base import MarginParsing, MarginSession
+from .call_scope import inherited_parsing
+from .describe import CancelAllCost
+from .flow import Call, Flow, LoadMarkets, Parent, Sleep, Step
+
+P = ParamSpec("P")
+
+R = TypeVar("R")
+
+
+def awaiting(
+    method: Callable[Concatenate[Any, P], Flow[R]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
+    """Make a coroutine method of a unified method's flow."""
+
+    @functools.wraps(method)
+    async def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        flow = method(self, *args, **kwargs)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = await self.perform(step)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+
+    return run
+
+
+class AwaitingSession(MarginSession):
+    """The margin session over ccxt's asynchronous transport."""
+
+    async def perform(self, step: Step) -> Any:
+        """Do what one step asks and return its answer."""
+        match step:
+            case Call(endpoint, params, timeout):
+                call = getattr(self, endpoint.implicit)
+                if timeout is None:
+                    return await call(params)
+                with call_scope.deadline(timeout):
+                    return await call(params)
+            case Parent(method, args):
+                with inherited_parsing():
+                    return await getattr(super(), method)(*args)
+            case LoadMarkets():
+                return await self.load_markets()
+            case Sleep(seconds):
+                return await asyncio.sleep(call_scope.bounded(seconds))
+
+    def open(self, *lazy: Any) -> None:
+        """Open ccxt's session, without aiohttp's habit of sending some requests twice.
+
+        On a kept connection that drops it repeats GET, PUT and DELETE by itself: a cancel with
+        the nonce of the first, whose refusal would be taken for the fate of the first.
+        """
+        fresh = self.session is None
+        super().open(*lazy)
+        if fresh and self.session is not None:
+            self.session._retry_connection = False
+            # A redirect would carry the signed headers to wherever it points.
+            for method in ("get", "post", "put", "delete"):
+                stay = functools.partial(getattr(self.session, method), allow_redirects=False)
+                setattr(self.session, method, stay)
+
+    async def throttle(self, cost: Any = None) -> Any:
+        """Wait for this call's turn; a cancel-all only for the last cancel-all."""
+        left = call_scope.remaining()
+        if isinstance(cost, CancelAllCost):
+            return await asyncio.sleep(self.reserve_cancel_all(left))
+        if call_scope.is_kept_by_caller():
+            return None
+        try:
+            async with asyncio.timeout(left):
+                return await super().throttle(cost)
+        except TimeoutError:
+            raise self.held_back() from None
+
+    async def fetch(
+        self, url: str, method: str = "GET", headers: Any = None, body: Any = None
+    ) -> Any:
+        """Send one HTTP request; inside a deadline, give up on it when the time has come."""
+        left = call_scope.remaining()
+        if left is not None and left <= 0:
+            raise self.held_back()
+        call_scope.count()
+        try:
+            async with asyncio.timeout(left):
+                return await super().fetch(url, method, headers, body)
+        except ccxt.BaseError as error:
+            raise self.mended(error) from error.__cause__
+        except TimeoutError:
+            raise self.past_deadline(method, url) from None
+
+
+class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming
+    """BitoPro with its cross-margin account as the default one; see each method."""
+
+    cancel_all_orders = awaiting(order_cancellation.cancel_all_orders)
+    cancel_all_margin_orders = awaiting(order_cancellation.cancel_all_margin_orders)
+    cancel_order = awaiting(order_cancellation.cancel_order)
+    cancel_orders = awaiting(order_cancellation.cancel_orders)
+    cancel_orders_for_symbols = awaiting(order_cancellation.cancel_orders_for_symbols)
+    cancel_and_confirm = awaiting(order_cancellation.cancel_and_confirm)
+    create_order = awaiting(order_creation.create_order)
+    create_orders = awaiting(order_batches.create_orders)
+    fetch_order = awaiting(orders.fetch_order)
+    fetch_open_orders = awaiting(orders.fetch_open_orders)
+    fetch_orders = awaiting(orders.fetch_orders)
+    fetch_closed_orders = awaiting(orders.fetch_closed_orders)
+    fetch_canceled_orders = awaiting(orders.fetch_canceled_orders)
+    fetch_canceled_and_closed_orders = awaiting(orders.fetch_canceled_and_closed_orders)
+    fetch_my_trades = awaiting(orders.fetch_my_trades)
+    fetch_order_trades = awaiting(orders.fetch_order_trades)
+    fetch_balance = awaiting(account.fetch_balance)
+    fetch_margin_account = awaiting(account.fetch_margin_account)
+    fetch_my_liquidations = awaiting(account.fetch_my_liquidations)
+    calculate_ad_ratio = awaiting(account.calculate_ad_ratio)
+    borrow_cross_margin = awaiting(loans.borrow_cross_margin)
+    repay_cross_margin = awaiting(loans.repay_cross_margin)
+    fetch_borrow_interest = awaiting(loans.fetch_borrow_interest)
+    fetch_borrows = awaiting(loans.fetch_borrows)
+    fetch_repays = awaiting(loans.fetch_repays)
+    fetch_cross_borrow_rate = awaiting(loans.fetch_cross_borrow_rate)
+    fetch_cross_borrow_rates = awaiting(loans.fetch_cross_borrow_rates)
+    transfer = awaiting(transfers.transfer)
+    fetch_transfers = awaiting(transfers.fetch_transfers)
+    fetch_mark_price = awaiting(account.fetch_mark_price)
+    fetch_mark_prices = awaiting(account.fetch_mark_prices)
+    fetch_markets = awaiting(markets.fetch_markets)

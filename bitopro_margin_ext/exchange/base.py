@@ -1,0 +1,267 @@
+"""What the three classes share below the unified methods: signing, errors, pace, addresses."""
+
+import logging
+import math
+import os
+import re
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+import ccxt
+
+from ..core import redaction, signing
+from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
+from ..core.errors import classify, network_failure, not_sent
+from ..core.rate_limit import cancel_all_limiter
+from . import call_scope
+from .account import balance_structure
+from .call_scope import _as_inherited
+from .describe import ImplicitMarginApi, margin_description
+from .flow import _with_failure, raise_failure
+from .markets import mark_margin, merge_chains
+from .structures import order_from_row
+
+if TYPE_CHECKING:
+    _Exchange = Any
+else:
+    _Exchange = object
+
+
+class MarginParsing(_Exchange):  # type: ignore[misc]
+    """The ``parse_*`` overrides."""
+
+    def parse_market(self, market: Any) -> Any:
+        """A market structure, flagged as margin where both currencies can be margined."""
+        return mark_margin(self, super().parse_market(market))
+
+    def parse_currencies(self, raw_currencies: Any) -> Any:
+        """Currency structures by code; the chains of one coin are its networks."""
+        return merge_chains(self, raw_currencies)
+
+    def parse_order(self, order: Any, market: Any = None) -> Any:
+        """An order structure of a margin row; status 3 is ``canceled`` with its fill."""
+        if _as_inherited.get():
+            return super().parse_order(order, market)
+        return order_from_row(self, order, None if market is None else market["symbol"])
+
+    def parse_balance(self, response: Any) -> Any:
+        """A balance structure of the margin account, or of the spot account's list."""
+        if isinstance(response, dict) and "balances" in response:
+            return balance_structure(self, response)
+        return super().parse_balance(response)
+
+
+ACCOUNTS = ("spot", "margin")
+"""What ``type`` chooses from."""
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+WRITTEN_PATHS = frozenset(path for method, path in BY_PATH if method != "GET")
+
+
+def stream_urls(rest_url: str) -> dict[str, str]:
+    """The stream addresses of a server like the sandbox, whose REST address is known."""
+    rest = urllib.parse.urlsplit(rest_url)
+    scheme = "wss" if rest.scheme == "https" else "ws"
+    base = f"{scheme}://{rest.netloc}/ws/v1/pub"
+    return {"public": base, "private": f"{base}/auth"}
+
+
+def _is_live(url: str) -> bool:
+    live = urllib.parse.urlsplit(REST_URL).hostname or ""
+    domain = live.partition(".")[2]
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return host == domain or host.endswith(f".{domain}")
+
+
+class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
+    """Signing, error meanings, throttling and addresses of the margin classes."""
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self.open_orders_path = OpenOrdersPath()
+        super().__init__({} if config is None else config)
+        redaction.redact_logger(logging.getLogger("ccxt.base.exchange"))
+        redaction.redact_logger(self.logger)
+        self.remember_secrets()
+
+    def remember_secrets(self) -> None:
+        """Tell the log filter what must never be printed."""
+        for name in ("apiKey", "secret", "password"):
+            redaction.add_secret(getattr(self, name, None))
+
+    def describe(self) -> Any:
+        """ccxt's description of the exchange: the inherited one and the margin differences."""
+        sandbox_url = os.environ.get(SANDBOX_URL_VARIABLE, SANDBOX_URL).rstrip("/")
+        return self.deep_extend(super().describe(), margin_description(sandbox_url))
+
+    # -- addresses -----------------------------------------------------------------------------
+
+    def set_sandbox_mode(self, enabled: bool) -> None:
+        """Point REST and websocket at the sandbox, or back; the live host is out of reach then.
+
+        The sandbox's address comes from ``BITOPRO_SANDBOX_URL``, or is its default one.
+
+        :raises ccxt.BadRequest: when that address is the live exchange's.
+        """
+        if enabled and _is_live(self.urls["test"]["rest"]):
+            raise ccxt.BadRequest(
+                f"{self.id} {SANDBOX_URL_VARIABLE} names the live exchange, not a sandbox"
+            )
+        live_streams = self.urls["ws"]
+        super().set_sandbox_mode(enabled)
+        if enabled:
+            self.urls["wsBackup"] = self.urls.get("wsBackup", live_streams)
+            self.urls["ws"] = stream_urls(self.urls["api"]["rest"])
+        elif "wsBackup" in self.urls:
+            self.urls["ws"] = self.urls.pop("wsBackup")
+
+    @property
+    def host(self) -> str:
+        """The REST host that this object talks to."""
+        return str(urllib.parse.urlsplit(self.urls["api"]["rest"]).netloc)
+
+    # -- signing -------------------------------------------------------------------------------
+
+    def sign(
+        self,
+        path: str,
+        api: Any = ("public",),
+        method: str = "GET",
+        params: Any = None,
+        *older: Any,
+    ) -> Any:
+        """Sign a margin call BitoPro's way; every other path as ``ccxt.bitopro`` does.
+
+        A body holds what the page documents and nothing of the path, and ``login``, when given,
+        is the payload's ``identity``.
+        """
+        params = {} if params is None else params
+        endpoint = BY_PATH.get((method, path))
+        if endpoint is None:
+            if isinstance(params, dict) and params.get("type") in ACCOUNTS:
+                # The word for our choice of account: spot's wire has none for it.
+                params = {name: value for name, value in params.items() if name != "type"}
+            # Older ccxts pass headers and a body, and take them here.
+            return super().sign(path, api, method, params, *older)
+        self.check_required_credentials()
+        self.remember_secrets()
+        try:
+            request = signing.build_request(
+                endpoint,
+                params,
+                base_url=self.urls["api"]["rest"],
+                key=self.apiKey,
+                secret=self.secret,
+                identity=getattr(self, "login", None) or None,
+                offset_ms=int(self.options["clockOffset"]),
+            )
+        except KeyError as missing:
+            raise ccxt.ArgumentsRequired(
+                f"{self.id} {endpoint.implicit}() requires {missing.args[0]!r} in its parameters"
+            ) from None
+        except ValueError as error:
+            raise ccxt.BadRequest(f"{self.id} {endpoint.implicit}(): {error}") from None
+        headers = {"X-BITOPRO-API": "ccxt", **request.headers}
+        return {
+            "url": request.url,
+            "method": request.method,
+            "body": request.body,
+            "headers": headers,
+        }
+
+    def handle_option_and_params(
+        self,
+        params: Any,
+        methodName: Any,  # noqa: N803 - ccxt's naming
+        optionName: Any,  # noqa: N803
+        defaultValue: Any = None,  # noqa: N803
+    ) -> Any:
+        """ccxt's reading of an option, but for its repetition of failed calls.
+
+        A margin call that changes something is never repeated unseen: what became of the first
+        must be asked before a second is sent.
+        """
+        value, rest = super().handle_option_and_params(params, methodName, optionName, defaultValue)
+        if optionName == "maxRetriesOnFailure" and methodName in WRITTEN_PATHS:
+            value = 0
+        return [value, rest]
+
+    # -- errors --------------------------------------------------------------------------------
+
+    def handle_errors(
+        self,
+        code: int,
+        reason: str,
+        url: str,
+        method: str,
+        headers: Any,
+        body: str,
+        response: Any,
+        request_headers: Any,
+        request_body: Any,
+    ) -> Any:
+        """Raise by meaning: the status first, then BitoPro's text."""
+        if 200 <= int(code) < 300:
+            return None
+        path = urllib.parse.urlsplit(url).path
+        return raise_failure(self.id, classify(int(code), body, path=path, headers=headers))
+
+    def mended(self, error: ccxt.BaseError) -> ccxt.BaseError:
+        """An error of the transport as a network error: ccxt calls some of them ``ExchangeError``.
+
+        A body that broke off says nothing about the fate of the command. The cause keeps its type
+        and words, but not the request that an aiohttp error carries, headers and all.
+        """
+        cause = error.__cause__
+        if cause is not None:
+            redaction.strip_requests(cause)
+        if type(error) is ccxt.ExchangeError and cause is not None:
+            return _with_failure(
+                ccxt.NetworkError(str(error)), network_failure(cause, timed_out=False)
+            )
+        return error
+
+    def past_deadline(self, method: str, url: str) -> ccxt.BaseError:
+        """The error of a call that the current deadline cut short."""
+        path = re.sub(r"\?.*", "", url)
+        return ccxt.RequestTimeout(f"{self.id} {method} {path} did not answer by the deadline")
+
+    def held_back(self) -> ccxt.BaseError:
+        """The error of a call that was not sent, because its turn comes after the deadline."""
+        failure = not_sent("its turn comes after the deadline")
+        return _with_failure(ccxt.RequestTimeout(f"{self.id} {failure}"), failure)
+
+    def heard_orders(self) -> list[dict[str, Any]]:
+        """What streams have told of orders, as parsed rows; this class has none."""
+        return []
+
+    # -- throttling and time -------------------------------------------------------------------
+
+    def exchange_time(self) -> int:
+        """Now, in ms, on the exchange's clock as far as it is known."""
+        return int(self.milliseconds()) + int(self.options["clockOffset"])
+
+    def reserve_cancel_all(self, left: float | None) -> float:
+        """Take the next slot for a cancel-all, and say how many seconds to wait for it.
+
+        All clients of this process share one limiter for a host.
+        """
+        wait = cancel_all_limiter(self.host).reserve_within(math.inf if left is None else left)
+        if wait is None:
+            raise self.held_back()
+        return wait
+
+    @property
+    def timeout(self) -> int:
+        """ccxt's time-out of one call in ms, shortened by the current deadline."""
+        own: int = self.__dict__.get("_timeout", 10_000)
+        left = call_scope.remaining()
+        return own if left is None else max(1, min(own, int(left * 1000)))
+
+    @timeout.setter
+    def timeout(self, value: int) -> None:
+        self.__dict__["_timeout"] = value
+
+    def log(self, *args: Any) -> None:
+        """Print for ``verbose``, without secrets."""
+        super().log(*(redaction.redact(str(argument)) for argument in args))

@@ -1,0 +1,162 @@
+"""The unified method that creates several margin orders, ten to a request."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ccxt
+
+from ..core.endpoints import CREATE_BATCH
+from ..core.errors import Failure, Outcome
+from ..core.parse import text
+from .flow import NO_PARAMS, Flow, LoadMarkets, Params, Parent, call, failure_of
+from .order_creation import accepted_order, asked_for, build_order, find_by_client_ids
+from .structures import Order, margin_params, order_structure, rows_of
+
+CHUNK: Final = 10
+"""How many orders one request may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One order as it is sent, and as it was asked for."""
+
+    body: dict[str, Any]
+    asked: Order
+    market: Any
+
+    @property
+    def client_id(self) -> int:
+        return int(self.body["clientId"])
+
+
+def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Flow[list[Order]]:
+    """Create limit and market orders on the margin account, in the order given, ten to a request.
+
+    ``orders`` are dicts of ``symbol``, ``type``, ``side``, ``amount``, ``price`` and ``params``, as
+    for ``create_order``. All of them are checked before the first is sent.
+
+    :returns: for each order its own outcome: an order structure as ``create_order`` gives it; with
+        status ``rejected`` and no ``id`` where the exchange refused it, or where it was not sent
+        because an earlier request failed; with status None and no ``id`` where nobody answered and
+        the exchange does not list its ``clientOrderId``: it may exist. ``info['error']`` says why.
+    :raises ccxt.InvalidOrder: for an order that cannot be sent; then none was.
+    :raises ccxt.ExchangeError: the refusal of the first request as a whole; then none was placed.
+
+    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_create_batch_orders.md
+    """
+    margin, rest = margin_params(api, params)
+    if not margin:
+        created: list[Order] = yield Parent("create_orders", (orders, rest))
+        return created
+    if not orders:
+        return []
+    yield LoadMarkets()
+    prepared = [_prepare(api, order, rest) for order in orders]
+    ids = [order.client_id for order in prepared]
+    if len(set(ids)) < len(ids):
+        raise ccxt.InvalidOrder(
+            f"{api.id} createOrders() needs a clientOrderId of its own for each"
+        )
+    done: list[Order] = []
+    for start in range(0, len(prepared), CHUNK):
+        chunk = prepared[start : start + CHUNK]
+        try:
+            answer = yield from call(api, CREATE_BATCH, [order.body for order in chunk])
+            outcomes, failure = _outcomes(api, chunk, rows_of(api, answer)), None
+        except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
+            failure = failure_of(error)
+            if failure.outcome is Outcome.REFUSED:
+                if not done:
+                    raise
+                done += [_refused(api, order, str(failure)) for order in chunk]
+                break
+            outcomes = [None] * len(chunk)
+        done += yield from _settled(api, chunk, outcomes, failure)
+        if failure is not None and any(order["status"] is None for order in done[start:]):
+            break
+    # Orders are sent in sequence: what follows a request that failed is not.
+    reason = "not sent: an earlier request failed"
+    done += [_refused(api, order, reason) for order in prepared[len(done) :]]
+    return done
+
+
+def _prepare(api: Any, order: Any, shared: Params) -> _Prepared:
+    own = {**(order.get("params") or {}), **shared}
+    margin, own = margin_params(api, {"type": "margin", **own})
+    symbol, kind, amount = order["symbol"], order["type"], order["amount"]
+    body = build_order(api, symbol, kind, order["side"], amount, order.get("price"), own)
+    if not margin or body["type"] not in ("LIMIT", "MARKET"):
+        raise ccxt.InvalidOrder(
+            f"{api.id} createOrders() takes limit and market orders of the margin account only:"
+            " send a stop with createOrder()"
+        )
+    market = api.market(symbol)
+    return _Prepared({**body, "pair": market["id"]}, asked_for(api, body, amount, own), market)
+
+
+def _outcomes(api: Any, chunk: list[_Prepared], rows: list[Any]) -> list[Order | None]:
+    """What the answer says of each order, by ``clientId`` or by place; None for nothing."""
+    by_id = {text(row, "clientId"): row for row in rows if isinstance(row, dict)}
+    by_place = rows if len(rows) == len(chunk) else [None] * len(chunk)
+    return [
+        _outcome(api, order, by_id.get(str(order.client_id)) or row)
+        for order, row in zip(chunk, by_place, strict=True)
+    ]
+
+
+def _outcome(api: Any, order: _Prepared, row: Any) -> Order | None:
+    if not isinstance(row, dict):
+        return None
+    if text(row, "orderId", "id") is None:
+        error = text(row, "error", "message")
+        return None if error is None else _refused(api, order, error, row)
+    if text(row, "clientId") not in (None, str(order.client_id)):
+        return None
+    return accepted_order(api, row, order.body, order.asked, order.market["symbol"])
+
+
+def _settled(
+    api: Any, chunk: list[_Prepared], outcomes: list[Order | None], failure: Failure | None
+) -> Flow[list[Order]]:
+    """The outcomes, after a look for the orders that the answer left open."""
+    lost = {
+        order.client_id: order.market
+        for order, outcome in zip(chunk, outcomes, strict=True)
+        if outcome is None
+    }
+    found: dict[int, Order] = {}
+    if lost:
+        found = yield from find_by_client_ids(api, lost)
+    reason = "the answer does not name it" if failure is None else str(failure)
+    return [
+        outcome or found.get(order.client_id) or _unknown(api, order, reason)
+        for order, outcome in zip(chunk, outcomes, strict=True)
+    ]
+
+
+def _refused(api: Any, order: _Prepared, reason: str, row: Any = None) -> Order:
+    return _nameless(api, order, "rejected", {**(row or {}), "error": reason})
+
+
+def _unknown(api: Any, order: _Prepared, reason: str) -> Order:
+    text = f"{reason}: the order may exist; look for its clientOrderId before you send another"
+    return _nameless(api, order, None, {"error": text})
+
+
+def _nameless(api: Any, order: _Prepared, status: str | None, info: dict[str, Any]) -> Order:
+    structure = order_structure(
+        api,
+        {
+            **order.asked,
+            "id": None,
+            "clientOrderId": str(order.client_id),
+            "symbol": order.market["symbol"],
+            "side": order.body["action"],
+            "price": order.body.get("price"),
+            "status": status,
+            "info": info,
+        },
+    )
+    # ccxt fills these in from nothing; of an order that is not known to exist nothing is known.
+    structure.update(filled=None, remaining=None, cost=None, status=status)
+    return structure

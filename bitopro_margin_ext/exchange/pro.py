@@ -1,0 +1,298 @@
+"""The unified methods of the streams."""
+
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ccxt
+import ccxt.pro
+
+from ..core.endpoints import (
+    ACCOUNT_INFO_STREAM,
+    ACTIVE_ORDERS_STREAM,
+    HISTORY_ORDERS_STREAM,
+    MARK_PRICE_STREAM,
+    USER_TRADES_STREAM,
+    USER_TRADES_STREAM_FALLBACK,
+    Stream,
+)
+from ..core.parse import milliseconds, parse_order
+from .account import chosen_tickers, mark_tickers, marked_symbol
+from .amounts import Structure
+from .async_support import bitopromargin as asynchronous_bitopromargin
+from .describe import STREAMING
+from .flow import NO_PARAMS, Params
+from .pro_cache import Feed, LatestFeed, OrderFeed, TradeFeed
+from .pro_connection import StreamFollowing
+from .structures import Order, margin_params, order_from_row, require_pair, stream_trade_from_row
+
+LIST_LIMIT = 1000
+"""How many orders one list call may bring."""
+
+
+class MarginWatching(StreamFollowing):
+    """``watch_*`` on the margin account; with ``type`` spot, the inherited ones."""
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self.order_feed = OrderFeed()
+        self.trade_feed = TradeFeed()
+        self.account_feed = LatestFeed()
+        self.mark_feed = LatestFeed()
+        self.user_trades_stream = USER_TRADES_STREAM
+        super().__init__(config)
+
+    # -- orders --------------------------------------------------------------------------------
+
+    async def watch_orders(
+        self,
+        symbol: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: Params = NO_PARAMS,
+    ) -> list[Order]:
+        """Watch margin orders: open ones and, in their final state, filled and cancelled ones.
+
+        The first call returns what both order streams tell on connecting, open orders and recent
+        history; each further one the orders that have changed since, at once if some have. After
+        a lost connection REST is asked what became of every order, so that no end is missed; a
+        consumer (a symbol, or None for all) sees each change once. With ``newUpdates: False`` the
+        whole cache is returned.
+
+        :raises ccxt.AuthenticationError: without ``login``, the email of the account.
+
+        Pages: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_active_orders_stream.md
+        and https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_history_orders_stream.md
+        """
+        margin, _ = margin_params(self, params)
+        if not margin:
+            raise ccxt.NotSupported(f"{self.id} watchOrders() is for the margin account only")
+        scope = None if symbol is None else require_pair(self, symbol)
+        feed = self.order_feed
+        streams = (ACTIVE_ORDERS_STREAM, HISTORY_ORDERS_STREAM)
+        for stream in streams:
+            self.authenticate(self.stream_url(stream))
+        changed = await self.follow(
+            feed, lambda: streams, lambda: feed.take(scope), self._mend_orders, whole=True
+        )
+        if not self.newUpdates:
+            changed = [dict(o) for k, o in feed.orders.items() if scope in (None, k[0])]
+        return _window(changed, since, limit)
+
+    async def _mend_orders(self) -> None:
+        """Ask REST what became of each order that may have changed unheard."""
+        feed, margin = self.order_feed, {"type": "margin"}
+        before = set(feed.open_keys())
+        lost_ms = (feed.heard_ms or 0) - 60_000
+        listed = await self.fetch_open_orders(None, None, None, margin)
+        still_open = set()
+        for order in listed:
+            still_open.add((order["symbol"], order["id"]))
+            feed.apply(order)
+        missing = before - still_open
+        # An order may have come and gone unheard, on any pair that somebody follows.
+        for symbol in sorted({key[0] for key in missing} | set(feed.scopes)):
+            for order in await self.fetch_orders(symbol, None, LIST_LIMIT, margin):
+                key = (symbol, order["id"])
+                if key in feed.orders or (order["lastUpdateTimestamp"] or 0) >= lost_ms:
+                    feed.apply(order)
+        for symbol, order_id in sorted(missing & set(feed.open_keys())):
+            try:
+                feed.apply(await self.fetch_order(order_id, symbol, margin))
+            except (ccxt.InvalidOrder, ccxt.BadSymbol):
+                # Nobody knows it any more: what was last heard of it stands, unproven.
+                continue
+
+    def heard_orders(self) -> list[Order]:
+        """What the order streams have told, as parsed rows, while both are connected."""
+        streams = (ACTIVE_ORDERS_STREAM, HISTORY_ORDERS_STREAM)
+        if self.order_feed.gap or not all(
+            self._is_connected(self.stream_url(stream)) for stream in streams
+        ):
+            return []
+        return [parse_order(order["info"]) for order in self.order_feed.orders.values()]
+
+    # -- trades --------------------------------------------------------------------------------
+
+    async def watch_my_trades(
+        self,
+        symbol: str | None = None,
+        since: int | None = None,
+        limit: int | None = None,
+        params: Params = NO_PARAMS,
+    ) -> list[Order]:
+        """Watch own trades on the margin account, from the first call on.
+
+        The stream gives margin trades no ``id`` and counts their time in seconds; those that a
+        lost connection missed come from REST, with both.
+
+        :raises ccxt.AuthenticationError: without ``login``, the email of the account.
+
+        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_user_trades_stream.md
+        """
+        margin, rest = margin_params(self, params)
+        if not margin:
+            found: list[Order] = await super().watch_my_trades(symbol, since, limit, rest)
+            return found
+        scope = None if symbol is None else require_pair(self, symbol)
+        feed = self.trade_feed
+        feed.follow(scope)
+        self.authenticate(self.stream_url(self.user_trades_stream))
+        fallback = USER_TRADES_STREAM_FALLBACK
+        try:
+            trades = await self._follow_trades(scope)
+        except ccxt.NotSupported:
+            if self.user_trades_stream is fallback:
+                raise
+            # The documented path doubles a word: where there is none, the plain one is tried.
+            self.user_trades_stream = fallback
+            trades = await self._follow_trades(scope)
+        return _window(trades, since, limit)
+
+    async def _follow_trades(self, scope: str | None) -> list[Order]:
+        feed = self.trade_feed
+        return await self.follow(
+            feed,
+            lambda: (self.user_trades_stream,),
+            lambda: feed.take(scope),
+            self._mend_trades,
+        )
+
+    async def _mend_trades(self) -> None:
+        feed = self.trade_feed
+        if feed.heard_ms is None:
+            return
+        symbols = set(feed.scopes)
+        if feed.follows_all:
+            await self.load_markets()
+            symbols |= {market["symbol"] for market in self.markets.values() if market["margin"]}
+        since = feed.heard_ms // 1000 * 1000
+        params = {"type": "margin", "paginate": True}
+        for symbol in sorted(symbols):
+            feed.make_up(await self.fetch_my_trades(symbol, since, None, params))
+
+    # -- the account ---------------------------------------------------------------------------
+
+    async def watch_balance(self, params: Params = NO_PARAMS) -> Structure:
+        """Watch the margin account: returns whenever the exchange says that it has moved.
+
+        The stream names debts and the ratio only, so each time the balances themselves are
+        fetched; ``timestamp`` is the stream's.
+
+        :raises ccxt.AuthenticationError: without ``login``, the email of the account.
+
+        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_account_info_stream.md
+        """
+        margin, rest = margin_params(self, params)
+        if not margin:
+            found: Structure = await super().watch_balance(rest)
+            return found
+        self.authenticate(self.stream_url(ACCOUNT_INFO_STREAM))
+        message = await self.follow(
+            self.account_feed, lambda: (ACCOUNT_INFO_STREAM,), self.account_feed.waiter()
+        )
+        try:
+            balance: Structure = await self.fetch_balance({"type": "margin"})
+        except BaseException:
+            self.account_feed.give_back()
+            raise
+        balance["timestamp"] = milliseconds(message, "timestamp")
+        balance["datetime"] = self.iso8601(balance["timestamp"])
+        return balance
+
+    # -- mark prices ---------------------------------------------------------------------------
+
+    async def watch_mark_prices(
+        self, symbols: list[str] | None = None, params: Params = NO_PARAMS
+    ) -> dict[str, Structure]:
+        """Watch the prices at which the exchange values the margin account; no keys are needed.
+
+        :returns: tickers with ``markPrice`` by symbol, all in USDT.
+
+        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/public/margin%20mark-price_stream.md
+        """
+        wanted = None if symbols is None else [marked_symbol(self, symbol) for symbol in symbols]
+        return await self._follow_marks(wanted)
+
+    async def watch_mark_price(self, symbol: str, params: Params = NO_PARAMS) -> Structure:
+        """Watch one of them.
+
+        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/public/margin%20mark-price_stream.md
+        """
+        symbol = marked_symbol(self, symbol)
+        return (await self._follow_marks([symbol]))[symbol]
+
+    async def _follow_marks(self, wanted: list[str] | None) -> dict[str, Structure]:
+        scope = None if wanted is None else ",".join(wanted)
+        tickers = await self.follow(
+            self.mark_feed, lambda: (MARK_PRICE_STREAM,), self.mark_feed.waiter(scope)
+        )
+        return chosen_tickers(self, tickers, wanted)
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """Take in a message of a margin stream; ``ccxt.pro.bitopro`` those of its own."""
+        stream = self._stream_of(client.url)
+        if stream is None:
+            super().handle_message(client, message)
+            return
+        feed, take_in = {
+            ACTIVE_ORDERS_STREAM: (self.order_feed, self._hear_orders),
+            HISTORY_ORDERS_STREAM: (self.order_feed, self._hear_orders),
+            USER_TRADES_STREAM: (self.trade_feed, self._hear_trade),
+            USER_TRADES_STREAM_FALLBACK: (self.trade_feed, self._hear_trade),
+            ACCOUNT_INFO_STREAM: (self.account_feed, self._hear_account),
+            MARK_PRICE_STREAM: (self.mark_feed, self._hear_marks),
+        }[stream]
+        take_in(message)
+        self._note_heard(feed, client, message)
+
+    def _stream_of(self, url: str) -> Stream | None:
+        streams = (
+            ACTIVE_ORDERS_STREAM,
+            HISTORY_ORDERS_STREAM,
+            USER_TRADES_STREAM,
+            USER_TRADES_STREAM_FALLBACK,
+            ACCOUNT_INFO_STREAM,
+            MARK_PRICE_STREAM,
+        )
+        bare = urllib.parse.urlsplit(url)._replace(query="").geturl()
+        return next((stream for stream in streams if self.stream_url(stream) == bare), None)
+
+    def _note_heard(self, feed: Feed, client: Any, message: Mapping[str, Any]) -> None:
+        feed.heard_ms = milliseconds(message, "timestamp") or feed.heard_ms
+        client.subscriptions["told"] = True
+        feed.ring()
+
+    def _hear_orders(self, message: Mapping[str, Any]) -> None:
+        for rows in (message["data"] or {}).values():
+            for row in sorted(rows or [], key=_moment):
+                self.order_feed.apply(order_from_row(self, row))
+
+    def _hear_trade(self, message: Mapping[str, Any]) -> None:
+        self.trade_feed.add(stream_trade_from_row(self, message["data"]))
+
+    def _hear_account(self, message: Mapping[str, Any]) -> None:
+        self.account_feed.put(message)
+
+    def _hear_marks(self, message: Mapping[str, Any]) -> None:
+        moment = milliseconds(message, "timestamp")
+        self.mark_feed.put(mark_tickers(self, message["data"], moment))
+
+
+def _moment(row: Mapping[str, Any]) -> int:
+    return milliseconds(row, "updatedTimestamp", "timestamp") or 0
+
+
+def _window(found: Iterable[Order], since: int | None, limit: int | None) -> list[Order]:
+    """In the order of arrival, which ``since`` (ms) and the newest ``limit`` narrow."""
+    kept = [one for one in found if since is None or (one["timestamp"] or 0) >= since]
+    return kept if limit is None else kept[-limit:]
+
+
+class bitopromargin(MarginWatching, asynchronous_bitopromargin, ccxt.pro.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming
+    """The asynchronous margin class and its streams; ``ccxt.pro.bitopro``'s for the rest."""
+
+    def describe(self) -> Any:
+        """ccxt's description of the exchange, streams included."""
+        return self.deep_extend(super().describe(), STREAMING)

@@ -1,1 +1,0 @@
-"""Speed, measured: ``python -m tests.bench`` prints one table, each ratio from one run."""

@@ -1,0 +1,123 @@
+"""A real ``FreqtradeBot`` of this process on a world's exchange, killed and started at will."""
+
+import functools
+import json
+import logging
+import shutil
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from freqtrade.configuration import Configuration
+from freqtrade.enums import RunMode
+from freqtrade.exceptions import OperationalException, TemporaryError
+from freqtrade.freqtradebot import FreqtradeBot
+from freqtrade.persistence import Order, Trade
+
+from bitopro_margin_ext.drill.bot_process import build_config
+from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
+
+from .world import World
+
+DEADLINE = 5.0
+
+
+@functools.cache
+def _base_config() -> dict[str, Any]:
+    """What Freqtrade makes of the drill's config; read once, because it reads everything."""
+    folder = Path(tempfile.mkdtemp(prefix="proof-"))
+    handlers = list(logging.root.handlers)
+    level = logging.root.level
+    try:
+        config = build_config(
+            folder,
+            rest_url="http://127.0.0.1:1/v3",
+            scope="pair",
+            deadline=DEADLINE,
+            key=API_KEY,
+            secret=API_SECRET,
+        )
+        # Its log is the drill's; here the plugin has been registered already.
+        del config["log_config"]
+        path = folder / "config.json"
+        path.write_text(json.dumps(config))
+        arguments = {"config": [str(path)], "user_data_dir": str(folder)}
+        found = Configuration(arguments, RunMode.LIVE).get_config()
+    finally:
+        shutil.rmtree(folder)
+        logging.root.handlers, logging.root.level = handlers, level
+    found["strategy"] = "ProofStrategy"
+    found["strategy_path"] = str(Path(__file__).parent)
+    found["unfilledtimeout"] = {
+        "entry": 60,
+        "exit": 10,
+        "exit_timeout_count": 1,
+        "unit": "seconds",
+    }
+    return found
+
+
+class BotRunner:
+    """Starts, steps, kills and restarts one bot; its database lives as long as this object."""
+
+    def __init__(self, world: World, scope: str) -> None:
+        self.world = world
+        self.folder = Path(tempfile.mkdtemp(prefix="proof-"))
+        self.config = deepcopy(_base_config())
+        self.config["user_data_dir"] = self.folder
+        self.config["db_url"] = f"sqlite:///{self.folder}/trades.sqlite"
+        self.config["exchange"]["ccxt_config"]["urls"]["api"]["rest"] = world.rest_url
+        self.config["bitopro_margin"]["scope"] = scope
+        self.held_up: list[float] = []
+        logging.disable(logging.CRITICAL)
+        self._start()
+
+    def _start(self) -> None:
+        with self.world.only_network():
+            self.bot = FreqtradeBot(deepcopy(self.config))
+            self.bot.startup()
+        self.strategy = self.bot.strategy
+
+    def step(self) -> None:
+        """One iteration, as the worker makes it: what the exchange does wrong does not stop it."""
+        with self.world.only_network():
+            try:
+                self.bot.process()
+            except (TemporaryError, OperationalException):
+                Trade.rollback()
+
+    def restart(self) -> None:
+        """A new process on the same database, after a power cut."""
+        self._abandon()
+        self._start()
+
+    def end(self) -> None:
+        """Drop everything."""
+        self._abandon()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        logging.disable(logging.NOTSET)
+
+    def _abandon(self) -> None:
+        self.held_up += self.strategy.held_up
+        Trade.session.rollback()
+        engine = Trade.session.get_bind()
+        Trade.session.remove()
+        engine.dispose()
+        self.bot.exchange.close()
+
+    def all_held_up(self) -> list[float]:
+        """How many seconds the emergency hook took, each time."""
+        return self.held_up + self.strategy.held_up
+
+    # -- what the bot believes -----------------------------------------------------------------
+
+    def orders(self) -> list[Order]:
+        """Every order row, as another connection would read it."""
+        Trade.session.expire_all()
+        return list(Order.session.query(Order).all())
+
+    def trades(self) -> list[Trade]:
+        """Every open trade."""
+        Trade.session.expire_all()
+        return list(Trade.get_open_trades())

@@ -1,0 +1,230 @@
+"""A real bot in random weather: its database never claims what the exchange did not do.
+
+Iterations, fills, prices, faults, power cuts and emergencies come in any order. After every step
+the rows are held against the exchange's books; whenever the exchange can be reached again, one
+iteration may pass, and then nothing may be believed open that is not.
+"""
+
+from decimal import Decimal
+
+from freqtrade.constants import CANCELED_EXCHANGE_STATES
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bitopro_margin_ext.sandbox.state.orders import Status
+
+from .bots import DEADLINE, BotRunner
+from .faults import faults
+from .profiles import profile
+from .transport import PowerCut
+from .world import PAIRS, World, wire_name
+
+GRACE = 0.5
+"""Seconds by which the hook may end after its deadline: mapping what the sweep has told."""
+ITERATION = 5.0
+CANCELLED = (Status.CANCELLED, Status.PARTLY_FILLED_DONE, Status.POST_ONLY_CANCELLED)
+
+pairs = st.sampled_from(PAIRS)
+picks = st.integers(0, 30)
+weathers = st.lists(faults, max_size=3)
+cuts = st.none() | st.tuples(st.integers(0, 4), st.booleans())
+"""After how many requests of a sweep the power fails, and whether that one is still processed."""
+
+
+class BotMachine(RuleBasedStateMachine):
+    """``FreqtradeBot`` with the mixin and the exchange class, against the sandbox's rules."""
+
+    def __init__(self):
+        super().__init__()
+        self.world = World()
+        self.world.__enter__()
+        for currency, amount in (("USDT", "100000"), ("BTC", "1"), ("ETH", "10")):
+            # Coins beside the bot's own: an exit that is too large would be possible.
+            self.world.exchange.set_balance("margin", currency, Decimal(amount))
+        self.runner = None
+
+    def teardown(self):
+        try:
+            if self.runner is not None:
+                self.calm_down()
+        finally:
+            if self.runner is not None:
+                self.runner.end()
+            self.world.__exit__(None, None, None)
+
+    @initialize(scope=st.sampled_from(["pair", "all"]))
+    def start(self, scope):
+        self.runner = BotRunner(self.world, scope)
+        self.runner.strategy.wanted = set(PAIRS)
+        self.iterate()
+
+    def iterate(self):
+        self.world.wait(ITERATION)
+        self.runner.step()
+
+    # -- the market and other people -----------------------------------------------------------
+
+    @precondition(lambda self: self.world.orders(only_open=True))
+    @rule(pick=picks, fraction=st.sampled_from(["0.3", "1"]))
+    def fill(self, pick, fraction):
+        found = [o for o in self.world.orders(only_open=True) if o.status != Status.NOT_TRIGGERED]
+        if found:
+            self.world.fill(found[pick % len(found)], fraction)
+
+    @rule(pair=pairs, factor=st.sampled_from(["0.85", "0.97", "1.02"]))
+    def move_price(self, pair, factor):
+        name = wire_name(pair)
+        last = Decimal(self.world.exchange.describe_price(name)["price"])
+        self.world.exchange.set_price(name, (last * Decimal(factor)).quantize(Decimal("0.01")))
+
+    @rule(pair=pairs)
+    def place_by_hand(self, pair):
+        self.world.seed(pair, "BUY", "0.01", "1000")
+
+    @precondition(lambda self: self.world.orders(only_open=True))
+    @rule(pick=picks)
+    def cancel_by_hand(self, pick):
+        found = self.world.orders(only_open=True)
+        order = found[pick % len(found)]
+        self.world.exchange.cancel("margin", order.pair.name, order.id)
+
+    # -- the emergencies -----------------------------------------------------------------------
+
+    @rule(pair=pairs, weather=weathers, cut=cuts)
+    def refuse_the_stop(self, pair, weather, cut):
+        """A position without a stoploss, and the exchange refuses the next one."""
+        self.enter(pair)
+        for order in self.world.orders(pair, only_open=True):
+            if order.status == Status.NOT_TRIGGERED:
+                self.world.exchange.cancel("margin", order.pair.name, order.id)
+        self.world.exchange.stop_rejections.append("Invalid stop price")
+        self.world.arm(weather)
+        self.iterate_until_cut(2, cut)
+
+    @rule(pair=pairs, weather=weathers, cut=cuts, fraction=st.sampled_from([None, "0.3", "0.9"]))
+    def let_an_exit_time_out(self, pair, weather, cut, fraction):
+        """An exit order rests for too long, perhaps partly filled."""
+        self.enter(pair)
+        self.runner.strategy.unwanted.add(pair)
+        self.iterate()
+        self.runner.strategy.unwanted.discard(pair)
+        if fraction is not None:
+            for order in self.world.orders(pair, only_open=True):
+                if order.action == "SELL" and order.stop_price is None:
+                    self.world.fill(order, fraction)
+        self.world.arm(weather)
+        self.world.wait(10)
+        self.iterate_until_cut(2, cut)
+
+    def enter(self, pair):
+        """Have a position in this pair, as far as the bot goes along."""
+        self.runner.strategy.wanted.add(pair)
+        self.iterate()
+        for order in self.world.orders(pair, only_open=True):
+            if order.action == "BUY" and not order.by_hand:
+                self.world.fill(order, "1")
+        self.iterate()
+
+    def iterate_until_cut(self, times, cut):
+        """Iterate; with ``cut``, kill the process in the middle of its sweep and start it again."""
+        if cut is None:
+            for _ in range(times):
+                self.iterate()
+            return
+        requests, processed = cut
+        self.world.power.cut_after(requests, processed=processed)
+        try:
+            for _ in range(times):
+                self.iterate()
+        except PowerCut:
+            pass
+        finally:
+            self.world.power.restore()
+        wanted, unwanted = self.runner.strategy.wanted, self.runner.strategy.unwanted
+        self.world.disarm()
+        self.runner.restart()
+        self.runner.strategy.wanted, self.runner.strategy.unwanted = wanted, unwanted
+
+    @rule(pair=pairs)
+    def tell_to_enter(self, pair):
+        self.runner.strategy.wanted.add(pair)
+
+    @rule(pair=pairs, told=st.booleans())
+    def tell_to_exit(self, pair, told):
+        (self.runner.strategy.unwanted.add if told else self.runner.strategy.unwanted.discard)(pair)
+
+    @rule(weather=weathers)
+    def break_something(self, weather):
+        self.world.arm(weather)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    @rule(times=st.sampled_from([1, 1, 2, 4]))
+    def step(self, times):
+        for _ in range(times):
+            self.iterate()
+
+    @rule()
+    def calm_down(self):
+        """The exchange can be reached again: one iteration, and both sides agree."""
+        self.world.disarm()
+        self.world.exchange.stop_rejections.clear()
+        # What was on its way when the weather changed arrives meanwhile.
+        self.world.wait(ITERATION)
+        moment = self.world.exchange.clock.now_ms()
+        self.iterate()
+        self.iterate()
+        truth = self.world.truth()
+        for row in self.runner.orders():
+            order = truth[row.ft_pair, row.order_id]
+            if row.ft_is_open and order.updated_ms <= moment:
+                assert order.is_open, f"{row} is believed open, and is {order}"
+        for trade in self.runner.trades():
+            waits = any(order.ft_is_open for order in trade.orders)
+            assert trade.amount > 0 or waits, f"{trade} holds nothing and waits for nothing"
+
+    # -- after every step ----------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_believed_cancelled_that_is_not(self):
+        if self.runner is None:
+            return
+        truth = self.world.truth()
+        for row in self.runner.orders():
+            order = truth[row.ft_pair, row.order_id]
+            if row.ft_is_open or row.status not in (*CANCELED_EXCHANGE_STATES, "closed"):
+                continue
+            assert not order.is_open, f"{row} is believed over, and is {order}"
+            if row.status in CANCELED_EXCHANGE_STATES:
+                assert order.status in CANCELLED, f"{row} is believed cancelled, and is {order}"
+            else:
+                assert order.status == Status.FILLED, f"{row} is believed filled, and is {order}"
+            assert abs(row.safe_filled - float(order.executed)) < 1e-9, f"{row}, {order}"
+
+    @invariant()
+    def the_exit_never_exceeds_the_position(self):
+        if self.runner is None:
+            return
+        for pair in PAIRS:
+            own = [order for order in self.world.orders(pair) if not order.by_hand]
+            bought = sum(order.executed for order in own if order.action == "BUY")
+            sells = [order for order in own if order.action == "SELL"]
+            sold = sum(order.executed for order in sells)
+            assert sold <= bought, f"{pair}: {sold} of {bought}: {sells}"
+            known = {row.order_id for row in self.runner.orders()}
+            waiting = sum(o.remaining for o in sells if o.is_open and o.id in known)
+            assert sold + waiting <= bought, f"{pair}: {sold} + {waiting} of {bought}: {sells}"
+
+    @invariant()
+    def the_hook_returns_by_its_deadline(self):
+        if self.runner is not None:
+            late = [s for s in self.runner.all_held_up() if s > DEADLINE + GRACE]
+            assert not late, f"the hook took {late} s of {DEADLINE} s"
+
+    @invariant()
+    def no_documented_limit_is_broken(self):
+        assert self.world.broken_limits() == []
+
+
+TestBot = BotMachine.TestCase
+TestBot.settings = profile(quick=20, steps=12, shrink=False)
