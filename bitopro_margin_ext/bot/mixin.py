@@ -211,7 +211,7 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
     try:
         options: Options = parse_options(strategy.config)
         freqtrade_internals.check_bot(strategy)
-    except (ValueError, freqtrade_internals.UnsupportedHostError) as error:
+    except (ValueError, freqtrade_internals.UnsupportedFreqtradeError) as error:
         raise OperationalException(str(error)) from None
     if not freqtrade_internals.exchange_of(strategy).is_leveraged:
         _refuse_shorts_and_leverage(strategy)

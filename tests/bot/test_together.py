@@ -125,7 +125,7 @@ def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(harness: B
         bot.execute_trade_exit(trade_of(), 60000.0, EMERGENCY)
     bot.exchange.sweep_margin_orders = sweep
     assert "commit" not in Trade.session().__dict__
-    assert bot.exchange.settling is None
+    assert bot.exchange.mapping_context is None
     started = time.monotonic()
     assert bot.execute_trade_exit(trade_of(), 60000.0, EMERGENCY)
     assert time.monotonic() - started < 3
