@@ -19,7 +19,7 @@ from ..core import redaction
 from ..core.report import CancelReport
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
-from .mapping import Settling
+from .mapping import MappingContext
 from .options import parse_options
 from .positions import find_order
 from .unconfirmed_orders import Unanswered
@@ -93,7 +93,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             raise OperationalException(self.unsupported)
         self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
-        self.settling: Settling | None = None
+        self.mapping_context: MappingContext | None = None
         self.unanswered = Unanswered()
         self._last_balances: Any = None
         _remember_secrets(exchange_config or config["exchange"])
@@ -172,7 +172,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         """
         known = self.swept.get((pair, order_id))
         if known is not None:
-            positions.stamp_reason(pair, order_id)
+            positions.set_cancel_reason_of(pair, order_id)
             return deepcopy(known)
         if self._config["dry_run"]:
             return super().cancel_order_with_result(order_id, pair, amount)
@@ -259,36 +259,36 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     # -- in an emergency -----------------------------------------------------------------------
 
-    def _settling(self) -> Settling | None:
-        now = self.settling
+    def _mapping_context(self) -> MappingContext | None:
+        now = self.mapping_context
         return now if now is not None and now.thread == threading.get_ident() else None
 
     def get_rate(self, pair: str, refresh: bool, side: Any, is_short: bool, **kwargs: Any) -> float:
         """The rate of a pair; while a sweep is mapped, the last one known will do for a message."""
         # A refreshed rate moves stops: that one is always the market's.
-        settling = self._settling()
-        if not refresh and settling is not None and (rate := settling.rates.get(pair)):
+        context = self._mapping_context()
+        if not refresh and context is not None and (rate := context.rates.get(pair)):
             return rate
         current: float = super().get_rate(pair, refresh, side, is_short, **kwargs)
         return current
 
     def get_balances(self, *args: Any, **kwargs: Any) -> Any:
         """The balances; while a sweep is mapped, those of before it, or once new ones."""
-        settling, last = self._settling(), self._last_balances
-        if settling is not None and last is not None and not settling.wants_balances:
+        context, last = self._mapping_context(), self._last_balances
+        if context is not None and last is not None and not context.refresh_balances:
             return deepcopy(last)
         try:
             balances = super().get_balances(*args, **_hurried(kwargs))
         except TemporaryError:
-            if settling is None or last is None:
+            if context is None or last is None:
                 raise
             logger.warning("The balances cannot be read now: the fills are mapped with the last.")
             return deepcopy(last)
         # Not a currency, though it looks like one to whoever walks the currencies.
         balances.pop("debt", None)
         self._last_balances = deepcopy(balances)
-        if settling is not None:
-            settling.wants_balances = False
+        if context is not None:
+            context.refresh_balances = False
         return balances
 
     def fetch_ticker(self, *args: Any, **kwargs: Any) -> Any:
