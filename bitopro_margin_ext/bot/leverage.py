@@ -21,7 +21,6 @@ from freqtrade.exceptions import (
     OperationalException,
     TemporaryError,
 )
-from freqtrade.exchange import Exchange
 from freqtrade.persistence import PairLocks, Trade
 
 from ..core.report import CancelReport
@@ -51,7 +50,7 @@ from .liquidation import (
     simulated_holdings,
     with_buffer,
 )
-from .loan_need import need_of, position_of
+from .loan_need import need_of
 from .loans import LoanRefusedError, Loans, LoanUnknownError, liquidation_rows
 from .loans_ledger import LedgerError, LoansLedger, ledger_url
 from .reconcile import Reconciler
@@ -182,7 +181,7 @@ class LeveragedBitopromargin(Bitopromargin):
     # -- each iteration ------------------------------------------------------------------------
 
     def reload_markets(self, force: bool = False, **kwargs: Any) -> None:
-        """The first call of Freqtrade's iterations, with the mixin or without: look at the loans."""
+        """The first call of Freqtrade's iterations: look at the loans, with the mixin or not."""
         super().reload_markets(force, **kwargs)
         if force or self._reconciler is None or self.in_emergency():
             return
@@ -204,7 +203,7 @@ class LeveragedBitopromargin(Bitopromargin):
 
     def in_emergency(self) -> bool:
         """Whether an emergency exit is under way: nothing is repaid before it."""
-        return self._settling() is not None or self.emergency_waits()
+        return self._mapping_context() is not None or self.emergency_waits()
 
     def emergency_waits(self) -> bool:
         """Whether an emergency exit still has to go out; the mixin knows."""
@@ -239,8 +238,10 @@ class LeveragedBitopromargin(Bitopromargin):
                     ),
                     None,
                 )
-                covered = sent and sent["amount"] * (1 - self._taker_fee(trade.pair))
-                if sent and covered < dec(trade.amount) + line.interest and line.interest > UNIT:
+                if sent is None or line.interest <= UNIT:
+                    continue
+                covered = sent["amount"] * (1 - self._taker_fee(trade.pair))
+                if covered < dec(trade.amount) + line.interest:
                     logger.info(f"{trade.pair}: the stop no longer covers the interest: renewed.")
                     self.cancel_stoploss_order(stop.order_id, trade.pair)
 
@@ -250,12 +251,10 @@ class LeveragedBitopromargin(Bitopromargin):
         self,
         *,
         pair: str,
-        ordertype: str,
         side: Any,
         amount: float,
-        rate: float,
         leverage: float,
-        reduceOnly: bool = False,  # noqa: N803 - Freqtrade's name
+        initial_order: bool = True,
         **kwargs: Any,
     ) -> Any:
         """Create an order; an entry borrows first, a buy-back is made large enough to repay.
@@ -266,20 +265,18 @@ class LeveragedBitopromargin(Bitopromargin):
         """
         order = {
             "pair": pair,
-            "ordertype": ordertype,
             "side": side,
             "amount": amount,
-            "rate": rate,
             "leverage": leverage,
+            "initial_order": initial_order,
             **kwargs,
         }
-        if self.is_leveraged and not reduceOnly:
+        is_exit = kwargs.get("reduceOnly", False)
+        if self.is_leveraged and not is_exit:
             self._check_leverage(pair, side == "sell", leverage)
         if not self.is_live:
-            return super().create_order(reduceOnly=reduceOnly, **order)
-        if reduceOnly:
-            return self._exit(order)
-        return self._enter(order)
+            return super().create_order(**order)
+        return self._exit(order) if is_exit else self._enter(order)
 
     def _check_leverage(self, pair: str, is_short: bool, leverage: float) -> None:
         most = self.leverage_options.max_leverage(is_short)
@@ -325,11 +322,11 @@ class LeveragedBitopromargin(Bitopromargin):
         pair, is_short = order["pair"], order["side"] == "sell"
         base, quote = pair.split("/")[0], self.get_pair_quote_currency(pair)
         amount = dec(self.amount_to_precision(pair, order["amount"]))
-        currency, wanted = base, up(amount)
+        currency, wanted = str(base), up(amount)
         if not is_short:
             cost = amount * dec(order["rate"])
             cost *= 1 + (MARKET_MARGIN if order["ordertype"] == "market" else ZERO)
-            currency, wanted = quote, up(cost * (1 - 1 / dec(order["leverage"])))
+            currency, wanted = str(quote), up(cost * (1 - 1 / dec(order["leverage"])))
         if not wanted or self.has_unconfirmed_order(pair):
             return None
         ledger = self.loans.ledger
@@ -385,13 +382,13 @@ class LeveragedBitopromargin(Bitopromargin):
     def _exit(self, order: dict[str, Any]) -> Any:
         net = order["amount"]
         if order["side"] == "sell":
-            return self._send(order, "exit", net, reduceOnly=True)
+            return self._send(order, "exit", net)
         order = {**order, "amount": self._gross(order["pair"], net, AHEAD_SECONDS)}
         if order["ordertype"] == "market":
             # A market buy is counted in quote: an aggressive limit buys an exact amount.
             slippage = 1 + self.leverage_options.buy_back_slippage
             order.update(ordertype="limit", rate=self._ask(order) * slippage, time_in_force="GTC")
-        return self._send(order, "exit", net, reduceOnly=True)
+        return self._send(order, "exit", net)
 
     def _ask(self, order: dict[str, Any]) -> float:
         try:
@@ -401,11 +398,11 @@ class LeveragedBitopromargin(Bitopromargin):
             # Getting out comes first: the price that Freqtrade has will do.
             return float(order["rate"])
 
-    def _send(self, order: dict[str, Any], kind: str, net: float, **flags: Any) -> Any:
+    def _send(self, order: dict[str, Any], kind: str, net: float) -> Any:
         """Note an order, send it, note what came of it, and show it as Freqtrade must see it."""
         number = self._note_sending(order, kind, net)
         try:
-            raw = super().create_order(**order, **flags)
+            raw = super().create_order(**order)
         except TemporaryError:
             self._note_sent(number, "unknown")
             raise
@@ -599,6 +596,12 @@ class LeveragedBitopromargin(Bitopromargin):
             and not self.in_emergency()
         )
         return self._shown_known(raw, pair, settle=settle)
+
+    def cancel_order_with_result(self, order_id: str, pair: str, amount: float) -> Any:
+        """Cancel an order and return its end as Freqtrade must see it."""
+        is_raw = self.is_live and (pair, order_id) in self.swept
+        order = super().cancel_order_with_result(order_id, pair, amount)
+        return self._shown_known(order, pair, settle=False) if is_raw else order
 
     def fetch_raw_order(self, order_id: str, pair: str) -> dict[str, Any]:
         """An order as the exchange says it, gross; a forced one as it was taken in."""
@@ -815,6 +818,3 @@ def _with_exact_rate(raw: dict[str, Any], base: str, quote: str) -> dict[str, An
         return raw
     exact = {"currency": quote, "cost": float(fee), "rate": float(fee / value)}
     return {**raw, "fee": exact, "fees": [exact]}
-
-
-__all__ = ["Exchange", "LeveragedBitopromargin", "position_of"]

@@ -126,8 +126,8 @@ class SimulatedInterest:
         costs, _rest = replay(
             [*fills, Fill(now, fraction=part)], self.table, loan_currency(trade), now
         )
-        price = (order.get("average") or order.get("price")) if trade.is_short else 1.0
-        put_cost(trade, row, Decimal(str(costs[-1] * price)))
+        price = float(order.get("average") or order.get("price") or 0.0)
+        put_cost(trade, row, Decimal(str(costs[-1] * (price if trade.is_short else 1.0))))
 
     # -- backtesting ---------------------------------------------------------------------------
 
