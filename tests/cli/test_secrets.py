@@ -41,12 +41,13 @@ main(sys.argv[1:])
     with rest_server() as hook, rest_server() as bot:
         bot.beat()
         address = bot.url.replace("http://", "http://trader:hunter%2022@")
+        addresses = ("--bot-url", address, "--base-url", sandbox.rest_url)
+        webhook = f"{hook.url}/services/T0/very-secret?auth=tokentoken&x=%7E9"
         done = subprocess.run(
-            [sys.executable, "-c", script, "guard", "--after", "1", "--bot-url", address]
-            + ["--base-url", sandbox.rest_url],
+            [sys.executable, "-c", script, "guard", "--after", "1", *addresses],
             env={
                 **environment,
-                "BITOPRO_GUARD_WEBHOOK": f"{hook.url}/services/T0/very-secret?auth=tokentoken&x=%7E9",
+                "BITOPRO_GUARD_WEBHOOK": webhook,
                 "HTTPS_PROXY": "http://me:proxy-word@127.0.0.1:1",
             },
             stdin=subprocess.DEVNULL,
