@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     import signal
 
     from ..core import redaction
-    from ..core.client import Transport
+    from ..core.client import MarginClient
     from ..guard.state import Phase, Rule, StateFile
     from ..guard.watch import READ_SECONDS, Watch, Webhook, refusal
 
@@ -106,12 +106,12 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logger = logging.getLogger(__name__)
     rule = Rule(args.after, min(args.interval, args.after / 3), args.min_ad_ratio)
-    transport = Transport(credentials, base_url)
+    client = MarginClient(credentials, base_url)
     subject = _digest(f"{heartbeat.identity} {base_url} {credentials.key}")
     watch = Watch(
         rule,
         heartbeat,
-        transport,
+        client,
         StateFile(args.state_file or _default_state_file(subject), subject),
         Webhook(webhook_url),
         deadline=args.deadline,
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     never_seen = watch.state.beat is None
     if heartbeat.look(READ_SECONDS) is None and heartbeat.refused and never_seen:
         raise UsageError(f"the guard could never see the bot: {heartbeat.refused}")
-    refused = refusal(transport)
+    refused = refusal(client)
     if refused is not None:
         raise UsageError(f"the guard could not cancel anything: {refused}")
     ended_by: list[int] = []

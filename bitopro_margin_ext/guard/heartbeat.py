@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import requests
 
 from ..core import redaction
-from ..core.client import BoundedSession
+from ..core.client import DeadlineSession
 from ..core.errors import Failure
 from ..core.heartbeat_file import unwatchable
 
@@ -59,7 +59,7 @@ class Health:
         self.identity = f"{url} {username}:{password}"
         self._url = url
         self._auth = (username, password)
-        self._session = BoundedSession(trusted=False)
+        self._session = DeadlineSession(trusted=False)
 
     def __str__(self) -> str:
         return self._url

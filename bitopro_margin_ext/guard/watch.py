@@ -3,18 +3,19 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import requests
 
 from ..core import parse_account, redaction, sweep
-from ..core.client import BoundedSession, Transport
+from ..core.client import DeadlineSession, MarginClient
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse import is_zero
 from ..core.report import CancelReport, SweepOutcome
+from ..core.steps import Call, Flow, Gather, Step
 from .heartbeat import Beat, Heartbeat
 from .state import (
     AdRatio,
@@ -63,7 +64,7 @@ class Webhook:
         ).start()
 
     def _deliver(self, url: str, document: dict[str, Any]) -> None:
-        session = BoundedSession(trusted=True)
+        session = DeadlineSession(trusted=True)
         problem = ""
         for pause in (*PAUSES, None):
             status = session.request(TIMEOUT, _status, method="POST", url=url, json=document)
@@ -107,7 +108,7 @@ class Watch:
         self,
         rule: Rule,
         heartbeat: Heartbeat,
-        transport: Transport,
+        client: MarginClient,
         state_file: StateFile,
         webhook: Webhook,
         *,
@@ -118,7 +119,7 @@ class Watch:
         self.stop = threading.Event()
         self._rule = rule
         self._heartbeat = heartbeat
-        self._transport = transport
+        self._client = client
         self._state_file = state_file
         self._webhook = webhook
         self._deadline = deadline
@@ -177,10 +178,10 @@ class Watch:
         flow = sweep.cancel_and_confirm(
             None,
             deadline=self._deadline,
-            offset_ms=lambda: self._transport.clock_offset_ms,
+            exchange_clock=self._client,
             report=report,
         )
-        self._transport.drive(self._until_returned(flow, report), report)
+        self._client.run(self._until_returned(flow, report), report)
         if not self.state.firing:
             # The bot is back, and its orders are its own.
             return
@@ -196,16 +197,14 @@ class Watch:
             self._webhook.post("cancel-all", text, report=report.to_json())
         self._last_verdict = "" if confirmed else verdict
 
-    def _until_returned(
-        self, flow: sweep.Flow, report: CancelReport
-    ) -> Generator[sweep.Step, Any, CancelReport]:
+    def _until_returned(self, flow: Flow[CancelReport], report: CancelReport) -> Flow[CancelReport]:
         """The steps of a flow, until one would cancel and the bot is found to be back."""
         answer: Any = None
         first = True
         try:
             while True:
                 step = flow.send(answer)
-                if isinstance(step, sweep.Send) and step.endpoint.method != "GET":
+                if _writes(step):
                     # Before the first one the round has just looked.
                     if not first and self._is_back():
                         flow.close()
@@ -228,7 +227,7 @@ class Watch:
 
     def _read_ratio(self, seconds: float) -> tuple[AdRatio, str | None]:
         """adRatio, and why it could not be read."""
-        answer = self._transport.call(BALANCES, {}, seconds)
+        answer = self._client.call(BALANCES, {}, seconds)
         if isinstance(answer, Failure):
             return None, f"adRatio cannot be read: {answer}"
         try:
@@ -257,6 +256,16 @@ class Watch:
             self._webhook.post(event.value, text)
 
 
+def _writes(step: Step) -> bool:
+    match step:
+        case Call(endpoint):
+            return endpoint.method != "GET"
+        case Gather(calls):
+            return any(map(_writes, calls))
+        case _:
+            return False
+
+
 def ad_ratio(answer: Any) -> AdRatio:
     """The ratio of an account's answer, or ``Debt.NONE``.
 
@@ -275,9 +284,9 @@ def ad_ratio(answer: Any) -> AdRatio:
     return Decimal(ratio)
 
 
-def refusal(transport: Transport) -> str | None:
+def refusal(client: MarginClient) -> str | None:
     """Why the key cannot serve, if the exchange says so; None if it can, or nothing was learnt."""
-    answer = transport.read(BALANCES, deadline=READ_SECONDS)
+    answer = client.read(BALANCES, deadline=READ_SECONDS)
     if not isinstance(answer, Failure):
         return None
     if answer.meaning in (Meaning.AUTHENTICATION, Meaning.PERMISSION):

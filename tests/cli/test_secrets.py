@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitopro_margin_ext.core.client import BoundedSession
+from bitopro_margin_ext.core.client import DeadlineSession
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import Runner
@@ -22,7 +22,7 @@ def test_an_entry_in_netrc_is_never_sent(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     with rest_server() as server:
-        session = BoundedSession(trusted=trusted)
+        session = DeadlineSession(trusted=trusted)
         status = session.request(5, lambda answer: answer.status_code, method="GET", url=server.url)
         assert status == 200
         assert "Authorization" not in server.seen[0]
