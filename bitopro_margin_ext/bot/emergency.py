@@ -23,7 +23,7 @@ class Emergency:
         self.options = options
         self.ends: dict[mapping.Key, dict[str, Any]] = {}
         """The ends of swept orders that the next iteration has yet to see mapped."""
-        self.exits = HeldExits(self._tell)
+        self.exits = HeldExits(self.tell)
         self.sweeps = Sweeps(strategy, options)
 
     @property
@@ -188,7 +188,8 @@ class Emergency:
     def _left(self, started: float) -> float:
         return self.options.deadline - (time.monotonic() - started)
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Send the user a message."""
         warn(self.bot, text)
 
     # -- the next iteration --------------------------------------------------------------------

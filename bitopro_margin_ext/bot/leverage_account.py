@@ -82,11 +82,16 @@ class LeverageAccount(Bitopromargin):
             self.loans.ledger.close()
         super().close()
 
+    def attach(self, emergency: Any) -> None:
+        """Tell the user through the mixin."""
+        self.on_notice = emergency.tell
+
     def notify(self, text: str) -> None:
         """Tell the user, and the log."""
-        logger.warning(text)
         if self.on_notice is not None:
             self.on_notice(text)
+        else:
+            logger.warning(text)
 
     def market_is_future(self, market: dict[str, Any]) -> bool:
         """Whether a market can be traded with leverage: every margin pair."""

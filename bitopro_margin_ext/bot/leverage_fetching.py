@@ -1,10 +1,11 @@
 """The orders of leveraged trades as Freqtrade must see them; exits that have ended are repaid."""
 
 import logging
+import time
 from collections.abc import Iterable
 from copy import deepcopy
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import ccxt
 from freqtrade.exceptions import (
@@ -15,7 +16,7 @@ from freqtrade.persistence import Trade
 
 from ..core.report import CancelReport
 from ..exchange import call_scope
-from . import freqtrade_internals, positions
+from . import freqtrade_internals, pending_exits, positions
 from .buy_back import (
     average_price,
     dec,
@@ -35,17 +36,33 @@ from .settlement import put_cost
 
 logger = logging.getLogger(__name__)
 
+EMERGENCY_SECONDS: Final = 60.0
+"""How long repayments wait for an emergency exit."""
+
 
 class LeverageFetching(LeverageAccount):
     """Translates what the exchange says of orders."""
+
+    _waiting_since: float | None = None
 
     def in_emergency(self) -> bool:
         """Whether an emergency exit is under way: nothing is repaid before it."""
         return self._mapping_context() is not None or self.emergency_waits()
 
     def emergency_waits(self) -> bool:
-        """Whether an emergency exit still has to go out; the mixin knows."""
-        return False
+        """Whether an emergency exit still has to go out; not for longer than a minute.
+
+        One that cannot go out for hours must not keep other trades' debts from being repaid.
+        """
+        waits = any(
+            trade.get_custom_data(pending_exits.KEPT) for trade in Trade.get_open_trades()
+        )
+        if not waits:
+            self._waiting_since = None
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        return time.monotonic() - self._waiting_since < EMERGENCY_SECONDS
 
     def _shown(self, raw: dict[str, Any], side: str, is_entry: bool, net: float) -> Any:
         """One of our orders as Freqtrade must see it."""
