@@ -48,6 +48,7 @@ class LeverageAccount(Bitopromargin):
 
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         self._loans: Loans | None = None
+        self._emergency: Any = None
         self.on_notice: Callable[[str], None] | None = None
         """Who tells the user; the mixin sets it. Without, the log has to do."""
         self._marks: tuple[float, dict[str, float]] = (0.0, {})
@@ -83,8 +84,9 @@ class LeverageAccount(Bitopromargin):
         super().close()
 
     def attach(self, emergency: Any) -> None:
-        """Tell the user through the mixin."""
+        """Tell the user through the mixin, and have the bot look at its wallets when needed."""
         self.on_notice = emergency.tell
+        self._emergency = emergency
 
     def notify(self, text: str) -> None:
         """Tell the user, and the log."""
