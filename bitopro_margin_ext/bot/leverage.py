@@ -107,6 +107,8 @@ class LeveragedBitopromargin(LeverageOrders):
                 continue
             row = account[trade.safe_base_currency]
             there = row.owed.sum if trade.is_short else row.total
+            if float(there) >= self._repaid_otherwise.get(trade.id, float("inf")) * 0.999:
+                continue
             if there < dec(trade.amount) * (1 - dec(1e-6)):
                 self._emergency.bot.wallets.update()
                 return

@@ -49,6 +49,8 @@ class LeverageAccount(Bitopromargin):
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         self._loans: Loans | None = None
         self._emergency: Any = None
+        self._repaid_otherwise: dict[int, float] = {}
+        """Debts of shorts that are smaller than their position, though no order closed a part."""
         self.on_notice: Callable[[str], None] | None = None
         """Who tells the user; the mixin sets it. Without, the log has to do."""
         self._marks: tuple[float, dict[str, float]] = (0.0, {})
@@ -143,12 +145,9 @@ class LeverageAccount(Bitopromargin):
         """The open trades as positions, as far as the account shows them."""
         if not self.is_live:
             return []
-        balances = self._last_balances or super().get_balances()
         found = []
         for trade in Trade.get_trades_proxy(pair=pair, is_open=True):
-            row = balances.get(trade.safe_base_currency) or {}
-            there = float(row.get("debt" if trade.is_short else "total") or 0.0)
-            size = min(trade.amount, there * (1 + 1e-9))
+            size = min(trade.amount, self._there(trade) * (1 + 1e-9))
             if size <= 0:
                 continue
             found.append(
@@ -163,6 +162,25 @@ class LeverageAccount(Bitopromargin):
                 }
             )
         return found
+
+    def _row(self, currency: str) -> dict[str, Any]:
+        """The account's own balance of a currency, as it was read last."""
+        balances = self._last_balances or super().get_balances()
+        row: dict[str, Any] = balances.get(currency) or {}
+        return row
+
+    def _debt_of(self, trade: Any) -> float:
+        return float(self._row(trade.safe_base_currency).get("debt") or 0.0)
+
+    def _there(self, trade: Any) -> float:
+        """How much of a position the account shows: a long's base, a short's debt."""
+        if not trade.is_short:
+            return float(self._row(trade.safe_base_currency).get("total") or 0.0)
+        debt = self._debt_of(trade)
+        explained = self._repaid_otherwise.get(trade.id)
+        if explained is not None and debt >= explained * 0.999:
+            return float(trade.amount)
+        return debt
 
     def get_funding_fees(
         self, pair: str, amount: float, is_short: bool, open_date: datetime

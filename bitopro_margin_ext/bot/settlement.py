@@ -24,6 +24,7 @@ from .buy_back import (
 )
 from .debt_lines import UNIT, ZERO, Line, down, up
 from .interest import loan_currency
+from .liquidation import PREFIX
 from .loan_need import entry_fee_difference, position_of
 from .loans import LoanRefusedError, Loans, LoanUnknownError
 
@@ -64,7 +65,9 @@ class Settlements:
         lines = ledger.lines(currency)
         own = next((line for line in lines if line.holder == trade.pair), None)
         if own is not None:
-            rest, part = own.split(
+            # What a liquidation sold or bought has been repaid with it.
+            split = own.split_repaid if row.order_id.startswith(PREFIX) else own.split
+            rest, part = split(
                 fraction_of(net, position.amount), exit_holder(trade.pair, row.order_id)
             )
             others = [line for line in lines if line is not own]
