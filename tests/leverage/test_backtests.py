@@ -131,7 +131,7 @@ def test_two_pairs_of_equal_amount_side_and_time(harness: LeverageHarness) -> No
 def test_a_liquidation_in_a_backtest(harness: LeverageHarness) -> None:
     changes = {"bitopro_margin": {**RATES["bitopro_margin"], "liquidation_ad_ratio": 1.48,
                                   "min_ad_ratio_entry": 1.49}}  # fmt: skip
-    trades = backtest(harness, stake_amount=9900, **changes)
+    trades = backtest(harness, stake_amount="unlimited", **changes)
     assert "liquidation" in {t["exit_reason"] for t in trades}
 
 

@@ -1,4 +1,4 @@
-"""Emergency exits with shorts open: both ways, both scopes; nothing is repaid before they go out."""
+"""Emergency exits with shorts open, both ways and scopes; nothing is repaid before them."""
 
 import pytest
 

@@ -77,7 +77,8 @@ def test_adding_to_a_position_and_taking_from_it(
 def test_a_stop_on_the_exchange_covers_the_interest(
     harness: LeverageHarness, side: str, leverage: float
 ) -> None:
-    bot = harness.bot(order_types={"stoploss_on_exchange": True, "stoploss": "limit"}, stoploss=-0.1)
+    types = {"stoploss_on_exchange": True, "stoploss": "limit"}
+    bot = harness.bot(order_types=types, stoploss=-0.1)
     harness.open(bot, side, leverage)
     bot.process()
     action = "BUY" if side == "short" else "SELL"

@@ -46,7 +46,9 @@ def rest(harness: LeverageHarness, bot: Any, side: str, leverage: float = 2.0) -
 
 
 @SIDES
-def test_1_an_entry_cancelled_unfilled(harness: LeverageHarness, side: str, leverage: float) -> None:
+def test_1_an_entry_cancelled_unfilled(
+    harness: LeverageHarness, side: str, leverage: float
+) -> None:
     bot = harness.bot()
     rest(harness, bot, side, leverage)
     assert harness.debt(currency(side)) > 0
@@ -115,7 +117,7 @@ def test_3_a_borrow_refused_by_the_ratio(harness: LeverageHarness) -> None:
     bot.strategy.levers[BTC] = 3.0
     bot.process()
     # At 2.0 an entry has 2x at most.
-    (entry,) = harness.truth(pair="btc_usdt")
+    assert len(harness.truth(pair="btc_usdt")) == 1
     assert trade_of().leverage == 2.0
     bot.strategy.enter[ETH] = "short"
     harness.control.borrow("USDT", 3000)
