@@ -203,9 +203,10 @@ def _after_bot_start(self: Any, result: Any, args: Any, kwargs: Any) -> None:
     try:
         options: Options = parse_options(self.config)
         freqtrade_internals.check_bot(self)
-    except (ValueError, freqtrade_internals.UnsupportedHostError) as error:
+    except (ValueError, freqtrade_internals.UnsupportedFreqtradeError) as error:
         raise OperationalException(str(error)) from None
-    _refuse_shorts_and_leverage(self)
+    if not freqtrade_internals.exchange_of(self).is_leveraged:
+        _refuse_shorts_and_leverage(self)
     self._emergency = Emergency(self, options)
     logger.info(f"EmergencyCancelMixin is on: {options.describe()}.")
 

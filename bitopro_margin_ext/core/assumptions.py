@@ -43,3 +43,18 @@ AMOUNT_DECIMALS: Final = 8
 
 INTEREST_YEAR_MS: Final = 365 * 86_400_000
 """How long the year of ``annualInterestPercentage`` is."""
+
+DEFAULT_INTEREST_PERCENT: Final = "1"
+"""A year's interest where no table and no exchange says it: that of the provisioning example."""
+
+LOAN_LIST_LAG_SECONDS: Final = 60.0
+"""No page says how far the lists of loans and repayments may lag behind the commands. What is not
+listed after this time, and not in the balances either, did not happen."""
+
+LIQUIDATION_AD_RATIO: Final = "1.1"
+"""*Option* ``liquidation_ad_ratio`` of Freqtrade's config. The pages name one threshold, the label
+SAFETY_THRESHOLD at 5.76; their example of a liquidation has 0.15. A guess on the safe side."""
+
+REPAY_BEYOND_DEBT: Final = False
+"""Whether more than the debt may be repaid, the rest being left alone: nothing says so. The exact
+sum of the balances is repaid, and what has grown meanwhile in a second step."""

@@ -146,6 +146,8 @@ def build_order(
     :raises ccxt.InvalidOrder: for what BitoPro would refuse and we can know.
     """
     params = dict(params)
+    # Freqtrade marks exits with it; the margin account has no such thing, and needs none.
+    params.pop("reduceOnly", None)
     if str(side).lower() not in ("buy", "sell"):
         raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {side!r}")
     side = side.lower()
