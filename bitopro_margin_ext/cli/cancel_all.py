@@ -106,7 +106,7 @@ class Progress:
     def __call__(self, failure: Failure) -> None:
         """Tell of one failed call."""
         text = str(failure)
-        if failure.sent and failure.is_retryable and text not in self._told:
+        if failure.is_retryable and text not in self._told:
             self._told.add(text)
             tell(f"  {text}; trying again")
 

@@ -28,15 +28,16 @@ class DeadlineSession:
         *,
         sign: Callable[[], Mapping[str, str]] | None = None,
         turn: Turn | None = None,
+        on_sent: Callable[[], None] = lambda: None,
         **options: Any,
     ) -> T | Failure:
         """Send within ``seconds`` and return what ``read`` makes of the response, or a Failure.
 
-        ``options`` are those of ``requests.Session.request``; ``sign`` and ``turn`` those of
-        ``HttpCall``. Redirects are not followed: what signs a call must not travel to wherever an
-        answer points. A failure says whether the request may have left.
+        ``options`` are those of ``requests.Session.request``; ``sign``, ``turn`` and ``on_sent``
+        those of ``HttpCall``. Redirects are not followed: what signs a call must not travel to
+        wherever an answer points. A failure says whether the request may have left.
         """
-        call = HttpCall(time.monotonic() + seconds, sign=sign, turn=turn)
+        call = HttpCall(time.monotonic() + seconds, sign=sign, turn=turn, on_sent=on_sent)
 
         def work() -> T:
             # (The time-out here is for a thread that waits for what nobody can call off.)
@@ -45,7 +46,8 @@ class DeadlineSession:
         try:
             return call.run(work)
         except NotSentError as error:
-            return not_sent(str(error)) if not call.is_sent else unreadable(str(error))
+            # (A second attempt of a library: the answer to the first is lost.)
+            return unreadable(str(error)) if call.is_sent else not_sent("no connection in time")
         except AnswerTooLongError as error:
             return unreadable(str(error))
         except Exception as error:

@@ -133,12 +133,18 @@ def _guard_manager(manager: Any) -> Any:
 class _GuardedAdapter(_Adapter):
     """Put before a class of ``requests``' adapters: guarded connections, bounded answers."""
 
+    _asks: bool
+    """Whether it sends by these connections only, as far as anybody can see."""
+
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         return _guard_manager(super().proxy_manager_for(proxy, **options))
 
     def send(
         self, request: requests.PreparedRequest, stream: bool = False, *more: Any, **named: Any
     ) -> requests.Response:
+        call = current_call()
+        if call is not None and not self._asks:
+            request.headers.update(call.entrust())
         response: requests.Response = super().send(request, True, *more, **named)
         _read_bounded(response)
         return response
@@ -232,4 +238,5 @@ def _guarded_adapter(own: BaseAdapter) -> BaseAdapter:
 
 @functools.cache
 def _adapter_class(base: type[Any]) -> type[Any]:
-    return type(f"Guarded{base.__name__}", (_GuardedAdapter, base), {})
+    asks = issubclass(base, HTTPAdapter) and base.send is HTTPAdapter.send
+    return type(f"Guarded{base.__name__}", (_GuardedAdapter, base), {"_asks": asks})

@@ -53,7 +53,8 @@ class HttpCall:
     """A request on its way. ``ends`` is on ``time.monotonic``.
 
     ``sign`` gives headers that replace those of the request immediately before it is written, so
-    that what takes its turn by them is not overtaken while a connection is made.
+    that what takes its turn by them is not overtaken while a connection is made. ``on_sent`` is
+    called when the request leaves.
     """
 
     def __init__(
@@ -62,12 +63,15 @@ class HttpCall:
         *,
         sign: Callable[[], Mapping[str, str]] | None = None,
         turn: Turn | None = None,
+        on_sent: Callable[[], None] = lambda: None,
     ) -> None:
         self._ends = ends
+        self._on_sent = on_sent
         self._sign = sign
         self._turn = turn or Turn()
         self._lock = threading.Lock()
         self._given_up = False
+        self._is_entrusted = False
         self._sockets: list[socket.socket] = []
         self.is_sent = False
         """Whether the first byte may have left."""
@@ -148,13 +152,26 @@ class HttpCall:
         with self._lock:
             # From here on the call counts as sent, and giving it up as too late to prevent that.
             self.check()
-            if self.is_sent:
+            if self.is_sent and not self._is_entrusted:
                 raise NotSentError("the request was sent once already")
-            self.is_sent = True
+            if not self.is_sent:
+                self._on_sent()
+            self.is_sent, self._is_entrusted = True, False
         try:
             yield headers
         finally:
             self._turn.written()
+
+    def entrust(self) -> Mapping[str, str]:
+        """Count the call as sent from here on, and give its signed headers.
+
+        For what may send it by a connection that does not ask; one that does may still ask once.
+
+        :raises NotSentError: when nothing may be sent any more.
+        """
+        with self.sending() as headers:
+            self._is_entrusted = True
+        return headers
 
     def watch(self, connection: socket.socket | None) -> None:
         """Close this connection when the call is given up; at once, if it has been."""

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import requests
 
 from ..core import redaction
-from ..core.client import DeadlineSession
+from ..core.deadline_session import DeadlineSession
 from ..core.errors import Failure
 
 HEALTH_PATH: Final = "/api/v1/health"
