@@ -144,8 +144,9 @@ def test_a_callback_that_raises_does_not_turn_a_stale_amount_into_an_exit(
     assert float(exit_order["executedAmount"]) == pytest.approx(bought, abs=3e-8)
 
 
-def test_the_mixin_behind_istrategy_is_refused_at_start(harness: BotHarness) -> None:
-    with pytest.raises(
-        OperationalException, match=r"must stand before IStrategy: class WrongOrder"
-    ):
+def test_the_mixin_behind_istrategy_is_refused_at_start(
+    harness: BotHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(OperationalException, match="Impossible to load Strategy 'WrongOrder'"):
         harness.bot("WrongOrder")
+    assert "must stand before IStrategy: class WrongOrder(EmergencyCancelMixin" in caplog.text
