@@ -16,6 +16,7 @@ from ..core.credentials import (
     find_credentials,
     require_address,
 )
+from ..core.errors import BitoproMarginError
 from ..core.redaction import redact
 from ..core.symbols import pair_symbol
 from .freqtrade_config import ConfigurationError, load_configuration
@@ -36,7 +37,7 @@ INTERRUPTED: Final = 130
 """Interrupted, or not agreed to, after saying what is known so far."""
 
 
-class UsageError(Exception):
+class UsageError(BitoproMarginError):
     """The command cannot do what was asked; the text is one line that says what to do."""
 
 
