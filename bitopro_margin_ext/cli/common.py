@@ -14,7 +14,6 @@ from ..core.credentials import (
     Credentials,
     find_base_url,
     find_credentials,
-    require_address,
 )
 from ..core.redaction import redact
 from ..core.symbols import pair_symbol
@@ -139,6 +138,7 @@ def add_access_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--base-url",
+        "--url",
         metavar="URL",
         help="the address before /margin: https, or a loopback address "
         "(default: the config's, or BitoPro's)",
@@ -164,9 +164,9 @@ def read_access(args: argparse.Namespace, config: dict[str, Any]) -> tuple[Crede
     :raises UsageError: where there is no usable key or address.
     """
     try:
-        address = None if args.base_url is None else require_address(args.base_url)
-        credentials = find_credentials(config, os.environ, config_first=bool(args.config))
-        return credentials, address or find_base_url(config, os.environ)
+        # The address first: a wrong one is a slip that should not cost a look for keys.
+        address = find_base_url(config, os.environ, args.base_url)
+        return find_credentials(config, os.environ, config_first=bool(args.config)), address
     except CredentialError as error:
         raise UsageError(str(error)) from None
 
