@@ -133,6 +133,6 @@ class Progress:
     def __call__(self, failure: Failure) -> None:
         """Say why one call failed."""
         text = str(failure)
-        if failure.sent and failure.is_retryable and text not in self._said:
+        if failure.is_retryable and text not in self._said:
             self._said.add(text)
             print_err(f"  {text}; trying again")

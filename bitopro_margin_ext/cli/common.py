@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from ..core.credentials import CredentialError, Credentials, find_base_url, find_credentials
+from ..core.errors import BitoproMarginError
 from ..core.redaction import redact
 from ..core.symbols import pair_symbol
 from .freqtrade_config import ConfigurationError, load_configuration
@@ -45,7 +46,7 @@ PIPE_PATIENCE: Final = 0.2
 """Seconds to wait for the first byte of a pipe: what writes it may have started just now."""
 
 
-class UsageError(Exception):
+class UsageError(BitoproMarginError):
     """The command cannot do what was asked; the text is one line that says what to do.
 
     ``command`` names it where the line is about its own arguments.

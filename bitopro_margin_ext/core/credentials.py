@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from . import redaction
 from .endpoints import REST_URL, SANDBOX_URL, SANDBOX_URL_VARIABLE
+from .errors import BitoproMarginError
 
 KEY_VARIABLE: Final = "BITOPRO_API_KEY"
 SECRET_VARIABLE: Final = "BITOPRO_API_SECRET"  # noqa: S105 - a name
@@ -30,7 +31,7 @@ _LOOPBACK: Final = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[(?:0*:)*:?0*1
 _TOKEN: Final = re.compile(r"[!-~]+")
 
 
-class CredentialError(ValueError):
+class CredentialError(BitoproMarginError, ValueError):
     """No usable credentials or address; the text is one line that says what to do."""
 
 
