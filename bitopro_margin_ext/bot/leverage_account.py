@@ -87,7 +87,7 @@ class LeverageAccount(Bitopromargin):
 
     def attach(self, emergency: Any) -> None:
         """Tell the user through the mixin, and have the bot look at its wallets when needed."""
-        self.on_notice = emergency.tell
+        self.on_notice = emergency.warn_user
         self._emergency = emergency
 
     def notify(self, text: str) -> None:

@@ -56,7 +56,7 @@ class LeverageFetching(LeverageAccount):
 
         One that cannot go out for hours must not keep other trades' debts from being repaid.
         """
-        waits = any(trade.get_custom_data(pending_exits.KEPT) for trade in Trade.get_open_trades())
+        waits = any(_emergency_waits(trade) for trade in Trade.get_open_trades())
         if not waits:
             self._waiting_since = None
             return False
@@ -244,4 +244,13 @@ def _has_unknown_exit(trade: Any, orders: list[dict[str, Any]]) -> bool:
     return any(
         order["side"] == trade.exit_side and order.get("filled") and str(order["id"]) not in known
         for order in orders
+    )
+
+
+def _emergency_waits(trade: Any) -> bool:
+    """Whether a trade has an emergency exit on record, and no order for it yet."""
+    records = trade.get_custom_data(pending_exits.CUSTOM_DATA_KEY) or {}
+    urgent = {pending_exits.EMERGENCY_EXIT, pending_exits.LIQUIDATION} & set(records)
+    return bool(urgent) and not any(
+        order.ft_order_side == trade.exit_side for order in trade.open_orders
     )

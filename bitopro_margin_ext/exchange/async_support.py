@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import ccxt.async_support
 
+from ..core.connecting import NEXT_ADDRESS_SECONDS
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
@@ -20,6 +21,7 @@ from . import (
     orders,
     transfers,
 )
+from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
@@ -60,6 +62,8 @@ def awaiting(
 class AwaitingSession(MarginSession):
     """The margin session over ccxt's asynchronous transport."""
 
+    session: Any
+
     async def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:
@@ -86,19 +90,27 @@ class AwaitingSession(MarginSession):
             return failure_of(error)._replace(error=error)
 
     def open(self, *lazy: Any) -> None:
-        """Open ccxt's session, without aiohttp's habit of sending some requests twice.
-
-        On a kept connection that drops it repeats GET, PUT and DELETE by itself: a cancel with
-        the nonce of the first, whose refusal would be taken for the fate of the first.
-        """
-        fresh = self.session is None
+        """Open ccxt's session, or take the user's, and use it as ``HardenedSession`` does."""
         super().open(*lazy)
-        if fresh and self.session is not None:
-            self.session._retry_connection = False
-            # A redirect would carry the signed headers to wherever it points.
-            for method in ("get", "post", "put", "delete"):
-                stay = functools.partial(getattr(self.session, method), allow_redirects=False)
-                setattr(self.session, method, stay)
+        if self.tcp_connector is not None:
+            # ccxt sets 0 ("at once"), which aiohttp reads as "not before the first has failed".
+            self.tcp_connector._happy_eyeballs_delay = NEXT_ADDRESS_SECONDS
+        if self.session is not None and not isinstance(self.session, HardenedSession):
+            self.session = HardenedSession(self.session)
+
+    def get_socks_proxy_session(self, url: str) -> Any:
+        """ccxt's session for a SOCKS proxy, used in the same way."""
+        session = super().get_socks_proxy_session(url)
+        if not isinstance(session, HardenedSession):
+            session = self.socks_proxy_sessions[url] = HardenedSession(session)
+        return session
+
+    async def close(self, *arguments: Any) -> None:
+        """Release what the object has opened; a session of the user's stays open."""
+        session = self.session
+        await super().close(*arguments)
+        if isinstance(session, HardenedSession):
+            session.detach()
 
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
@@ -120,13 +132,16 @@ class AwaitingSession(MarginSession):
         left = call_scope.remaining()
         if left is not None and left <= 0:
             raise self.not_sent_error()
-        call_scope.count_request()
+        sending = Sending(call_scope.count_request)
         try:
-            async with asyncio.timeout(left):
-                return await super().fetch(url, method, headers, body)
+            with sending.running():
+                async with asyncio.timeout(left):
+                    return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
-            raise self.as_network_error(error) from error.__cause__
+            raise self.as_network_error(error, sent=sending.is_sent) from error.__cause__
         except TimeoutError:
+            if not sending.is_sent:
+                raise self.not_sent_error("the deadline came before the connection") from None
             raise self.deadline_error(method, url) from None
 
 

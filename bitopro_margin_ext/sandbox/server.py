@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, cast
 
 import uvicorn
+import websockets  # noqa: F401 - without it uvicorn starts, and refuses every stream
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import assemble
@@ -49,10 +50,10 @@ class SandboxServer:
     ) -> None:
         if not allow_remote and not _is_loopback(host):
             raise ValueError(f"{host} is not a loopback address; the sandbox has no protection")
-        wishes: dict[str, object] = {"latency_ms": latency_ms, "rate_limits": rate_limits}
+        changes: dict[str, object] = {"latency_ms": latency_ms, "rate_limits": rate_limits}
         self.host = host
         self.port = port
-        self.exchange = Exchange((switches or Switches()).changed(wishes))
+        self.exchange = Exchange((switches or Switches()).changed(changes))
         self._ping_seconds = ping_seconds
         self.parts = assemble(self.exchange)
         self._control: SandboxControl | None = None

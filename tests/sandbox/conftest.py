@@ -24,14 +24,14 @@ def trader(sandbox):
 
 
 @pytest.fixture
-def free(sandbox):
-    """Rate limits are off, for tests that are not about them."""
-    sandbox.exchange.set_switches({"rate_limits": False})
-
-
-@pytest.fixture
 def example():
     def read(name):
         return json.loads((DATA / f"{name}.json").read_text())
 
     return read
+
+
+@pytest.fixture
+def patient(control):
+    """Signatures of today stay good while the exchange's clock runs ahead."""
+    control.switches(nonce_window_ms=10**12)
