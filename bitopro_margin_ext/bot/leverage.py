@@ -58,7 +58,7 @@ class LeveragedBitopromargin(LeverageOrders):
         except LedgerError as error:
             raise OperationalException(f"{self.name}: {error}.") from None
         self._loans = Loans(ledger, lambda: freqtrade_internals.ccxt_api(self), self.notify)
-        self._settlements = Settlements(self.loans)
+        self._settlements = Settlements(self.loans, self.step_of)
         self._reconciler = Reconciler(self.loans, self._settlements, self)
         self._adoption = Adoption(self.loans, self)
 

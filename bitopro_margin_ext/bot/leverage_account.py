@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import ccxt
@@ -16,6 +17,8 @@ from freqtrade.persistence import Trade
 
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
+from .buy_back import dec
+from .debt_lines import UNIT
 from .interest import loan_currency
 from .leverage_options import parse_leverage_options
 from .leverage_wallet import shown_balances
@@ -162,6 +165,14 @@ class LeverageAccount(Bitopromargin):
                 }
             )
         return found
+
+    def step_of(self, pair: str) -> Decimal:
+        """The smallest step of an amount."""
+        precision = self.get_precision_amount(pair)
+        if precision is None:
+            return UNIT
+        is_tick = self.precisionMode == ccxt.TICK_SIZE
+        return dec(precision) if is_tick else Decimal(1).scaleb(-int(precision))
 
     def _row(self, currency: str) -> dict[str, Any]:
         """The account's own balance of a currency, as it was read last."""

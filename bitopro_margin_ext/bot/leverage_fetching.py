@@ -22,6 +22,7 @@ from .buy_back import (
     average_price,
     dec,
     fee_in_quote,
+    left_by_entry,
     shown_buy_back,
     shown_entry,
 )
@@ -69,9 +70,10 @@ class LeverageFetching(LeverageAccount):
         base, quote = raw["symbol"].split("/")[0], raw["symbol"].split("/")[1].split(":")[0]
         if side == "sell":
             return _with_exact_rate(raw, base, quote)
-        return (
-            shown_entry(raw, base, quote) if is_entry else (shown_buy_back(raw, net, base, quote))
-        )
+        step = self.step_of(raw["symbol"])
+        if is_entry:
+            return shown_entry(raw, base, quote, step)
+        return shown_buy_back(raw, net, base, quote, step)
 
     def _shown_known(self, raw: dict[str, Any], pair: str, *, settle: bool) -> Any:
         """An order that is in the database, translated; one that has ended is settled."""
@@ -85,17 +87,20 @@ class LeverageFetching(LeverageAccount):
         if raw.get("status") not in ("closed", "canceled", "expired") or not raw.get("filled"):
             return shown
         if is_entry:
-            self._note_entry(trade, row, shown)
+            self._note_entry(trade, row, raw, shown)
         elif settle:
             self._settlements.settle(trade, row, raw)
         return shown
 
-    def _note_entry(self, trade: Any, row: Any, shown: dict[str, Any]) -> None:
+    def _note_entry(self, trade: Any, row: Any, raw: dict[str, Any], shown: dict[str, Any]) -> None:
         """An ended entry has cost no interest of its own: that is booked at the exits."""
         base, quote = trade.safe_base_currency, trade.safe_quote_currency
         fee = fee_in_quote(shown, base, quote)
         if fee is not None and row.order_id not in self.loans.ledger.entry_fees(trade.pair):
             self.loans.ledger.write_entry_fee(trade.pair, row.order_id, fee)
+            left = left_by_entry(raw, base, self.step_of(trade.pair))
+            if left and not trade.is_short:
+                self.loans.ledger.add_dust(base, left, average_price(raw))
         if row.funding_fee is None:
             put_cost(trade, row, ZERO)
 
@@ -209,7 +214,8 @@ class LeverageFetching(LeverageAccount):
     @staticmethod
     def _shown_forced(order: dict[str, Any], trade: Any, net: Decimal) -> dict[str, Any]:
         if trade.is_short:
-            return shown_buy_back(order, net, trade.safe_base_currency, trade.safe_quote_currency)
+            base, quote = trade.safe_base_currency, trade.safe_quote_currency
+            return shown_buy_back(order, net, base, quote)
         amount = float(net)
         return {**order, "amount": amount, "filled": amount, "cost": amount * order["price"]}
 

@@ -6,7 +6,7 @@ cost beyond the borrowed sum goes into ``Order.funding_fee``, where Freqtrade's 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -42,8 +42,10 @@ def exit_holder(pair: str, order_id: str) -> str:
 class Settlements:
     """Settles the exits of one bot's leveraged trades."""
 
-    def __init__(self, loans: Loans) -> None:
+    def __init__(self, loans: Loans, step: Callable[[str], Decimal]) -> None:
         self._loans = loans
+        self._step = step
+        """The smallest step of a pair's amounts."""
         self._short_of: set[str] = set()
 
     # -- one exit ------------------------------------------------------------------------------
@@ -58,7 +60,9 @@ class Settlements:
         if known is not None or not raw.get("filled"):
             return known
         base, quote = trade.safe_base_currency, trade.safe_quote_currency
-        shown = shown_buy_back(raw, row.ft_amount, base, quote) if trade.is_short else raw
+        shown = raw
+        if trade.is_short:
+            shown = shown_buy_back(raw, row.ft_amount, base, quote, self._step(trade.pair))
         net = dec(shown["filled"])
         position = position_of(trade, ledger.entry_fees(trade.pair), without=row.order_id)
         currency = loan_currency(trade)
