@@ -54,6 +54,9 @@ def awaiting(
         except StopIteration as stop:
             result: R = stop.value
             return result
+        finally:
+            # A cancelled task leaves the flow in the middle; its scope must not outlive this call.
+            flow.close()
 
     present_as_method(run, method)
     return run

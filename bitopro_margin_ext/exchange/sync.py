@@ -55,6 +55,9 @@ def blocking(
         except StopIteration as stop:
             result: R = stop.value
             return result
+        finally:
+            # An interrupt leaves the flow in the middle, and its scope must not outlive this call.
+            flow.close()
 
     present_as_method(run, method)
     return run
