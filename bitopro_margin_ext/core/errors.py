@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from .assumptions import HISTORY_DAYS
+
 
 class Outcome(enum.Enum):
     """The fate of a command that did not answer with success."""
@@ -78,6 +80,10 @@ _HINTS: Final = {
     Meaning.AUTHENTICATION: "check the API key and secret, and that the key is not revoked",
     Meaning.PERMISSION: (
         "margin is not enabled for this key: tick Margin on BitoPro's API page, check the IP list"
+    ),
+    Meaning.ORDER_NOT_FOUND: (
+        f"not known, or not any more: orders are kept for {HISTORY_DAYS} days; that makes it no"
+        " cancelled one"
     ),
     Meaning.RATE_LIMIT: "too many requests from this IP or account: another process may share it",
 }
