@@ -49,7 +49,7 @@ def _register_with_freqtrade() -> None:
     try:
         freqtrade_internals.check_classes()
         unsupported = None
-    except freqtrade_internals.UnsupportedHostError as error:
+    except freqtrade_internals.UnsupportedFreqtradeError as error:
         unsupported = str(error)
 
     from .bot.bitopromargin import Bitopromargin

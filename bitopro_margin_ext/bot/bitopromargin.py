@@ -19,7 +19,7 @@ from ..core import redaction
 from ..core.report import CancelReport
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
-from .mapping import Settling
+from .mapping import MappingContext
 from .options import parse_options
 from .positions import find_order
 from .unconfirmed_orders import Unanswered
@@ -82,6 +82,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     _supported_trading_mode_margin_pairs: list[tuple[TradingMode, MarginMode]] = [  # noqa: RUF012
         (TradingMode.MARGIN, MarginMode.CROSS),
+        (TradingMode.FUTURES, MarginMode.CROSS),
     ]
 
     unsupported: str | None = None
@@ -92,7 +93,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             raise OperationalException(self.unsupported)
         self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
-        self.settling: Settling | None = None
+        self.mapping_context: MappingContext | None = None
         self.unanswered = Unanswered()
         self._last_balances: Any = None
         _remember_secrets(exchange_config or config["exchange"])
@@ -104,12 +105,24 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         )
         super().__init__(config, exchange_config=exchange_config, **kwargs)
 
+    @property
+    def _ccxt_config(self) -> dict[str, Any]:
+        # Freqtrade says of its exits that they are exits, and ``create_order`` bounds them: no
+        # request is to go out for that before each of them.
+        config: dict[str, Any] = super()._ccxt_config
+        return {**config, "options": {**config.get("options", {}), "checkReduceOnly": False}}
+
     def close(self) -> None:
         """Release what the base has made; nothing, when the start was refused before it."""
         if hasattr(self, "loop"):
             super().close()
 
     # -- what the margin account is ------------------------------------------------------------
+
+    @property
+    def is_leveraged(self) -> bool:
+        """Whether the account is traded with leverage and shorts; Freqtrade calls it futures."""
+        return bool(self.trading_mode == TradingMode.FUTURES)
 
     def validate_trading_mode_and_margin_mode(
         self, trading_mode: Any, margin_mode: Any, allow_none_margin_mode: bool = False
@@ -166,7 +179,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         """
         known = self.swept.get((pair, order_id))
         if known is not None:
-            positions.stamp_reason(pair, order_id)
+            positions.set_cancel_reason_of(pair, order_id)
             return deepcopy(known)
         if self._config["dry_run"]:
             return super().cancel_order_with_result(order_id, pair, amount)
@@ -191,6 +204,10 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     # -- the exit ------------------------------------------------------------------------------
 
+    def largest_exit(self, pair: str, side: str) -> float:
+        """The most that an exit of a pair may sell (or buy back), in base."""
+        return positions.position_size(pair)
+
     def create_order(
         self,
         *,
@@ -205,13 +222,15 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
         :raises InvalidOrderException: before anything is sent.
         """
-        if leverage > 1 or (initial_order and side == "sell"):
+        if not self.is_leveraged and (leverage > 1 or (initial_order and side == "sell")):
             raise InvalidOrderException(
-                f"{self.name}: short entries and leverage are not supported: Freqtrade cannot"
-                " account for BitoPro's interest."
+                f"{self.name}: short entries and leverage need"
+                ' "trading_mode": "futures" in the config.'
             )
-        if not initial_order and side == "sell":
-            held = positions.position_size(pair)
+        if kwargs.get("reduceOnly") or (
+            not self.is_leveraged and not initial_order and side == "sell"
+        ):
+            held = self.largest_exit(pair, side)
             if positions.exceeds(amount, held):
                 raise InvalidOrderException(
                     f"{self.name}: an exit of {amount} {pair} would exceed the position of {held}."
@@ -235,47 +254,48 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     def create_stoploss(self, pair: str, *args: Any, **kwargs: Any) -> Any:
         """Create a stoploss, unless there is one whose creation was not answered."""
-        found = self.unanswered.find(self, pair, "sell", is_stop=True)
+        side = kwargs.get("side", "sell")
+        found = self.unanswered.find(self, pair, side, is_stop=True)
         if found is not None:
             return found
         try:
             return super().create_stoploss(pair, *args, **kwargs)
         except TemporaryError as error:
-            self.unanswered.note(pair, "sell", error, is_stop=True)
+            self.unanswered.note(pair, side, error, is_stop=True)
             raise
 
     # -- in an emergency -----------------------------------------------------------------------
 
-    def _settling(self) -> Settling | None:
-        now = self.settling
+    def _mapping_context(self) -> MappingContext | None:
+        now = self.mapping_context
         return now if now is not None and now.thread == threading.get_ident() else None
 
     def get_rate(self, pair: str, refresh: bool, side: Any, is_short: bool, **kwargs: Any) -> float:
         """The rate of a pair; while a sweep is mapped, the last one known will do for a message."""
         # A refreshed rate moves stops: that one is always the market's.
-        settling = self._settling()
-        if not refresh and settling is not None and (rate := settling.rates.get(pair)):
+        context = self._mapping_context()
+        if not refresh and context is not None and (rate := context.rates.get(pair)):
             return rate
         current: float = super().get_rate(pair, refresh, side, is_short, **kwargs)
         return current
 
     def get_balances(self, *args: Any, **kwargs: Any) -> Any:
         """The balances; while a sweep is mapped, those of before it, or once new ones."""
-        settling, last = self._settling(), self._last_balances
-        if settling is not None and last is not None and not settling.wants_balances:
+        context, last = self._mapping_context(), self._last_balances
+        if context is not None and last is not None and not context.refresh_balances:
             return deepcopy(last)
         try:
             balances = super().get_balances(*args, **_hurried(kwargs))
         except TemporaryError:
-            if settling is None or last is None:
+            if context is None or last is None:
                 raise
             logger.warning("The balances cannot be read now: the fills are mapped with the last.")
             return deepcopy(last)
         # Not a currency, though it looks like one to whoever walks the currencies.
         balances.pop("debt", None)
         self._last_balances = deepcopy(balances)
-        if settling is not None:
-            settling.wants_balances = False
+        if context is not None:
+            context.refresh_balances = False
         return balances
 
     def fetch_ticker(self, *args: Any, **kwargs: Any) -> Any:
@@ -322,12 +342,12 @@ def _refuse_what_cannot_work(config: Mapping[str, Any]) -> None:
         return
     trading_mode = config.get("trading_mode") or TradingMode.SPOT
     margin_mode = config.get("margin_mode") or MarginMode.NONE
-    if (TradingMode(trading_mode), MarginMode(margin_mode)) != (
-        TradingMode.MARGIN,
-        MarginMode.CROSS,
+    if (
+        TradingMode(trading_mode) not in (TradingMode.MARGIN, TradingMode.FUTURES)
+        or MarginMode(margin_mode) != MarginMode.CROSS
     ):
         raise OperationalException(
             "Exchange bitopromargin trades the margin account only: set"
-            ' "trading_mode": "margin" and "margin_mode": "cross", or use the exchange name'
-            ' "bitopro" for spot.'
+            ' "trading_mode": "margin" (long only, at 1x) or "futures" (leverage and shorts) and'
+            ' "margin_mode": "cross", or use the exchange name "bitopro" for spot.'
         )

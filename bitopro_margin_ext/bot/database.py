@@ -2,8 +2,8 @@
 
 Freqtrade lets its sqlite wait five seconds for another connection's lock, at every statement, and
 a write that fails takes with it whatever was not committed yet: the stoploss that another trade
-got a moment ago, for one. Inside ``guarded`` a commit happens if the database can be written at
-once, and is otherwise left to Freqtrade's next one.
+got a moment ago, for one. Inside ``emergency_session`` a commit happens if the database can be
+written at once, and is otherwise left to Freqtrade's next one.
 """
 
 import logging
@@ -24,18 +24,18 @@ PATIENCE_SECONDS: Final = 0.3
 _waiting = threading.local()
 
 
-class Guard:
+class EmergencySession:
     """One thread's session during an emergency."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self.behind = False
+        self.lock_busy = False
         """Whether a commit was left out because another connection holds the database."""
 
     def commit(self) -> None:
         """Commit if nobody is in the way; otherwise everything stays pending."""
-        self.behind = not self._take_write_lock()
-        if self.behind:
+        self.lock_busy = not self._take_write_lock()
+        if self.lock_busy:
             # Waiting once is enough: the exit comes first.
             _set_patience(self._session, 0.0)
             return
@@ -43,7 +43,7 @@ class Guard:
 
     def recover(self) -> None:
         """After a failure: back to what is committed, unless that would lose what is pending."""
-        if self.behind and self._session.is_active:
+        if self.lock_busy and self._session.is_active:
             return
         try:
             self._session.rollback()
@@ -59,27 +59,27 @@ class Guard:
             if not raw.in_transaction:
                 raw.execute("BEGIN IMMEDIATE")
         except Exception as error:
-            if not self.behind:
+            if not self.lock_busy:
                 logger.error(f"The database cannot be written now, and is left for later: {error}")
             return False
         return True
 
 
 @contextmanager
-def guarded() -> Iterator[Guard]:
-    """Guard this thread's session; inside an outer guard, that one goes on."""
+def emergency_session() -> Iterator[EmergencySession]:
+    """Bound the waiting of this thread's session; inside an outer scope, that one goes on."""
     session = Trade.session()
     outer = session.__dict__.get("commit")
     if outer is not None:
         yield outer.__self__
         return
-    guard = Guard(session)
+    guarded = EmergencySession(session)
     # What is loaded stays: reading it again would need the lock that another may hold.
     expire, session.expire_on_commit = session.expire_on_commit, False
-    session.commit = guard.commit
+    session.commit = guarded.commit
     _set_patience(session, PATIENCE_SECONDS)
     try:
-        yield guard
+        yield guarded
     finally:
         del session.commit
         session.expire_on_commit = expire

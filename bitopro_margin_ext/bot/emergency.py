@@ -43,11 +43,11 @@ class Emergency:
         if exit_reason not in self.options.cancel_on:
             return True
         try:
-            with call_scope.deadline(self._left(started)), database.guarded() as guard:
+            with call_scope.deadline(self._left(started)), database.emergency_session() as session:
                 try:
-                    return self._before_exit(guard, asked, exit_reason, order_type, rate, started)
+                    return self._before_exit(session, asked, exit_reason, order_type, rate, started)
                 except Exception:
-                    guard.recover()
+                    session.recover()
                     raise
         except Exception:
             logger.exception("The emergency hook failed; the exit goes on without it.")
@@ -55,14 +55,14 @@ class Emergency:
 
     def _before_exit(
         self,
-        guard: database.Guard,
+        session: database.EmergencySession,
         asked: Any,
         exit_reason: str,
         order_type: str,
         rate: float | None,
         started: float,
     ) -> bool:
-        guard.commit()
+        session.commit()
         trade = positions.own_trade(asked.id)
         if trade is None:
             self._sweep(asked, started)
@@ -71,9 +71,9 @@ class Emergency:
         if exit_reason == EMERGENCY_EXIT:
             # Held until there is an order for it, should placing it fail.
             self.exits.hold(trade, exit_reason, order_type)
-            self._keep(guard, trade)
+            self._keep(session, trade)
         report = self._sweep(trade, started)
-        self._map_trade(guard, trade, report, started)
+        self._map_trade(session, trade, report, started)
         if not trade.is_open:
             logger.warning(f"{trade.pair} was closed by an order that filled: no exit is needed.")
             return False
@@ -100,18 +100,18 @@ class Emergency:
         if EMERGENCY_EXIT not in self.options.cancel_on:
             return
         try:
-            with call_scope.deadline(self._left(started)), database.guarded() as guard:
+            with call_scope.deadline(self._left(started)), database.emergency_session() as session:
                 try:
                     if not self._emergency_follows(trade, order):
                         return
-                    guard.commit()
+                    session.commit()
                     order_type = self.strategy.order_types.get("emergency_exit", "market")
                     self.exits.hold(trade, EMERGENCY_EXIT, order_type, rest_of=order.order_id)
-                    self._keep(guard, trade)
+                    self._keep(session, trade)
                     report = self._sweep(trade, started)
-                    self._map_trade(guard, trade, report, started, leave=order)
+                    self._map_trade(session, trade, report, started, leave=order)
                 except Exception:
-                    guard.recover()
+                    session.recover()
                     raise
         except Exception:
             logger.exception("The emergency hook failed; the exit goes on without it.")
@@ -132,8 +132,8 @@ class Emergency:
         )
         return not (minimum and rest < minimum)
 
-    def _keep(self, guard: database.Guard, trade: Any) -> None:
-        if guard.behind:
+    def _keep(self, session: database.EmergencySession, trade: Any) -> None:
+        if session.lock_busy:
             return
         try:
             self.exits.keep(trade)
@@ -155,7 +155,7 @@ class Emergency:
             for order in positions.open_orders([exiting])
             if (order.ft_pair, order.order_id) in self.ends
         ]
-        mapping.stamp_swept(swept, self.ends)
+        mapping.set_cancel_reasons(swept, self.ends)
         for order in swept:
             other = order.trade
             if (
@@ -174,7 +174,7 @@ class Emergency:
 
     def _map_trade(
         self,
-        guard: database.Guard,
+        session: database.EmergencySession,
         trade: Any,
         report: CancelReport,
         started: float,
@@ -182,8 +182,8 @@ class Emergency:
     ) -> None:
         ends = {(end["symbol"], end["id"]): end for end in report.final_orders()}
         orders = [order for order in trade.orders if order is not leave]
-        mapping.map_orders(self.bot, orders, ends, guard, until=started + self.options.deadline)
-        guard.commit()
+        mapping.map_orders(self.bot, orders, ends, session, until=started + self.options.deadline)
+        session.commit()
 
     def _left(self, started: float) -> float:
         return self.options.deadline - (time.monotonic() - started)
@@ -212,17 +212,17 @@ class Emergency:
             step()
         except Exception:
             logger.exception("The emergency hook could not finish; the next iteration tries again.")
-            with database.guarded() as guard:
-                guard.recover()
+            with database.emergency_session() as session:
+                session.recover()
 
     def _map_rest(self, bot: Any) -> None:
         if not self.ends:
             return
         ends = dict(self.ends)
-        with database.guarded() as guard:
-            mapping.map_orders(bot, positions.open_orders(), ends, guard)
-            guard.commit()
-        if guard.behind:
+        with database.emergency_session() as session:
+            mapping.map_orders(bot, positions.open_orders(), ends, session)
+            session.commit()
+        if session.lock_busy:
             return
         self._settle(ends)
         # The handlers worked with the balances of before the sweep.

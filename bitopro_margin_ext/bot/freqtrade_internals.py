@@ -61,7 +61,7 @@ CLASS_MEMBERS: Final = (
 )  # fmt: skip
 
 
-class UnsupportedHostError(RuntimeError):
+class UnsupportedFreqtradeError(RuntimeError):
     """This Freqtrade lacks something that the plugin stands on."""
 
     def __init__(self, missing: str, why: str) -> None:
@@ -76,7 +76,7 @@ class UnsupportedHostError(RuntimeError):
 def check_classes() -> None:
     """See that every member that we override or call is there and takes what we pass.
 
-    :raises UnsupportedHostError: naming the first that is not.
+    :raises UnsupportedFreqtradeError: naming the first that is not.
     """
     import importlib
 
@@ -84,13 +84,13 @@ def check_classes() -> None:
         module, cls = path.split(":")
         member = getattr(getattr(importlib.import_module(module), cls), name, None)
         if member is None:
-            raise UnsupportedHostError(f"{cls}.{name}", why)
+            raise UnsupportedFreqtradeError(f"{cls}.{name}", why)
         if parameters is None:
             continue
         accepted = inspect.signature(member).parameters
         for parameter in parameters.split():
             if parameter not in accepted:
-                raise UnsupportedHostError(f"parameter {parameter!r} of {cls}.{name}", why)
+                raise UnsupportedFreqtradeError(f"parameter {parameter!r} of {cls}.{name}", why)
 
 
 def bot_of(strategy: Any) -> Any:
@@ -128,11 +128,11 @@ def dry_run_orders(exchange: Any) -> MutableMapping[str, Any]:
 def check_bot(strategy: Any) -> None:
     """See that the instance attributes are there too, once there are instances.
 
-    :raises UnsupportedHostError: naming the first that is not.
+    :raises UnsupportedFreqtradeError: naming the first that is not.
     """
     bot = bot_of(strategy)
     if bot is None:
-        raise UnsupportedHostError(
+        raise UnsupportedFreqtradeError(
             "way from a strategy to its bot", "the bot's handlers do the mapping"
         )
     for owner, name, why in (
@@ -142,7 +142,7 @@ def check_bot(strategy: Any) -> None:
         (bot.exchange, "_dry_run_open_orders", "a dry run cancels simulated orders"),
     ):
         if not hasattr(owner, name):
-            raise UnsupportedHostError(f"{type(owner).__name__}.{name}", why)
+            raise UnsupportedFreqtradeError(f"{type(owner).__name__}.{name}", why)
 
 
 class _HeldMessages:

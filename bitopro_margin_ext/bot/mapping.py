@@ -16,17 +16,17 @@ from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.persistence import Trade
 
 from . import freqtrade_internals
-from .database import Guard, guarded
-from .positions import REASON, stamp
+from .database import EmergencySession, emergency_session
+from .positions import REASON, set_cancel_reason
 
 
 @dataclass
-class Settling:
+class MappingContext:
     """One mapping in progress, in the thread that began it: others get the exchange's own word."""
 
     rates: dict[str, float] = field(default_factory=dict)
     """The last price known of a pair, in quote: for messages."""
-    wants_balances: bool = False
+    refresh_balances: bool = False
     """Whether the next question for balances goes out: a fill's fee may come out of them."""
     thread: int = field(default_factory=threading.get_ident)
 
@@ -41,23 +41,27 @@ Ends = Mapping[Key, dict[str, Any]]
 
 
 @contextmanager
-def settling(bot: Any, ends: Iterable[Mapping[str, Any]]) -> Iterator[None]:
+def mapping_context(bot: Any, ends: Iterable[Mapping[str, Any]]) -> Iterator[None]:
     """Let the bot's handlers work without the network, and hold their messages meanwhile."""
     ends = list(ends)
     rates = {end["symbol"]: end.get("average") or end.get("price") for end in ends}
-    bot.exchange.settling = Settling(
+    bot.exchange.mapping_context = MappingContext(
         rates={pair: rate for pair, rate in rates.items() if rate},
-        wants_balances=any(end.get("filled") for end in ends),
+        refresh_balances=any(end.get("filled") for end in ends),
     )
     try:
         with freqtrade_internals.held_notifications(bot):
             yield
     finally:
-        bot.exchange.settling = None
+        bot.exchange.mapping_context = None
 
 
 def map_orders(
-    bot: Any, orders: Iterable[Any], ends: Ends, guard: Guard, until: float | None = None
+    bot: Any,
+    orders: Iterable[Any],
+    ends: Ends,
+    session: EmergencySession,
+    until: float | None = None,
 ) -> None:
     """Map every order that the database believes open and the exchange says is over.
 
@@ -67,7 +71,7 @@ def map_orders(
     waiting = [order for order in orders if order.ft_is_open and _key(order) in ends]
     # What sells comes first: that is what the size of the exit depends on.
     waiting.sort(key=_is_entry)
-    with settling(bot, [ends[_key(order)] for order in waiting]):
+    with mapping_context(bot, [ends[_key(order)] for order in waiting]):
         for order in waiting:
             if until is not None and time.monotonic() > until:
                 logger.error("The deadline has passed: the next iteration maps what is left.")
@@ -77,7 +81,7 @@ def map_orders(
                 _map_order(bot, order, ends[_key(order)])
             except Exception:
                 logger.exception(f"Could not map order {order_id}; the next iteration tries again.")
-                guard.recover()
+                session.recover()
 
 
 def _is_entry(order: Any) -> bool:
@@ -123,16 +127,16 @@ def remove_empty_trades(bot: Any) -> int:
         if not orders or trade.amount or any(_may_hold(order) for order in orders):
             continue
         last = orders[-1]
-        with guarded() as guard:
+        with emergency_session() as session:
             try:
                 end = {**last.to_ccxt_object(), "filled": 0.0}
-                with settling(bot, [end]):
+                with mapping_context(bot, [end]):
                     bot.handle_cancel_enter(trade, end, last, REASON)
                 Trade.commit()
                 removed += 1
             except Exception:
                 logger.exception(f"Could not remove {trade}; the next iteration tries again.")
-                guard.recover()
+                session.recover()
     return removed
 
 
@@ -140,8 +144,8 @@ def _may_hold(order: Any) -> bool:
     return order.ft_is_open or order.safe_filled or order.status not in CANCELED_EXCHANGE_STATES
 
 
-def stamp_swept(orders: Iterable[Any], ends: Ends) -> None:
+def set_cancel_reasons(orders: Iterable[Any], ends: Ends) -> None:
     """Put our reason on cancelled orders before Freqtrade's own handling reaches them."""
     for order in orders:
         if _key(order) in ends and ends[_key(order)]["status"] in CANCELED_EXCHANGE_STATES:
-            stamp(order)
+            set_cancel_reason(order)

@@ -1,228 +1,145 @@
 """The strategy mixin: on an emergency exit cancel first, map what became of it, then exit."""
 
-import contextlib
 import functools
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
+from abc import ABCMeta
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from freqtrade.exceptions import OperationalException
+from freqtrade.strategy.interface import IStrategy
 
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
 from .emergency import Emergency
 from .options import Options, parse_options
 
-if TYPE_CHECKING:
-    _Strategy = Any
-else:
-    _Strategy = object
-
 logger = logging.getLogger(__name__)
 
 
-class EmergencyCancelMixin(_Strategy):  # type: ignore[misc]
+class WrongBaseOrderError(OperationalException, ImportError):  # type: ignore[misc]
+    """The mixin stands behind ``IStrategy``, where nothing of it would be called.
+
+    An ``ImportError`` too: it is one of the errors for which Freqtrade leaves a strategy file out
+    and goes on, so ``list-strategies`` lists the file as failed and the others as they are.
+    """
+
+
+class _StrategyMeta(ABCMeta):
+    """Checks the order of the bases, and hooks every strategy once it is constructed.
+
+    The class of a strategy is left as its author wrote it. Only what Freqtrade calls on the object
+    is wrapped, so static and class methods, inherited callbacks and those assigned to the class
+    later are all found as Python finds them.
+    """
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
+    ) -> "_StrategyMeta":
+        before = bases[: bases.index(IStrategy)] if IStrategy in bases else bases
+        if any(isinstance(base, _StrategyMeta) for base in bases[len(before) :]):
+            raise WrongBaseOrderError(
+                f"EmergencyCancelMixin must stand before IStrategy:"
+                f" class {name}(EmergencyCancelMixin, IStrategy). As it is, no emergency would be"
+                " handled."
+            )
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        strategy = super().__call__(*args, **kwargs)
+        # The last call before the first iteration, and the first with the bot complete. A strategy
+        # that overrides it need not call ``super()``.
+        _wrap(strategy, "ft_bot_start", functools.partial(_after_bot_start, strategy))
+        return strategy
+
+
+class EmergencyCancelMixin(IStrategy, metaclass=_StrategyMeta):  # type: ignore[misc]
     """Put it before ``IStrategy``: ``class MyStrategy(EmergencyCancelMixin, IStrategy)``.
 
     On an exit whose reason is in ``bitopro_margin.cancel_on`` all margin orders in scope are
     cancelled before the exit order exists, and every cancellation is mapped into Freqtrade's rows.
-    A strategy that overrides one of the callbacks below keeps its own, and may call ``super()``;
-    the emergency is handled either way, once, after the strategy's last word on the exit.
+    Callbacks of the strategy's own run first and have the last word on the exit. (It derives from
+    ``IStrategy`` because hyperopt pickles every other base by value, down to ``object``.)
     """
 
     _emergency: Emergency | None = None
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _refuse_wrong_order(cls)
-        for name, after in (
-            ("confirm_trade_exit", _after_confirm),
-            ("bot_loop_start", _after_loop_start),
-            ("ft_check_timed_out", _after_timeout_check),
-            ("ft_bot_start", _after_bot_start),
-        ):
-            # Also what it inherits from a class that stands before the mixin.
-            found = getattr(cls, name, None)
-            if callable(found) and not hasattr(found, _FOLLOWED) and not _is_ours(name, found):
-                setattr(cls, name, _followed_by(found, after))
-
-    # -- Freqtrade's callbacks -----------------------------------------------------------------
-
-    def ft_bot_start(self, **kwargs: Any) -> None:
-        """Check everything once the bot is complete; an exception here stops the start."""
-        super().ft_bot_start(**kwargs)
-        if not _is_inside(self, _after_bot_start):
-            _after_bot_start(self, None, (), kwargs)
-
-    def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
-        """Finish what the last iteration's emergency left to do, before orders are looked at."""
-        arguments = {"current_time": current_time, **kwargs}
-        if _is_inside(self, _after_loop_start):
-            super().bot_loop_start(**arguments)
-        else:
-            _whatever_happens(super().bot_loop_start, (), arguments)
-            _after_loop_start(self, None, (), kwargs)
-
-    def confirm_trade_exit(
-        self,
-        pair: str,
-        trade: Any,
-        order_type: str,
-        amount: float,
-        rate: float,
-        time_in_force: str,
-        exit_reason: str,
-        current_time: datetime,
-        **kwargs: Any,
-    ) -> bool:
-        """Cancel and map before an emergency exit; refuse it once if its amount became stale."""
-        arguments = {
-            "pair": pair,
-            "trade": trade,
-            "order_type": order_type,
-            "amount": amount,
-            "rate": rate,
-            "time_in_force": time_in_force,
-            "exit_reason": exit_reason,
-            "current_time": current_time,
-            **kwargs,
-        }
-        if _is_inside(self, _after_confirm):
-            return bool(super().confirm_trade_exit(**arguments))
-        agreed = _agreed(super().confirm_trade_exit, (), arguments)
-        return bool(_after_confirm(self, agreed, (), arguments))
-
-    def ft_check_timed_out(self, trade: Any, order: Any, current_time: datetime) -> bool:
-        """Cancel and map before Freqtrade cancels the exit order that timed out once too often."""
-        timed_out = super().ft_check_timed_out(trade, order, current_time)
-        if _is_inside(self, _after_timeout_check):
-            return bool(timed_out)
-        return bool(_after_timeout_check(self, timed_out, (trade, order, current_time), {}))
-
-    # -- the emergency -------------------------------------------------------------------------
 
     @property
     def emergency(self) -> Emergency | None:
         """What handles emergencies for this strategy; None in backtesting and the like."""
         return self._emergency
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _HOOKS and self._emergency is not None:
+            _wrap(self, name, functools.partial(_HOOKS[name], self._emergency))
 
-_FOLLOWED: Final = "__followed_by_bitopro_margin__"
-
-
-def _is_ours(name: str, found: Any) -> bool:
-    return found is EmergencyCancelMixin.__dict__.get(name)
-
-
-def _refuse_wrong_order(cls: type) -> None:
-    """Say at once that the mixin would never be called.
-
-    :raises OperationalException: Freqtrade prints it and exits with 2.
-    """
-    from freqtrade.strategy.interface import IStrategy
-
-    order = cls.__mro__
-    if IStrategy in order and order.index(IStrategy) < order.index(EmergencyCancelMixin):
-        raise OperationalException(
-            f"EmergencyCancelMixin must stand before IStrategy:"
-            f" class {cls.__name__}(EmergencyCancelMixin, IStrategy). As it is, no emergency would"
-            " be handled."
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, and a pickle, is the strategy alone: hooks and bot belong to the original."""
+        state = dict(self.__dict__)
+        state.pop("_emergency", None)
+        for name in ("ft_bot_start", *_HOOKS):
+            wrapped = state.get(name)
+            if not isinstance(wrapped, _Wrapped):
+                continue
+            del state[name]
+            if wrapped.assigned:
+                state[name] = wrapped.own
+        return state
 
 
-def _followed_by(own: Callable[..., Any], after: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a strategy's own callback run first, and what the mixin does after it, once a call.
-
-    The strategy may have called ``super()``, and then it has been done.
-    """
-
-    @functools.wraps(own)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with _inside(self, after.__name__) as outermost:
-            if after is _after_confirm:
-                result = _agreed(functools.partial(own, self), args, kwargs)
-            elif after is _after_loop_start:
-                result = _whatever_happens(functools.partial(own, self), args, kwargs)
-            else:
-                result = own(self, *args, **kwargs)
-        return after(self, result, args, kwargs) if outermost else result
-
-    setattr(call, _FOLLOWED, True)
-    # The safe wrapper copies the trade for a strategy's function; it knows its own by this name.
-    call.__qualname__ = own.__qualname__
-    return call
+# -- wrapping ----------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _inside(strategy: Any, name: str) -> Iterator[bool]:
-    """Mark that a strategy's own callback is running; says whether it is the outermost.
+class _Wrapped(functools.partial[Any]):
+    """A callback of one strategy object with what we do around it."""
 
-    What the mixin does comes after the last word of the strategy, not in the middle of it, where
-    ``super()`` is called. Exits are handled one at a time, so a count an object is enough.
-    """
-    depths = strategy.__dict__.setdefault("_emergency_depths", {})
-    depths[name] = depths.get(name, 0) + 1
-    try:
-        yield depths[name] == 1
-    finally:
-        depths[name] -= 1
+    own: Callable[..., Any]
+    assigned: bool
+    """Whether the callback was an attribute of the object, not of its class."""
 
 
-def _is_inside(strategy: Any, after: Callable[..., Any]) -> bool:
-    return bool(strategy.__dict__.get("_emergency_depths", {}).get(after.__name__))
-
-
-def _whatever_happens(own: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Freqtrade goes on after an exception of this callback, so what follows it must too."""
-    try:
-        return own(*args, **kwargs)
-    except Exception:
-        logger.exception("The strategy's bot_loop_start failed.")
-        return None
-
-
-def _agreed(own: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The strategy's answer; an exception means yes, as it does to Freqtrade.
-
-    It is not passed on: Freqtrade would exit then, and never hear that the amount is stale.
-    """
-    try:
-        return own(*args, **kwargs)
-    except Exception:
-        logger.exception("The strategy's confirm_trade_exit failed: taken as a yes.")
-        return True
-
-
-def _after_bot_start(self: Any, result: Any, args: Any, kwargs: Any) -> None:
-    if not isinstance(freqtrade_internals.exchange_of(self), Bitopromargin):
-        # Backtesting, or a strategy that is tried out on another exchange.
-        logger.info("EmergencyCancelMixin: nothing to do without the exchange bitopromargin.")
+def _wrap(strategy: Any, name: str, hook: Callable[..., Any]) -> None:
+    """Have Freqtrade call ``hook`` with the strategy's own callback and its arguments."""
+    own = getattr(strategy, name)
+    if isinstance(own, _Wrapped):
         return
-    try:
-        options: Options = parse_options(self.config)
-        freqtrade_internals.check_bot(self)
-    except (ValueError, freqtrade_internals.UnsupportedHostError) as error:
-        raise OperationalException(str(error)) from None
-    _refuse_shorts_and_leverage(self)
-    self._emergency = Emergency(self, options)
-    logger.info(f"EmergencyCancelMixin is on: {options.describe()}.")
+    running = threading.local()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if getattr(running, "yes", False):
+            # The strategy's own callback calls what it found on the object: this wrapper.
+            return own(*args, **kwargs)
+        running.yes = True
+        try:
+            return hook(own, *args, **kwargs)
+        finally:
+            running.yes = False
+
+    wrapped = _Wrapped(call)
+    wrapped.own, wrapped.assigned = own, name in strategy.__dict__
+    # By its qualified name Freqtrade tells its own callbacks from a strategy's, which get a copy.
+    object.__setattr__(strategy, name, functools.wraps(own)(wrapped))
 
 
-def _after_loop_start(self: Any, result: Any, args: Any, kwargs: Any) -> None:
-    if self._emergency is not None:
-        self._emergency.begin_iteration()
-
-
-def _after_confirm(self: Any, agreed: Any, args: Any, kwargs: Any) -> Any:
-    if self._emergency is None:
-        return agreed
+def _confirm_trade_exit(
+    emergency: Emergency, own: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Cancel and map before an emergency exit; refuse it once if its amount became stale."""
     named = dict(zip(_CONFIRM_ARGUMENTS, args, strict=False)) | kwargs
+    try:
+        agreed = own(*args, **kwargs)
+    except Exception:
+        # As it does to Freqtrade, which then would not hear that the amount is stale.
+        logger.exception("The strategy's confirm_trade_exit failed: taken as a yes.")
+        agreed = True
     if not agreed:
-        self._emergency.denied(named["trade"])
+        emergency.denied(named["trade"])
         return agreed
-    return self._emergency.before_exit(
+    return emergency.before_exit(
         named["trade"],
         exit_reason=named["exit_reason"],
         order_type=named["order_type"],
@@ -231,7 +148,7 @@ def _after_confirm(self: Any, agreed: Any, args: Any, kwargs: Any) -> Any:
     )
 
 
-_CONFIRM_ARGUMENTS = (
+_CONFIRM_ARGUMENTS: Final = (
     "pair",
     "trade",
     "order_type",
@@ -243,16 +160,69 @@ _CONFIRM_ARGUMENTS = (
 )
 
 
-def _after_timeout_check(self: Any, timed_out: Any, args: Any, kwargs: Any) -> Any:
-    if timed_out and self._emergency is not None:
+def _bot_loop_start(
+    emergency: Emergency, own: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Finish what the last iteration's emergency left to do, before orders are looked at."""
+    result = None
+    try:
+        result = own(*args, **kwargs)
+    except Exception:
+        # Freqtrade goes on after it, and so do we.
+        logger.exception("The strategy's bot_loop_start failed.")
+    emergency.begin_iteration()
+    return result
+
+
+def _ft_check_timed_out(
+    emergency: Emergency, own: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Cancel and map before Freqtrade cancels the exit order that timed out once too often."""
+    timed_out = own(*args, **kwargs)
+    if timed_out:
         named = dict(zip(("trade", "order", "current_time"), args, strict=False)) | kwargs
-        self._emergency.before_timeout_cancel(named["trade"], named["order"], time.monotonic())
+        emergency.before_timeout_cancel(named["trade"], named["order"], time.monotonic())
     return timed_out
 
 
-def _refuse_shorts_and_leverage(strategy: Any) -> None:
-    from freqtrade.strategy.interface import IStrategy
+_HOOKS: Final[dict[str, Callable[..., Any]]] = {
+    "confirm_trade_exit": _confirm_trade_exit,
+    "bot_loop_start": _bot_loop_start,
+    "ft_check_timed_out": _ft_check_timed_out,
+}
+"""The callbacks that are wrapped once the bot has started."""
 
+
+# -- the start ---------------------------------------------------------------------------------
+
+
+def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Check everything once the bot is complete, and wrap the callbacks.
+
+    :raises OperationalException: with one line, which stops the start.
+    """
+    own(*args, **kwargs)
+    if strategy.emergency is not None:
+        return
+    if not isinstance(freqtrade_internals.exchange_of(strategy), Bitopromargin):
+        # Backtesting, or a strategy that is tried out on another exchange.
+        logger.info("EmergencyCancelMixin: nothing to do without the exchange bitopromargin.")
+        return
+    try:
+        options: Options = parse_options(strategy.config)
+        freqtrade_internals.check_bot(strategy)
+    except (ValueError, freqtrade_internals.UnsupportedFreqtradeError) as error:
+        raise OperationalException(str(error)) from None
+    if not freqtrade_internals.exchange_of(strategy).is_leveraged:
+        _refuse_shorts_and_leverage(strategy)
+    emergency = Emergency(strategy, options)
+    for name, hook in _HOOKS.items():
+        _wrap(strategy, name, functools.partial(hook, emergency))
+    strategy._emergency = emergency
+    logger.info(f"EmergencyCancelMixin is on: {options.describe()}.")
+
+
+def _refuse_shorts_and_leverage(strategy: Any) -> None:
     if getattr(strategy, "can_short", False):
         raise OperationalException(
             "bitopromargin is long only: set can_short = False. A short owes interest, and"

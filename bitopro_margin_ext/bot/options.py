@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from .leverage_options import OPTION_NAMES, parse_leverage_options
+
 BLOCK: Final = "bitopro_margin"
 SCOPES: Final = ("pair", "all")
 MAX_DEADLINE: Final = 120.0
@@ -37,10 +39,11 @@ def parse_options(config: Mapping[str, Any]) -> Options:
     block = config.get(BLOCK, {})
     if not isinstance(block, Mapping):
         raise ValueError(f"{BLOCK}: must be an object of options, not {block!r}")
-    known = Options.__dataclass_fields__
+    known = (*Options.__dataclass_fields__, *OPTION_NAMES)
     for name in block:
         if name not in known:
             raise ValueError(f"{BLOCK}.{name}: unknown option; there are {', '.join(known)}")
+    parse_leverage_options(config)
     return Options(
         cancel_on=_cancel_on(block.get("cancel_on", Options().cancel_on)),
         scope=_scope(block.get("scope", Options().scope)),

@@ -95,18 +95,18 @@ def open_entry(pair: str, order_id: str) -> Any:
     return {**order.to_ccxt_object(), "status": "open"}
 
 
-def stamp_reason(pair: str, order_id: str) -> None:
+def set_cancel_reason_of(pair: str, order_id: str) -> None:
     """Write into an order's ``ft_cancel_reason`` that it was our sweep that cancelled it."""
     try:
         order = find_order(pair, order_id)
     except SQLAlchemyError:
-        # A later stamp puts it right.
+        # A later set_cancel_reason puts it right.
         return
     if order is not None:
-        stamp(order)
+        set_cancel_reason(order)
 
 
-def stamp(order: Any) -> None:
+def set_cancel_reason(order: Any) -> None:
     """The same on an order object; what Freqtrade wrote stays behind it."""
     reason = order.ft_cancel_reason or ""
     if REASON not in reason:

@@ -22,6 +22,7 @@ COMMANDS: Final = (
     "init",
     "sandbox",
     "drill",
+    "docs",
 )
 EXTRAS: Final = {"doctor": "freqtrade", "sandbox": "sandbox", "drill": "freqtrade,sandbox"}
 """What a command needs beyond a plain install."""

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     import signal
 
     from ..core import redaction
-    from ..core.client import Transport
+    from ..core.client import MarginClient
     from ..guard.state import Memory, Rule
     from ..guard.watch import Watch, Webhook, refusal
 
@@ -98,13 +98,13 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logger = logging.getLogger(__name__)
     rule = Rule(args.after, min(args.interval, args.after / 3), args.min_ad_ratio)
-    transport = Transport(credentials, base_url)
-    refused = refusal(transport)
+    client = MarginClient(credentials, base_url)
+    refused = refusal(client)
     if refused is not None:
         raise UsageError(f"the guard could not cancel anything: {refused}")
     subject = _digest(f"{heartbeat} {base_url} {credentials.key}")
     memory = Memory(args.state_file or _default_state_file(subject), subject)
-    watch = Watch(rule, heartbeat, transport, memory, Webhook(webhook_url), deadline=args.deadline)
+    watch = Watch(rule, heartbeat, client, memory, Webhook(webhook_url), deadline=args.deadline)
     ended_by: list[int] = []
 
     def end(number: int, frame: Any) -> None:

@@ -12,35 +12,6 @@ from ..sandbox import defaults
 
 HELP = "run a local exchange that behaves as BitoPro documents"
 
-_CONTROLS = """\
-controls (JSON, no key, under /_sandbox; bitopro_margin_ext.sandbox.SandboxControl calls them):
-  POST /price          {"pair": "btc_usdt", "price": "60000"} (bid, ask as wished), or
-                       {"prices": {"btc_usdt": "60000", "eth_usdt": "3000"}}
-  POST /orders         put orders on the account as if by hand: {"orders": [{"pair": "btc_usdt",
-                       "action": "SELL", "amount": "0.1", "price": "61000", ...}]}; more fields:
-                       kind (margin, spot), type (also SP_OCO_STOPLIMIT, SL_OCO_STOPLIMIT), status,
-                       executedAmount, stopPrice, condition, timeInForce, clientId, id, age, fund
-  POST /orders/ID/fill {"fraction": "0.5"} of the original, or {"amount": "0.1"}; empty: the rest
-  POST /orders/ID/cancel
-  POST /stops/reject   {"times": 1, "text": "..."}: refuse the next stop orders
-  POST /balances       {"kind": "margin", "balances": {"USDT": "1000"}}
-  POST /accounts       {"email": "...", "keys": [{"key": "k", "secret": "s", "margin": true}]}
-  POST /keys           {"key": "k", "revoked": true} or {"key": "k", "margin": false}
-  POST /pairs          {"pair": "eth_usdt", "listed": false} or {"maintain": true}
-  POST /clock          {"advance": 3600} lets time pass, {"skew": 60} makes the clock wrong
-  GET, POST /switches  the ambiguities of the documents, rate_limits, latency_ms, matching
-  GET /state           everything that is true
-  GET, DELETE /requests   the request log (?after=N)
-  POST /streams/drop   {"path": "*"} cuts websockets; POST /streams/refuse {"times": 1}
-  POST, GET, DELETE /faults   rules, with hit counts; see below
-  POST /reset          start afresh
-
-faults: {"kind": ..., "method": "DELETE", "path": "/margin/orders/*", "times": 1, ...}
-  path is a glob (a regular expression with "regex": true), with or without /v3; times null is for
-  ever; "after": n lets n calls pass first; "probability" and "seed" hit at random, repeatably;
-  method WS is for the handshakes of streams, which close, delay and clock can hit
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; the epilog documents every control and fault."""
@@ -63,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="listen on an address that is not loopback; whoever reaches it controls everything",
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _CONTROLS + _fault_lines()
+    parser.epilog = _reference()
 
 
 def run(args: argparse.Namespace) -> int:
@@ -114,11 +85,9 @@ def _fail(text: str) -> int:
     return 2
 
 
-def _fault_lines() -> str:
-    from ..sandbox.faults import KINDS
-
-    lines = []
-    for kind, (options, meaning) in KINDS.items():
-        named = f" ({', '.join(options)})" if options else ""
-        lines.append(f"  {kind}{named}: {meaning}")
-    return "\n".join(lines) + "\n"
+def _reference() -> str:
+    try:
+        from ..sandbox.control_api import reference
+    except ModuleNotFoundError as error:
+        return f"{error.name} is missing: pip install 'bitopro-margin-ext[sandbox]'"
+    return reference()

@@ -54,3 +54,18 @@ SHORT_CANDLES: Final = ("1m", "5m")
 ORDER_AMOUNT_PRECISION: Final = "amountPrecision"
 """*Option* ``orderAmountPrecision``. The field of a pair that bounds the decimals of an order's
 amount. BitoPro's table calls this one "order-amount precision"; ccxt reads ``basePrecision``."""
+
+DEFAULT_INTEREST_PERCENT: Final = "1"
+"""A year's interest where no table and no exchange says it: that of the provisioning example."""
+
+LOAN_LIST_LAG_SECONDS: Final = 60.0
+"""No page says how far the lists of loans and repayments may lag behind the commands. What is not
+listed after this time, and not in the balances either, did not happen."""
+
+LIQUIDATION_AD_RATIO: Final = "1.1"
+"""*Option* ``liquidation_ad_ratio`` of Freqtrade's config. The pages name one threshold, the label
+SAFETY_THRESHOLD at 5.76; their example of a liquidation has 0.15. A guess on the safe side."""
+
+REPAY_BEYOND_DEBT: Final = False
+"""Whether more than the debt may be repaid, the rest being left alone: nothing says so. The exact
+sum of the balances is repaid, and what has grown meanwhile in a second step."""

@@ -45,7 +45,7 @@ def _check_package(name: str, wanted: str) -> Finding:
 
         try:
             freqtrade_internals.check_classes()
-        except freqtrade_internals.UnsupportedHostError as error:
+        except freqtrade_internals.UnsupportedFreqtradeError as error:
             return fail(name, str(error), install)
     return ok(name, f"{version} (needs {wanted or 'any'})")
 

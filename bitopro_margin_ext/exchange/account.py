@@ -19,7 +19,7 @@ from .arguments import (
     require_pair,
 )
 from .describe import documented
-from .flow import NO_PARAMS, Flow, LoadMarkets, Params, Parent, call
+from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call
 from .paging import read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import Structure, by_code, finish, parsed_rows, reading, rows_of
@@ -241,7 +241,7 @@ def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        balances: Balances = yield Parent("fetch_balance", (rest,))
+        balances: Balances = yield Inherited("fetch_balance", (rest,))
         return balances
     raw = no_params(api, "fetchBalance", rest)
     return balance_structure(api, (yield from call(api, BALANCES, raw)))

@@ -107,11 +107,8 @@ def require_list(api: Any, given: Any, what: str) -> list[Any]:
 def require_order_id(api: Any, given: Any) -> str:
     """Return an order's id as the text that the exchange writes; an integer is accepted.
 
-    :raises ccxt.ArgumentsRequired: when there is none.
     :raises ccxt.BadRequest: for what cannot be an id.
     """
-    if given is None or given == "":
-        raise ccxt.ArgumentsRequired(f"{api.id} requires the id of an order")
     if isinstance(given, bool) or not isinstance(given, str | int) or not _is_id(given):
         raise ccxt.BadRequest(f"{api.id} {given!r} is not an order id")
     return str(given)

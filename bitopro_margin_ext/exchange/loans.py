@@ -26,7 +26,7 @@ from .arguments import (
     require_code,
 )
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, call, command
+from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import Structure, finish, parsed_rows, reading, rows_of
@@ -53,7 +53,7 @@ def borrow_cross_margin(
     yield from _check_lent(api, code, wanted)
     body = {"currency": code.lower(), "borrowAmount": wanted}
     body = with_raw(api, "borrowCrossMargin", body, raw)
-    answer = yield from command(api, BORROW, body, "fetch_borrows() and fetch_balance()")
+    answer = yield from send_once(api, BORROW, body, "fetch_borrows() and fetch_balance()")
     return _invoice(api, answer, code, wanted)
 
 
@@ -75,7 +75,7 @@ def repay_cross_margin(
     code = yield from known_currency(api, code)
     body = {"currency": code.lower(), "repayAmount": paid}
     body = with_raw(api, "repayCrossMargin", body, raw)
-    answer = yield from command(api, REPAY, body, "fetch_repays() and fetch_balance()")
+    answer = yield from send_once(api, REPAY, body, "fetch_repays() and fetch_balance()")
     return _invoice(api, answer, code, paid)
 
 

@@ -11,7 +11,7 @@ from ..core.errors import Failure, Outcome
 from ..core.parse import text
 from .arguments import margin_params, require_list, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, LoadMarkets, Params, Parent, call, failure_of
+from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call, failure_of
 from .order_body import asked_for, build_order
 from .order_creation import accepted_order, find_by_client_ids
 from .params import take_params, with_raw
@@ -53,7 +53,7 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        created: list[Order] = yield Parent("create_orders", (orders, rest))
+        created: list[Order] = yield Inherited("create_orders", (orders, rest))
         return created
     orders = require_list(api, orders, "orders")
     given = [_read(api, order, rest) for order in orders]
@@ -77,7 +77,7 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
             outcomes, failure = _outcomes(api, chunk, rows_of(api, answer)), None
         except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
             failure = failure_of(error)
-            if failure.outcome is Outcome.REFUSED:
+            if failure.outcome is not Outcome.UNKNOWN:
                 if not done:
                     raise
                 done += [_refused(api, order, str(failure)) for order in chunk]

@@ -1,15 +1,15 @@
 """Unified methods that cancel margin orders, and cancel-and-confirm on top of them."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core import sweep, symbols
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..core.parse import parse_cancelled_ids
 from ..core.report import CancelReport
+from ..core.steps import RequestCounter
 from . import call_scope
 from .arguments import (
-    margin_only,
     margin_params,
     optional_pair,
     require_list,
@@ -18,7 +18,7 @@ from .arguments import (
     require_symbol,
 )
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, Parent, Sleep, call, failure_of
+from .flow import NO_PARAMS, Flow, Inherited, Params, call
 from .params import no_params, with_raw
 from .structures import Order, named_order, order_structure, reading, rows_of
 
@@ -35,7 +35,7 @@ def cancel_all_orders(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        orders: list[Order] = yield Parent("cancel_all_orders", (symbol, rest))
+        orders: list[Order] = yield Inherited("cancel_all_orders", (symbol, rest))
         return orders
     return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllOrders", rest)))
 
@@ -45,7 +45,7 @@ def cancel_all_margin_orders(
     api: Any, symbol: str | None = None, params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
     """Cancel as ``cancel_all_orders`` does, on the margin account whatever the default one is."""
-    rest = margin_only(api, params, "cancelAllMarginOrders")
+    _, rest = margin_params(api, params)
     return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllMarginOrders", rest)))
 
 
@@ -77,7 +77,7 @@ def cancel_order(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        order: Order = yield Parent("cancel_order", (id, symbol, rest))
+        order: Order = yield Inherited("cancel_order", (id, symbol, rest))
         return order
     raw = no_params(api, "cancelOrder", rest)
     order_id = require_order_id(api, id)
@@ -100,28 +100,7 @@ def cancel_orders(
     :returns: an order structure for each id given: status ``canceled`` for those that the exchange
         says it cancelled, None for the others, whose fate is to be fetched.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        orders: list[Order] = yield Parent("cancel_orders", (ids, symbol, rest))
-        return orders
-    raw = no_params(api, "cancelOrders", rest)
-    asked: list[tuple[str, str]] = []
-    for entry in require_list(api, ids, "order ids"):
-        named = entry if isinstance(entry, Mapping) else {"id": entry}
-        own = require_symbol(api, named.get("symbol") or symbol, "cancelOrders")
-        asked.append((own, require_order_id(api, named.get("id"))))
-    if not asked:
-        return []
-    request: dict[str, Any] = {}
-    for own, order_id in asked:
-        request.setdefault(symbols.batch_pair_id(own), []).append(order_id)
-    answer = yield from call(api, CANCEL_BATCH, with_raw(api, "cancelOrders", request, raw))
-    cancelled = {(order["symbol"], order["id"]): order for order in _cancelled(api, answer)}
-    return [
-        cancelled.get(key)
-        or order_structure(api, {"id": key[1], "symbol": key[0], "status": None, "info": {}})
-        for key in asked
-    ]
+    return (yield from _cancel_many(api, "cancelOrders", ids, symbol, params))
 
 
 @documented(CANCEL_BATCH)
@@ -129,7 +108,32 @@ def cancel_orders_for_symbols(
     api: Any, orders: list[Any], params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
     """Cancel margin orders given as ``{"id", "symbol"}``; like ``cancel_orders`` otherwise."""
-    return (yield from cancel_orders(api, orders, None, params))
+    return (yield from _cancel_many(api, "cancelOrdersForSymbols", orders, None, params))
+
+
+def _cancel_many(api: Any, method: str, ids: Any, symbol: Any, params: Params) -> Flow[list[Order]]:
+    margin, rest = margin_params(api, params)
+    if not margin:
+        orders: list[Order] = yield Inherited("cancel_orders", (ids, symbol, rest))
+        return orders
+    raw = no_params(api, method, rest)
+    asked: list[tuple[str, str]] = []
+    for entry in require_list(api, ids, "order ids"):
+        named = entry if isinstance(entry, Mapping) else {"id": entry}
+        own = require_symbol(api, named.get("symbol") or symbol, method)
+        asked.append((own, require_order_id(api, named.get("id"))))
+    if not asked:
+        return []
+    request: dict[str, Any] = {}
+    for own, order_id in asked:
+        request.setdefault(symbols.batch_pair_id(own), []).append(order_id)
+    answer = yield from call(api, CANCEL_BATCH, with_raw(api, method, request, raw))
+    cancelled = {(order["symbol"], order["id"]): order for order in _cancelled(api, answer)}
+    return [
+        cancelled.get(key)
+        or order_structure(api, {"id": key[1], "symbol": key[0], "status": None, "info": {}})
+        for key in asked
+    ]
 
 
 @documented(CANCEL_ALL)
@@ -151,39 +155,21 @@ def cancel_and_confirm(
         the report says what remains open or unknown.
     """
     unified = optional_pair(api, symbol)
-    left = call_scope.remaining()
-    flow = sweep.cancel_and_confirm(
-        unified,
-        known,
-        deadline=deadline if left is None else min(deadline, left),
-        open_orders=api.open_orders_path,
-        offset_ms=lambda: int(api.options["clockOffset"]),
-        heard=api.heard_orders,
-    )
-    with call_scope.counting() as sent:
-        report: CancelReport = yield from _drive(api, flow)
-    report.requests = sent.requests
+    counter = RequestCounter()
+    # Each page is called at its own documented pace.
+    with call_scope.narrowed(unthrottled=True, counter=counter):
+        report = yield from sweep.cancel_and_confirm(
+            unified,
+            known,
+            deadline=call_scope.clamp_to_deadline(deadline),
+            open_orders=api.open_orders_path,
+            exchange_clock=api,
+            heard=api.heard_orders,
+        )
+    report.requests = counter.requests
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
         orders[:] = [_finished(api, order) for order in orders]
     return report
-
-
-def _drive(api: Any, flow: sweep.Flow) -> Generator[Any, Any, CancelReport]:
-    answer: Any = None
-    try:
-        while True:
-            step = flow.send(answer)
-            if isinstance(step, sweep.Pause):
-                answer = yield Sleep(step.seconds)
-                continue
-            try:
-                with call_scope.kept_by_caller():
-                    answer = yield from call(api, step.endpoint, step.params, step.timeout)
-            except Exception as error:
-                answer = failure_of(error)
-    except StopIteration as stop:
-        report: CancelReport = stop.value
-        return report
 
 
 def _finished(api: Any, parsed: Order) -> Order:

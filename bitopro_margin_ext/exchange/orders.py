@@ -9,7 +9,7 @@ from ..core import symbols
 from ..core.endpoints import FETCH_ORDER, OPEN_ORDERS, ORDERS
 from .arguments import margin_params, optional_pair, require_order_id, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, Parent, call, failure_of
+from .flow import NO_PARAMS, Flow, Inherited, Params, call, failure_of
 from .paging import Listing, Pages, read_window
 from .params import no_params, take_params, with_raw
 from .structures import Order, named_order, order_from_row, parsed_rows, rows_of
@@ -27,7 +27,7 @@ def fetch_order(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        order: Order = yield Parent("fetch_order", (id, symbol, rest))
+        order: Order = yield Inherited("fetch_order", (id, symbol, rest))
         return order
     raw = no_params(api, "fetchOrder", rest)
     order_id = require_order_id(api, id)
@@ -52,7 +52,7 @@ def fetch_open_orders(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        orders: list[Order] = yield Parent("fetch_open_orders", (symbol, since, limit, rest))
+        orders: list[Order] = yield Inherited("fetch_open_orders", (symbol, since, limit, rest))
         return orders
     words, raw = take_params(api, "fetchOpenOrders", rest)
     window = read_window(api, since, limit, words)
@@ -107,7 +107,7 @@ def fetch_orders(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        orders: list[Order] = yield Parent("fetch_orders", (symbol, since, limit, rest))
+        orders: list[Order] = yield Inherited("fetch_orders", (symbol, since, limit, rest))
         return orders
     return (yield from _orders(api, "fetchOrders", symbol, since, limit, rest))
 
@@ -129,7 +129,7 @@ def fetch_closed_orders(
     if not margin:
         # The inherited method would come back to ``fetch_orders`` of this class, and so to margin.
         spot = {"statusKind": "DONE", **rest}
-        orders: list[Order] = yield Parent("fetch_orders", (symbol, since, limit, spot))
+        orders: list[Order] = yield Inherited("fetch_orders", (symbol, since, limit, spot))
         return orders
     return (yield from _orders(api, "fetchClosedOrders", symbol, since, limit, rest, ("closed",)))
 

@@ -8,7 +8,7 @@ from ..core import symbols
 from ..core.endpoints import TRADES
 from .arguments import margin_params, require_order_id, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, Parent
+from .flow import NO_PARAMS, Flow, Inherited, Params
 from .paging import Listing, Pages, read_window
 from .params import take_params, with_raw
 from .structures import Order, trade_from_row
@@ -35,7 +35,7 @@ def fetch_my_trades(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        trades: list[Order] = yield Parent("fetch_my_trades", (symbol, since, limit, rest))
+        trades: list[Order] = yield Inherited("fetch_my_trades", (symbol, since, limit, rest))
         return trades
     return (yield from _trades(api, "fetchMyTrades", symbol, since, limit, rest))
 

@@ -10,7 +10,7 @@ from ..core.endpoints import TRANSFER, USER_TRANSFERS
 from ..core.parse import text
 from .arguments import exact_amount, known_currency, margin_only, optional_code
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, call, command
+from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .loans import lending_terms
 from .paging import read_window, whole_list
 from .params import no_params, take_params, with_raw
@@ -56,7 +56,7 @@ def transfer(
         "toBalanceKind": TRANSFER_CALL_KINDS[target],
     }
     body = with_raw(api, "transfer", body, raw)
-    answer = yield from command(api, TRANSFER, body, "fetch_transfers() and both balances")
+    answer = yield from send_once(api, TRANSFER, body, "fetch_transfers() and both balances")
     moment = api.milliseconds()
     return {
         "id": text(answer, "fromInvoiceID"),

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import requests
 
 from ..core import redaction
-from ..core.client import BoundedSession
+from ..core.client import DeadlineSession
 from ..core.errors import Failure
 
 HEALTH_PATH: Final = "/api/v1/health"
@@ -37,7 +37,7 @@ class Health:
         self.problem: str | None = None
         self._url = url
         self._auth = (username, password)
-        self._session = BoundedSession(trusted=False)
+        self._session = DeadlineSession(trusted=False)
 
     def __str__(self) -> str:
         return self._url

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 
 from ..core import parse_account, redaction, sweep
-from ..core.client import BoundedSession, Transport
+from ..core.client import DeadlineSession, MarginClient
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse import is_zero
@@ -49,7 +49,7 @@ class Webhook:
         ).start()
 
     def _deliver(self, url: str, document: dict[str, Any]) -> None:
-        session = BoundedSession(trusted=True)
+        session = DeadlineSession(trusted=True)
         problem = ""
         for pause in (*PAUSES, None):
             status = session.request(TIMEOUT, _status, method="POST", url=url, json=document)
@@ -93,7 +93,7 @@ class Watch:
         self,
         rule: Rule,
         heartbeat: Heartbeat,
-        transport: Transport,
+        client: MarginClient,
         memory: Memory,
         webhook: Webhook,
         *,
@@ -103,7 +103,7 @@ class Watch:
         self.stop = threading.Event()
         self._rule = rule
         self._heartbeat = heartbeat
-        self._transport = transport
+        self._client = client
         self._memory = memory
         self._webhook = webhook
         self._deadline = deadline
@@ -147,10 +147,10 @@ class Watch:
         flow = sweep.cancel_and_confirm(
             None,
             deadline=self._deadline,
-            offset_ms=lambda: self._transport.clock_offset_ms,
+            exchange_clock=self._client,
             report=report,
         )
-        self._transport.drive(flow, report)
+        self._client.run(flow, report)
         confirmed = report.outcome is SweepOutcome.CONFIRMED
         if confirmed:
             self._standing = confirm(self._standing)
@@ -164,7 +164,7 @@ class Watch:
         self._last_verdict = "" if confirmed else verdict
 
     def _read_ratio(self) -> Decimal | None:
-        answer = self._transport.call(BALANCES, {}, READ_SECONDS)
+        answer = self._client.call(BALANCES, {}, READ_SECONDS)
         if isinstance(answer, Failure):
             self._mention(f"adRatio cannot be read: {answer}")
             return None
@@ -194,9 +194,9 @@ class Watch:
         self._webhook.tell(news.value, text)
 
 
-def refusal(transport: Transport) -> str | None:
+def refusal(client: MarginClient) -> str | None:
     """Why the key cannot serve, if the exchange says so; None if it can, or nothing was learnt."""
-    answer = transport.read(BALANCES, deadline=READ_SECONDS)
+    answer = client.read(BALANCES, deadline=READ_SECONDS)
     if not isinstance(answer, Failure):
         return None
     if answer.meaning in (Meaning.AUTHENTICATION, Meaning.PERMISSION):

@@ -8,7 +8,6 @@ from decimal import Decimal
 from .state import Account, Exchange, Kind
 from .state.amounts import eight, grouped, plain
 from .state.loans import Standing, shown_ratio
-from .state.markets import MARGIN_CURRENCIES
 
 Json = dict[str, object]
 
@@ -35,15 +34,16 @@ def spot_balances(exchange: Exchange, email: str) -> list[Json]:
 def margin_account(exchange: Exchange, email: str) -> Json:
     """The margin account: balances with debts, and the ratio."""
     account, standing = exchange.account(email), exchange.loans.standing(email)
+    terms = exchange.loans.terms
     balances: Json = {}
-    for name in MARGIN_CURRENCIES:
+    for name in exchange.margin_currencies():
         balance, debt = account.wallets["margin"][name], exchange.loans.debt(name, email)
         balances[name] = {
             "availableAmount": eight(balance.available),
             "tradedAmount": eight(balance.locked),
             "borrowAmount": eight(debt.principal),
             "borrowInterestAmount": eight(debt.interest),
-            "borrowStatus": 1,
+            "borrowStatus": terms[name].borrow_status if name in terms else 0,
             "transferStatus": 1,
             "totalAmount": eight(balance.total),
         }
@@ -54,7 +54,7 @@ def streamed_margin_account(exchange: Exchange, email: str, action: str) -> Json
     """The data of an account-info event: debts only, and why it was sent."""
     account, standing = exchange.account(email), exchange.loans.standing(email)
     balances: Json = {}
-    for name in MARGIN_CURRENCIES:
+    for name in exchange.margin_currencies():
         debt = exchange.loans.debt(name, email)
         balances[name] = {
             "borrowAmount": eight(debt.principal),
@@ -85,7 +85,7 @@ def borrow_provisioning(exchange: Exchange) -> Json:
             "maxUserAmount": plain(terms.max_user),
             "systemBorrowedAmount": eight(lent),
             "systemAvailableBorrowAmount": eight(terms.max_system - lent),
-            "borrowStatus": 1,
+            "borrowStatus": terms.borrow_status,
             "transferStatus": 1,
             "annualInterestPercentage": plain(terms.annual_percent),
         }
@@ -109,7 +109,7 @@ def ratio_preview(action: int, standing: Standing) -> Json:
     }
 
 
-def borrows(account: Account) -> Json:
+def borrows(account: Account, until_ms: int) -> Json:
     """The borrowing history, oldest first as in the example; status 2 is repaid."""
     lines: list[Json] = [
         {
@@ -120,11 +120,12 @@ def borrows(account: Account) -> Json:
             "timestamp": line.at_ms // 1000,
         }
         for line in account.borrows
+        if line.at_ms <= until_ms
     ]
     return _counted("borrows", lines)
 
 
-def repays(account: Account) -> Json:
+def repays(account: Account, until_ms: int) -> Json:
     """The repayment history."""
     lines: list[Json] = [
         {
@@ -137,14 +138,17 @@ def repays(account: Account) -> Json:
             "timestamp": line.at_ms // 1000,
         }
         for line in account.repayments
+        if line.at_ms <= until_ms
     ]
     return _counted("repays", lines)
 
 
-def liquidations(account: Account) -> Json:
+def liquidations(account: Account, until_ms: int) -> Json:
     """The liquidation history; a repayment in kind names no asset."""
     lines: list[Json] = []
     for line in account.liquidations:
+        if line.at_ms > until_ms:
+            continue
         asset: Json = {}
         if line.asset_currency is not None:
             asset = {
@@ -168,7 +172,7 @@ def liquidations(account: Account) -> Json:
     return _counted("liquidations", lines)
 
 
-def transfers(account: Account) -> Json:
+def transfers(account: Account, until_ms: int) -> Json:
     """The transfer history, newest first."""
     lines: list[Json] = [
         {
@@ -181,6 +185,7 @@ def transfers(account: Account) -> Json:
             "timestamp": line.at_ms // 1000,
         }
         for line in reversed(account.transfers)
+        if line.at_ms <= until_ms
     ]
     return _counted("transferInvoices", lines)
 

@@ -1,15 +1,18 @@
-"""Margin endpoints other than orders: the account, its loans and transfers."""
+"""Account endpoints: balances of both sides, loans, transfers and their histories."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from . import account_json, queries
+from .account_json import Json
 from .call import call_of
 from .order_routes import Admit
-from .state import Exchange, Kind, refusals
-from .state.amounts import plain, to_decimal
+from .state import Account, Exchange, Kind, Reason
+from .state.amounts import to_decimal
 
 BALANCE_KINDS: dict[int, Kind] = {0: "spot", 5: "margin"}
 
@@ -67,40 +70,38 @@ def margin_routes(exchange: Exchange, admit: Admit) -> APIRouter:
         body = queries.json_object(call_of(request).body)
         action, amount = to_decimal(body.get("action")), queries.amount(body, "amount")
         if action is None or action not in (1, 2, 3, 4):
-            raise refusals.wrong_parameter("action")
+            raise Reason.WRONG_PARAMETER(field="action")
         with exchange.lock:
             after = exchange.loans.preview(int(action), queries.currency(body), amount, email)
         return JSONResponse(account_json.ratio_preview(int(action), after))
 
     @router.get("/margin/user-borrows")
     async def user_borrows(request: Request) -> JSONResponse:
-        return JSONResponse(account_json.borrows(exchange.account(admit(request, "margin"))))
+        return history(request, account_json.borrows)
 
     @router.get("/margin/user-repays")
     async def user_repays(request: Request) -> JSONResponse:
-        return JSONResponse(account_json.repays(exchange.account(admit(request, "margin"))))
+        return history(request, account_json.repays)
 
     @router.get("/margin/user-liquidations")
     async def user_liquidations(request: Request) -> JSONResponse:
-        email = admit(request, "margin")
-        return JSONResponse(account_json.liquidations(exchange.account(email)))
+        return history(request, account_json.liquidations)
 
     @router.get("/history/user-transfers")
     async def user_transfers(request: Request) -> JSONResponse:
-        return JSONResponse(account_json.transfers(exchange.account(admit(request, "margin"))))
+        return history(request, account_json.transfers)
+
+    def history(request: Request, write: Callable[[Account, int], Json]) -> JSONResponse:
+        email, call = admit(request, "margin"), call_of(request)
+        with exchange.lock:
+            until_ms = exchange.clock.now_ms() - call.listing_lag_ms
+            return JSONResponse(write(exchange.account(email), until_ms))
 
     return router
 
 
-def _balance_kind(value: object) -> Kind:
-    number = to_decimal(value)
-    if number is None or number not in BALANCE_KINDS:
-        raise refusals.unsupported_transfer()
-    return BALANCE_KINDS[int(number)]
-
-
 def spot_routes(exchange: Exchange, admit: Admit) -> APIRouter:
-    """Build the spot account's endpoints. Nothing is ever deposited to or withdrawn from it."""
+    """Build the spot account's balances."""
     router = APIRouter()
 
     @router.get("/accounts/balance")
@@ -109,39 +110,11 @@ def spot_routes(exchange: Exchange, admit: Admit) -> APIRouter:
         with exchange.lock:
             return JSONResponse({"data": account_json.spot_balances(exchange, email)})
 
-    @router.get("/wallet/depositHistory/{currency}")
-    @router.get("/wallet/withdrawHistory/{currency}")
-    async def wallet_history(currency: str, request: Request) -> JSONResponse:
-        admit(request, "spot")
-        return JSONResponse({"data": []})
-
-    @router.get("/wallet/withdraw/{currency}/{serial}")
-    @router.get("/wallet/withdraw/{currency}/id/{serial}")
-    async def withdrawal(currency: str, serial: str, request: Request) -> JSONResponse:
-        admit(request, "spot")
-        raise refusals.Refusal(404, f"Withdraw {serial} not found.")
-
-    @router.post("/wallet/withdraw/{currency}")
-    async def withdraw(currency: str, request: Request) -> JSONResponse:
-        email = admit(request, "spot")
-        body = queries.json_object(call_of(request).body)
-        amount = queries.amount(body, "amount")
-        with exchange.lock:
-            name = currency.upper().partition(" ")[0]
-            exchange.account(email).wallets["spot"].take(name, amount)
-            serial = f"SANDBOXBW{exchange.matching.next_number()}"
-        return JSONResponse(
-            {
-                "data": {
-                    "serial": serial,
-                    "currency": name,
-                    "protocol": str(body.get("protocol") or "MAIN"),
-                    "address": str(body.get("address") or ""),
-                    "amount": plain(amount),
-                    "fee": "0",
-                    "total": plain(amount),
-                }
-            }
-        )
-
     return router
+
+
+def _balance_kind(value: object) -> Kind:
+    number = to_decimal(value)
+    if number is None or number not in BALANCE_KINDS:
+        raise Reason.INVALID_BALANCE_KIND()
+    return BALANCE_KINDS[int(number)]

@@ -19,7 +19,7 @@ from .order_routes import order_routes
 from .public_routes import public_routes
 from .rate_limits import Limits
 from .request_log import RequestLog
-from .state import Exchange, Kind, Refusal, refusals
+from .state import Exchange, Kind, Reason, Refusal
 from .state.orders import Change, WasReset
 from .streams import Streams, stream_routes
 
@@ -48,6 +48,7 @@ def assemble(exchange: Exchange) -> Parts:
             limits.clear()
             log.clear()
             streams.refusals.clear()
+            gateway.forget()
 
     exchange.listen(start_afresh)
 
@@ -58,7 +59,7 @@ def assemble(exchange: Exchange) -> Parts:
         )
         call.email = key.email
         if kind == "margin" and not key.margin:
-            raise refusals.forbidden()
+            raise Reason.FORBIDDEN()
         return key.email
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -73,9 +74,11 @@ def assemble(exchange: Exchange) -> Parts:
         app.include_router(router, prefix=REST_PREFIX)
     app.include_router(order_routes(exchange, "margin", admit), prefix=f"{REST_PREFIX}/margin")
     app.include_router(stream_routes(streams))
-    app.include_router(control_routes(exchange, faults, log, streams), prefix=CONTROL_PREFIX)
+    app.include_router(control_routes(), prefix=CONTROL_PREFIX)
     gateway = Gateway(app, exchange, faults, limits, log)
-    return Parts(exchange, faults, limits, log, streams, gateway)
+    parts = Parts(exchange, faults, limits, log, streams, gateway)
+    app.state.parts = parts
+    return parts
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
@@ -85,5 +88,5 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _no_such_path(request: Request, error: Exception) -> JSONResponse:
     # A wrong method on a known path is a wrong path too: the pages know no 405.
-    refusal = refusals.path_unknown()
+    refusal = Reason.UNKNOWN_PATH()
     return JSONResponse({"error": refusal.text}, status_code=refusal.status)

@@ -9,7 +9,7 @@ import hmac
 import json
 from collections.abc import Mapping
 
-from .state import ApiKey, Exchange, refusals
+from .state import ApiKey, Exchange, Reason
 from .state.orders import Change, WasReset
 
 KEY_HEADER = "x-bitopro-apikey"
@@ -33,6 +33,7 @@ class Authenticator:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._seen: dict[tuple[str, str], dict[int, None]] = {}
+        self._highest: dict[str, int] = {}
         exchange.listen(self._forget_on_reset)
 
     def admit_rest(
@@ -42,7 +43,7 @@ class Authenticator:
         key, raw = self._signed(headers)
         if method in ("POST", "PUT"):
             if raw != body:
-                raise refusals.bad_signature()
+                raise Reason.INVALID_SIGNATURE()
             return key
         self._check_claims(key, raw, "rest", shift_ms, identity_required=False)
         return key
@@ -56,18 +57,18 @@ class Authenticator:
     def _signed(self, headers: Mapping[str, str]) -> tuple[ApiKey, bytes]:
         key = self._exchange.keys.get(headers.get(KEY_HEADER, ""))
         if key is None or key.revoked:
-            raise refusals.bad_key()
+            raise Reason.INVALID_KEY()
         payload = headers.get(PAYLOAD_HEADER, "")
         signature = headers.get(SIGNATURE_HEADER, "")
         expected = sign(payload, key.secret)
         if not payload or not hmac.compare_digest(signature.encode(), expected.encode()):
-            raise refusals.bad_signature()
+            raise Reason.INVALID_SIGNATURE()
         try:
             # BitoPro's own SDK uses the URL-safe alphabet, ccxt the standard one.
             text = payload.replace("-", "+").replace("_", "/")
             return key, base64.b64decode(text, validate=True)
         except binascii.Error:
-            raise refusals.bad_signature() from None
+            raise Reason.INVALID_SIGNATURE() from None
 
     def _check_claims(
         self, key: ApiKey, raw: bytes, place: str, shift_ms: int, *, identity_required: bool
@@ -75,23 +76,27 @@ class Authenticator:
         try:
             claims = json.loads(raw)
         except ValueError:
-            raise refusals.bad_signature() from None
+            raise Reason.INVALID_SIGNATURE() from None
         nonce = claims.get("nonce") if isinstance(claims, dict) else None
         if isinstance(nonce, bool) or not isinstance(nonce, int):
-            raise refusals.replayed_nonce()
+            raise Reason.INVALID_NONCE()
         switches = self._exchange.switches
         identity = claims.get("identity")
         if identity and identity != key.email:
-            raise refusals.bad_identity()
+            raise Reason.INVALID_IDENTITY()
         if not identity and (identity_required or switches.require_identity):
-            raise refusals.bad_identity()
+            raise Reason.INVALID_IDENTITY()
         now = self._exchange.clock.now_ms() + shift_ms
         if abs(nonce - now) > switches.nonce_window_ms:
-            raise refusals.clock_mismatch()
+            raise Reason.CLOCK_MISMATCH()
         with self._exchange.lock:
+            if switches.rising_nonces and nonce <= self._highest.get(key.key, 0):
+                # The text is that of a wrong clock; only the Date header shows that it is not.
+                raise Reason.CLOCK_MISMATCH()
+            self._highest[key.key] = max(nonce, self._highest.get(key.key, 0))
             seen = self._seen.setdefault((key.key, place), {})
             if nonce in seen and switches.refuse_replayed_nonce:
-                raise refusals.replayed_nonce()
+                raise Reason.INVALID_NONCE()
             seen[nonce] = None
             # Older ones fall outside the window and are refused as such.
             while len(seen) > 50_000:
@@ -100,3 +105,4 @@ class Authenticator:
     def _forget_on_reset(self, change: Change) -> None:
         if isinstance(change, WasReset):
             self._seen.clear()
+            self._highest.clear()

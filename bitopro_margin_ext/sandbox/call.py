@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from .faults import Rule
 from .state import Order
 
 
@@ -16,10 +17,15 @@ class Call:
 
     body: bytes = b""
     email: str | None = None
+    rules: list[Rule] = field(default_factory=list)
     clock_shift_ms: int = 0
     listing_lag_ms: int = 0
-    spare: Callable[[Order], bool] | None = None
     numeric_ids: bool = False
+    match: bool = True
+    created: Order | None = None
+    keep_open: Callable[[Order], bool] | None = None
+    claim_uncancelled: bool = False
+    fill_instead: Callable[[Order], None] | None = None
 
 
 def call_of(connection: HTTPConnection) -> Call:

@@ -49,9 +49,15 @@ class SandboxControl:
         """Take a pair off the list; its open orders are cancelled, its paths answer 404."""
         return self._post("/pairs", {"pair": pair, "listed": False})
 
-    def set_maintenance(self, pair: str, maintain: bool = True) -> Json:
-        """Close a pair for new orders, or open it again."""
-        return self._post("/pairs", {"pair": pair, "maintain": maintain})
+    def set_maintenance(
+        self, pair: str, maintain: bool | str = True, text: str | None = None
+    ) -> Json:
+        """Refuse ``new orders`` (True), ``writes`` or ``all`` private calls; False opens again."""
+        return self._post("/pairs", {"pair": pair, "maintain": maintain, "text": text})
+
+    def set_margin(self, pair: str, margin: bool = True) -> Json:
+        """Open a pair for margin trading (its currencies need not be lent), or close it."""
+        return self._post("/pairs", {"pair": pair, "margin": margin})
 
     # Orders
 
@@ -108,9 +114,9 @@ class SandboxControl:
         answer: Json = self._post(f"/orders/{order_id}/cancel", {"pair": pair})["order"]
         return answer
 
-    def reject_stops(self, times: int = 1, text: str | None = None) -> Json:
-        """Have the next stop orders refused."""
-        wish: Json = {"times": times}
+    def reject_stops(self, times: int = 1, text: str | None = None, status: int = 400) -> Json:
+        """Refuse the next stop orders."""
+        wish: Json = {"times": times, "status": status}
         if text is not None:
             wish["text"] = text
         return self._post("/stops/reject", wish)
@@ -123,6 +129,14 @@ class SandboxControl:
         """Set what is available of some currencies."""
         amounts = {name: str(amount) for name, amount in balances.items()}
         return self._post("/balances", {"balances": amounts, "kind": kind, "account": account})
+
+    def add_balances(
+        self, balances: Mapping[str, Amount], *, kind: str = "margin", account: str | None = None
+    ) -> Json:
+        """Add to what is available of some currencies; an amount below 0 takes it away."""
+        amounts = {name: str(amount) for name, amount in balances.items()}
+        wish = {"balances": amounts, "kind": kind, "account": account, "add": True}
+        return self._post("/balances", wish)
 
     def add_account(
         self,
@@ -151,10 +165,35 @@ class SandboxControl:
             wish["revoked"] = revoked
         return self._post("/keys", wish)
 
-    # Time and habits
+    # Loans
+
+    def set_loan_terms(self, currency: str, **terms: Any) -> Json:
+        """Change annual_percent, max_user, max_system, available, borrow_status, minimum, step."""
+        return self._post(
+            "/loans/terms", {"currency": currency, **{n: _plain(v) for n, v in terms.items()}}
+        )
+
+    def borrow(self, currency: str, amount: Amount, *, account: str | None = None) -> Json:
+        """Borrow as the user could on the web page; no limit is checked."""
+        wish = {"currency": currency, "amount": str(amount), "account": account}
+        return self._post("/loans/borrow", wish)
+
+    def repay(self, currency: str, amount: Amount, *, account: str | None = None) -> Json:
+        """Repay as the user could on the web page."""
+        wish = {"currency": currency, "amount": str(amount), "account": account}
+        return self._post("/loans/repay", wish)
+
+    def liquidate(
+        self, mode: str = "whole", *, fraction: Amount | None = None, account: str | None = None
+    ) -> Json:
+        """Liquidate an account now: ``whole``, ``partial`` or ``in_kind``."""
+        wish = {"mode": mode, "fraction": _text(fraction), "account": account}
+        return self._post("/liquidate", wish)
+
+    # Time and behaviour
 
     def advance(self, seconds: Amount | float) -> Json:
-        """Let time pass on the exchange's clock."""
+        """Let time pass on the exchange's clock: interest grows."""
         return self._post("/clock", {"advance": str(seconds)})
 
     def skew(self, seconds: Amount | float) -> Json:
@@ -162,7 +201,9 @@ class SandboxControl:
         return self._post("/clock", {"skew": str(seconds)})
 
     def switches(self, **wishes: Any) -> Json:
-        """Turn switches, and return all of them."""
+        """Set switches, and return all of them."""
+        if not wishes:
+            return self._call("GET", "/switches")
         return self._post("/switches", {name: _plain(v) for name, v in wishes.items()})
 
     def reset(self) -> None:
@@ -207,8 +248,29 @@ class SandboxControl:
         """Add a rule: how it counts (after, probability, seed, regex) and its kind's options."""
         wish = {"kind": kind, "method": method, "path": path, "times": times}
         extra = {name: _plain(value) for name, value in more.items()}
-        rule: Json = self._post("/faults", {**wish, **extra})["rules"][0]
+        rule: Json = self._post("/faults", {"rules": [{**wish, **extra}]})["rules"][0]
         return rule
+
+    def lose_creation(
+        self,
+        becomes: str = "rests",
+        *,
+        fraction: Amount | None = None,
+        path: str = "/margin/orders/*",
+        **more: Any,
+    ) -> list[Json]:
+        """Drop the connection of the next creation once its order is in an end state.
+
+        ``becomes`` is rests, partly_filled, filled, cancelled, partly_cancelled or rejected.
+        """
+        more = {"method": "POST", "path": path, **more}
+        created: Json = {"becomes": becomes}
+        if fraction is not None:
+            created["fraction"] = fraction
+        return [
+            self.add_fault("created_order", **created, **more),
+            self.add_fault("process_close", **more),
+        ]
 
     def faults(self) -> list[Json]:
         """Return the rules with how often each has hit."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from decimal import Decimal
+
 from .state import Account, ApiKey, Exchange, Kind, Order, Trade
 from .state.accounts import KINDS
 from .state.amounts import plain
+from .state.markets import LoanTerms
 
 Json = dict[str, object]
 
@@ -86,6 +90,14 @@ def account(exchange: Exchange, email: str) -> Json:
     }
 
 
+def loan_terms(terms: LoanTerms) -> Json:
+    """What is lent of a currency."""
+    return {
+        name: plain(value) if isinstance(value, Decimal) else value
+        for name, value in asdict(terms).items()
+    }
+
+
 def state(exchange: Exchange, streams: list[str]) -> Json:
     """Everything."""
     return {
@@ -96,6 +108,7 @@ def state(exchange: Exchange, streams: list[str]) -> Json:
         "orders": [order(one) for one in exchange.orders()],
         "trades": [trade(one) for one in exchange.matching.trades],
         "pending_stop_rejections": len(exchange.stop_rejections),
-        "switches": exchange.switches.as_dict(),
+        "loan_terms": {name: loan_terms(one) for name, one in exchange.loans.terms.items()},
+        "switches": exchange.switches.model_dump(mode="json"),
         "streams": streams,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import MutableMapping
 from email.utils import formatdate
@@ -11,15 +10,16 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import fault_effects
 from .auth import KEY_HEADER
 from .call import Call
 from .defaults import CONTROL_PREFIX
-from .fault_effects import Answer
+from .fault_effects import Answer, Effects, corrupt_body, refused, replacement
 from .faults import Faults, Rule
 from .rate_limits import Limits
 from .request_log import Line, RequestLog
-from .state import Exchange, refusals
+from .state import Exchange, Reason
+
+LAST_ANSWERS = 256
 
 
 class Gateway:
@@ -33,6 +33,11 @@ class Gateway:
         self._faults = faults
         self._limits = limits
         self._log = log
+        self._last_answers: dict[tuple[object, ...], Answer] = {}
+
+    def forget(self) -> None:
+        """Forget the last answers."""
+        self._last_answers.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one connection in."""
@@ -43,11 +48,15 @@ class Gateway:
         scope["path"] = scope["path"].rstrip("/") or "/"
         call = Call()
         scope.setdefault("state", {})["call"] = call
+        steering = scope["path"] == "/" or scope["path"].startswith(CONTROL_PREFIX)
         if scope["type"] == "websocket":
-            await self._handshake(scope, receive, send, call)
+            if steering:
+                await self._app(scope, receive, send)
+            else:
+                await self._handshake(scope, receive, send, call)
             return
         call.body = await _body(receive)
-        if scope["path"].startswith(CONTROL_PREFIX):
+        if steering:
             answer = await self._process(scope, call)
             await self._send(send, answer, call)
             return
@@ -55,8 +64,8 @@ class Gateway:
 
     async def _handshake(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
         """Let the faults that make sense there hit a handshake; their method is WS."""
-        rules = self._faults.strike("WS", scope["path"])
-        fault_effects.prepare(call, rules)
+        rules = call.rules = self._faults.strike("WS", scope["path"])
+        Effects(self._exchange, call, rules, scope["path"], None).before()
         await _pause(self._exchange.switches.latency_ms / 1000 + _delay(rules, "before"))
         if _has(rules, "close"):
             scope["state"]["transport"].abort()
@@ -89,7 +98,8 @@ class Gateway:
             send,
             answer,
             call,
-            pause=drip.seconds() if drip else None,
+            pause=drip.seconds if drip else None,
+            transport=scope["state"].get("transport"),
             half=_has(rules, "cut_off"),
         )
         if _has(rules, "cut_off"):
@@ -98,27 +108,33 @@ class Gateway:
     async def _judge(self, scope: Scope, call: Call, line: Line, rules: list[Rule]) -> Answer:
         method, path = scope["method"], scope["path"]
         instead = next((rule for rule in rules if rule.kind == "status"), None)
-        if instead is not None and not instead.options.get("process"):
-            return fault_effects.replacement(instead)
+        if instead is not None and not instead.fault.process:
+            return replacement(instead)
         sender = self._account_named(scope)
         if self._exchange.switches.rate_limits:
             address = scope["client"][0] if scope.get("client") else ""
             now = self._exchange.clock.now_ms()
             if self._limits.exceeded(method, path, address, sender, now):
                 line.limited = True
-                refusal = refusals.too_many_requests()
-                return _json_answer(refusal.status, {"error": refusal.text})
-        fault_effects.prepare(call, rules)
-        for rule in rules:
-            if rule.kind == "fill_before":
-                fault_effects.fill_in_scope(self._exchange, rule, path, sender)
-        answer = await self._process(scope, call)
-        for rule in rules:
-            if rule.kind == "fill_after":
-                fault_effects.fill_in_scope(self._exchange, rule, path, sender)
+                return refused(Reason.TOO_MANY_REQUESTS())
+        effects = Effects(self._exchange, call, rules, path, sender)
+        answer = effects.before()
+        if answer is None:
+            answer = await self._process(scope, call)
+            effects.after()
         if instead is not None:
-            return fault_effects.replacement(instead)
-        return fault_effects.spoil(answer, rules)
+            return replacement(instead)
+        return self._remembered((sender, method, path, scope["query_string"]), answer, rules)
+
+    def _remembered(self, call: tuple[object, ...], answer: Answer, rules: list[Rule]) -> Answer:
+        """Corrupt the answer, or give the last one once more; and keep what is given."""
+        if _has(rules, "repeat_last"):
+            answer = self._last_answers.get(call, answer)
+        answer = corrupt_body(answer, rules)
+        self._last_answers[call] = answer
+        if len(self._last_answers) > LAST_ANSWERS:
+            del self._last_answers[next(iter(self._last_answers))]
+        return answer
 
     async def _process(self, scope: Scope, call: Call) -> Answer:
         """Run the application and keep its response instead of sending it."""
@@ -145,6 +161,7 @@ class Gateway:
         call: Call,
         *,
         pause: float | None = None,
+        transport: asyncio.Transport | None = None,
         half: bool = False,
     ) -> None:
         moment = (self._exchange.clock.now_ms() + call.clock_shift_ms) / 1000
@@ -161,6 +178,8 @@ class Gateway:
             return
         if pause is not None:
             for i in range(len(answer.body)):
+                if transport is not None and transport.is_closing():
+                    return  # the client has left
                 byte = answer.body[i : i + 1]
                 await send({"type": "http.response.body", "body": byte, "more_body": True})
                 await asyncio.sleep(pause)
@@ -203,16 +222,8 @@ async def _pause(seconds: float) -> None:
 
 
 def _delay(rules: list[Rule], when: str) -> float:
-    return sum(
-        rule.seconds()
-        for rule in rules
-        if rule.kind == "delay" and rule.options.get("when", "before") == when
-    )
+    return sum(rule.seconds for rule in rules if rule.kind == "delay" and rule.fault.when == when)
 
 
 def _has(rules: list[Rule], kind: str) -> bool:
     return any(rule.kind == kind for rule in rules)
-
-
-def _json_answer(status: int, data: object) -> Answer:
-    return Answer(status, json.dumps(data).encode(), {"content-type": "application/json"})

@@ -11,7 +11,7 @@ from . import queries
 from .call import Call, call_of
 from .order_json import Json, OrderWriter
 from .queries import select_orders, select_trades
-from .state import Exchange, Kind, Order, Refusal, refusals
+from .state import Exchange, Kind, Order, Reason, Refusal
 from .state.markets import BATCH_LIMIT
 
 Admit = Callable[[Request, Kind], str]
@@ -27,19 +27,22 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
     def writer(call: Call) -> OrderWriter:
         return OrderWriter(exchange.switches, numeric_ids=call.numeric_ids)
 
-    def visible(call: Call, email: str, pair: str | None = None) -> list[Order]:
-        """Return the account's orders as a listing shows them, which may be late."""
-        orders = exchange.orders(kind, pair, email)
-        if not call.listing_lag_ms:
-            return orders
-        moment = exchange.clock.now_ms() - call.listing_lag_ms
-        return [past for order in orders if (past := order.as_of(moment)) is not None]
+    def visible(
+        call: Call, email: str, pair: str | None = None, *, in_list: bool = True
+    ) -> list[Order]:
+        """Return the account's orders as a list or a look-up shows them, which may be late."""
+        now, lag = exchange.clock.now_ms(), call.listing_lag_ms
+        views = [
+            order.as_shown(now, lag, in_list=in_list)
+            for order in exchange.orders(kind, pair, email)
+        ]
+        return [view for view in views if view is not None]
 
     async def open_orders(request: Request) -> JSONResponse:
         email, call = admit(request, kind), call_of(request)
         wanted = request.query_params.get("pair") or None
         with exchange.lock:
-            pair = exchange.pair(wanted, kind).name if wanted else None
+            pair = exchange.pair(wanted, kind, "read").name if wanted else None
             found = [order for order in visible(call, email, pair) if order.is_open]
             found.sort(key=lambda order: (order.updated_ms, order.number), reverse=True)
             write = writer(call)
@@ -51,13 +54,13 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
         @router.get("/orders/orders/open")
         async def documented_open_orders(request: Request) -> JSONResponse:
             if exchange.switches.open_orders_path == "plain":
-                raise refusals.path_unknown()
+                raise Reason.UNKNOWN_PATH()
             return await open_orders(request)
 
         @router.get("/orders/open")
         async def plain_open_orders(request: Request) -> JSONResponse:
             if exchange.switches.open_orders_path == "documented":
-                raise refusals.path_unknown()
+                raise Reason.UNKNOWN_PATH()
             return await open_orders(request)
 
     else:
@@ -69,7 +72,7 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
         query = queries.order_query(request.query_params)
         with exchange.lock:
             found = select_orders(
-                visible(call, email, exchange.pair(pair, kind).name),
+                visible(call, email, exchange.pair(pair, kind, "read").name),
                 query,
                 exchange.clock.now_ms(),
                 cancelled_is_done=exchange.switches.done_includes_cancelled,
@@ -83,7 +86,7 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
         query = queries.trade_query(request.query_params)
         with exchange.lock:
             now = exchange.clock.now_ms()
-            mine = exchange.trades(kind, exchange.pair(pair, kind).name, email)
+            mine = exchange.trades(kind, exchange.pair(pair, kind, "read").name, email)
             mine = [trade for trade in mine if trade.at_ms <= now - call.listing_lag_ms]
             write = writer(call)
             return JSONResponse(
@@ -94,18 +97,18 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
     async def one_order(pair: str, order_id: str, request: Request) -> JSONResponse:
         email, call = admit(request, kind), call_of(request)
         with exchange.lock:
-            name = exchange.pair(pair, kind).name
-            for order in visible(call, email, name):
+            name = exchange.pair(pair, kind, "read").name
+            for order in visible(call, email, name, in_list=False):
                 if order.id == order_id:
                     return JSONResponse(writer(call).single(order))
-            raise refusals.order_unknown(order_id)
+            raise Reason.UNKNOWN_ORDER(order_id=order_id)
 
     @router.post("/orders/batch")
     async def create_batch(request: Request) -> JSONResponse:
         email, call = admit(request, kind), call_of(request)
         bodies = queries.json_objects(call.body)
         if not 1 <= len(bodies) <= BATCH_LIMIT:
-            raise refusals.batch_too_long(BATCH_LIMIT)
+            raise Reason.BATCH_TOO_LONG(limit=BATCH_LIMIT)
         with exchange.lock:
             # Everything that can be read wrong is refused before anything is placed.
             news = [queries.read_new_order(body, allow_stop=False) for body in bodies]
@@ -124,8 +127,9 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
         body = queries.json_object(call.body)
         with exchange.lock:
             exchange.pair(pair, kind)
-            order = exchange.place(kind, pair, queries.read_new_order(body), email)
-            return JSONResponse(writer(call).created(order))
+            new = queries.read_new_order(body)
+            call.created = exchange.place(kind, pair, new, email, match=call.match)
+            return JSONResponse(writer(call).created(call.created))
 
     @router.put("/orders")
     async def cancel_batch(request: Request) -> JSONResponse:
@@ -135,17 +139,25 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
             orders = [
                 order
                 for name, ids in wanted.items()
-                for order in exchange.orders(kind, exchange.pair(name, kind).name, email)
+                for order in exchange.orders(kind, exchange.pair(name, kind, "write").name, email)
                 if order.id in ids
             ]
-            done = exchange.cancel_many(kind, orders, call.spare)
-            return JSONResponse(writer(call).cancelled_ids(done))
+            return JSONResponse(cancel_many(call, orders))
 
     def cancel_scope(call: Call, email: str, pair: str | None) -> Json:
         with exchange.lock:
             orders = exchange.orders(kind, pair, email, only_open=True)
-            done = exchange.cancel_many(kind, orders, call.spare)
-            return writer(call).cancelled_ids(done)
+            # A cancel of everything leaves out what maintenance has closed.
+            return cancel_many(call, [o for o in orders if not exchange.refuses(o.pair, "write")])
+
+    def cancel_many(call: Call, orders: list[Order]) -> Json:
+        named = [order for order in orders if order.is_open]
+        done = exchange.cancel_many(kind, orders, call.keep_open)
+        if call.claim_uncancelled:
+            done = {}
+            for order in named:
+                done.setdefault(order.pair.upper, []).append(order.id)
+        return writer(call).cancelled_ids(done)
 
     @router.delete("/orders/all")
     async def cancel_all(request: Request) -> JSONResponse:
@@ -155,13 +167,21 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
     @router.delete("/orders/{pair}")
     async def cancel_pair(pair: str, request: Request) -> JSONResponse:
         email = admit(request, kind)
-        name = exchange.pair(pair, kind).name
+        name = exchange.pair(pair, kind, "write").name
         return JSONResponse(cancel_scope(call_of(request), email, name))
 
     @router.delete("/orders/{pair}/{order_id}")
     async def cancel_one(pair: str, order_id: str, request: Request) -> JSONResponse:
         email, call = admit(request, kind), call_of(request)
-        order = exchange.cancel(kind, pair, order_id, email)
-        return JSONResponse(writer(call).cancelled(order))
+        with exchange.lock:
+            exchange.pair(pair, kind, "write")
+            if call.fill_instead is not None:
+                order = exchange.order(order_id, pair.lower())
+                call.fill_instead(order)
+                if not order.is_open:
+                    answer = {**writer(call).cancelled(order), "status": int(order.status)}
+                    return JSONResponse(answer)
+            order = exchange.cancel(kind, pair, order_id, email)
+            return JSONResponse(writer(call).cancelled(order))
 
     return router

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from .state import Exchange
+from .state import Exchange, Switches
 from .state.amounts import eight, plain
 from .state.markets import (
     CURRENCIES,
-    MAKER_FEE,
     ORDER_OPEN_LIMIT,
-    TAKER_FEE,
     Candle,
     Level,
     Pair,
@@ -58,7 +56,7 @@ def currencies() -> Json:
     }
 
 
-def limitations() -> Json:
+def limitations(switches: Switches) -> Json:
     """Fees and limits; one rank, because the sandbox knows one fee."""
     rank: Json = {
         "rank": 0,
@@ -66,10 +64,10 @@ def limitations() -> Json:
         "twdVolume": "3000000",
         "bitoAmountSymbol": "<",
         "bitoAmount": "3000",
-        "makerFee": plain(MAKER_FEE),
-        "takerFee": plain(TAKER_FEE),
-        "makerBitoFee": plain(MAKER_FEE * BITO_DISCOUNT),
-        "takerBitoFee": plain(TAKER_FEE * BITO_DISCOUNT),
+        "makerFee": plain(switches.maker_fee),
+        "takerFee": plain(switches.taker_fee),
+        "makerBitoFee": plain(switches.maker_fee * BITO_DISCOUNT),
+        "takerBitoFee": plain(switches.taker_fee * BITO_DISCOUNT),
         "rankCondition": "or",
         "gridBotMakerFee": "0.0005",
         "gridBotTakerFee": "0.0005",
@@ -172,22 +170,6 @@ def candle(one: Candle) -> Json:
         "close": plain(one.close),
         "volume": plain(one.volume),
     }
-
-
-def otc_price(exchange: Exchange, currency: str) -> Json | None:
-    """The swap quotation of a currency in TWD; None where there is no TWD pair."""
-    quote = exchange.quotes.get(f"{currency.lower()}_twd")
-    if quote is None:
-        return None
-    return {
-        "currency": currency.lower(),
-        "buySwapQuotation": _swap(quote.ask),
-        "sellSwapQuotation": _swap(quote.bid),
-    }
-
-
-def _swap(price: Decimal) -> Json:
-    return {"twd": {"pricingCurrency": "TWD", "exchangeRate": plain(price)}}
 
 
 def _level(level: Level) -> Json:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from . import public_json, queries
-from .state import Exchange, refusals
+from .state import Exchange, Reason
 from .state.markets import RESOLUTIONS_MS
 
 
@@ -25,7 +25,7 @@ def public_routes(exchange: Exchange) -> APIRouter:
 
     @router.get("/provisioning/limitations-and-fees")
     async def limitations() -> JSONResponse:
-        return JSONResponse(public_json.limitations())
+        return JSONResponse(public_json.limitations(exchange.switches))
 
     @router.get("/tickers")
     async def tickers() -> JSONResponse:
@@ -54,19 +54,12 @@ def public_routes(exchange: Exchange) -> APIRouter:
         query = request.query_params
         resolution = query.get("resolution", "")
         if resolution not in RESOLUTIONS_MS:
-            raise refusals.wrong_parameter("resolution")
+            raise Reason.WRONG_PARAMETER(field="resolution")
         start, end = queries.seconds(query, "from"), queries.seconds(query, "to")
         with exchange.lock:
             quote = exchange.quotes[exchange.pair(pair).name]
             now = exchange.clock.now_ms()
             found = quote.candles(resolution, start * 1000, end * 1000, now)
         return JSONResponse({"data": [public_json.candle(one) for one in found]})
-
-    @router.get("/price/otc/{currency}")
-    async def otc(currency: str) -> JSONResponse:
-        answer = public_json.otc_price(exchange, currency)
-        if answer is None:
-            raise refusals.unsupported_currency()
-        return JSONResponse(answer)
 
     return router

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
-from .state import refusals
+from .state import Reason
 from .state.amounts import to_decimal
 from .state.orders import API_TYPES, NewOrder, Order, Status, Trade
 
@@ -103,7 +103,7 @@ def json_object(body: bytes) -> dict[str, object]:
     """Read a JSON object, or refuse the body."""
     parsed = _json(body)
     if not isinstance(parsed, dict):
-        raise refusals.invalid_body()
+        raise Reason.INVALID_BODY()
     return parsed
 
 
@@ -111,7 +111,7 @@ def json_objects(body: bytes) -> list[dict[str, object]]:
     """Read a JSON list of objects, or refuse the body."""
     parsed = _json(body)
     if not isinstance(parsed, list) or not all(isinstance(item, dict) for item in parsed):
-        raise refusals.invalid_body()
+        raise Reason.INVALID_BODY()
     return parsed
 
 
@@ -120,7 +120,7 @@ def ids_by_pair(body: bytes) -> dict[str, list[str]]:
     wanted: dict[str, list[str]] = {}
     for pair, ids in json_object(body).items():
         if not isinstance(ids, list) or not all(isinstance(i, (str, int)) for i in ids):
-            raise refusals.invalid_body()
+            raise Reason.INVALID_BODY()
         wanted[pair] = [str(i) for i in ids]
     return wanted
 
@@ -129,7 +129,7 @@ def order_query(query: Query) -> OrderQuery:
     """Read the filters of ``orders/all``."""
     kind = query.get("statusKind", "ALL") or "ALL"
     if kind not in ("ALL", "OPEN", "DONE"):
-        raise refusals.wrong_parameter("statusKind")
+        raise Reason.WRONG_PARAMETER(field="statusKind")
     return OrderQuery(
         start_ms=_integer(query, "startTimestamp"),
         end_ms=_integer(query, "endTimestamp"),
@@ -160,16 +160,16 @@ def read_new_order(body: Mapping[str, object], *, allow_stop: bool = True) -> Ne
     """
     action = str(body.get("action", "")).upper()
     if action not in ("BUY", "SELL"):
-        raise refusals.wrong_parameter("action")
+        raise Reason.WRONG_PARAMETER(field="action")
     kind = str(body.get("type", "")).upper()
     if kind not in API_TYPES or (kind == "STOP_LIMIT" and not allow_stop):
-        raise refusals.unsupported_type()
+        raise Reason.UNSUPPORTED_TYPE()
     moment = body.get("timestamp")
     if isinstance(moment, bool) or not isinstance(moment, int):
-        raise refusals.wrong_parameter("timestamp")
+        raise Reason.WRONG_PARAMETER(field="timestamp")
     amount = to_decimal(body.get("amount"))
     if amount is None or amount <= 0:
-        raise refusals.invalid_amount(body.get("amount"))
+        raise Reason.INVALID_AMOUNT(value=body.get("amount"))
     price = stop = condition = None
     if kind != "MARKET":
         price = _positive_price(body, "price")
@@ -177,7 +177,7 @@ def read_new_order(body: Mapping[str, object], *, allow_stop: bool = True) -> Ne
         stop = _positive_price(body, "stopPrice")
         condition = str(body.get("condition", ""))
         if condition not in (">=", "<="):
-            raise refusals.wrong_parameter("condition")
+            raise Reason.WRONG_PARAMETER(field="condition")
     return NewOrder(
         action="BUY" if action == "BUY" else "SELL",
         type=kind,
@@ -194,7 +194,7 @@ def currency(body: Mapping[str, object]) -> str:
     """Read a required currency."""
     value = body.get("currency")
     if not isinstance(value, str) or not value:
-        raise refusals.unsupported_currency()
+        raise Reason.UNSUPPORTED_CURRENCY()
     return value
 
 
@@ -202,7 +202,7 @@ def amount(body: Mapping[str, object], field: str) -> Decimal:
     """Read a required positive amount."""
     value = to_decimal(body.get(field))
     if value is None or value <= 0:
-        raise refusals.invalid_amount(body.get(field))
+        raise Reason.INVALID_AMOUNT(value=body.get(field))
     return value
 
 
@@ -210,7 +210,7 @@ def seconds(query: Query, name: str) -> int:
     """Read a required time in seconds."""
     value = _integer(query, name)
     if value is None:
-        raise refusals.missing(name)
+        raise Reason.WRONG_PARAMETER(field=name)
     return value
 
 
@@ -220,7 +220,7 @@ def book_limit(query: Query, default: int) -> int:
     if limit is None:
         return default
     if limit < 1:
-        raise refusals.wrong_parameter("limit")
+        raise Reason.WRONG_PARAMETER(field="limit")
     return limit
 
 
@@ -228,7 +228,7 @@ def _json(body: bytes) -> object:
     try:
         return json.loads(body)
     except ValueError:
-        raise refusals.invalid_body() from None
+        raise Reason.INVALID_BODY() from None
 
 
 def _integer(query: Query, name: str) -> int | None:
@@ -238,7 +238,7 @@ def _integer(query: Query, name: str) -> int | None:
     try:
         return int(text)
     except ValueError:
-        raise refusals.wrong_parameter(name) from None
+        raise Reason.WRONG_PARAMETER(field=name) from None
 
 
 def _number_of_id(query: Query, name: str) -> int | None:
@@ -247,7 +247,7 @@ def _number_of_id(query: Query, name: str) -> int | None:
         return None
     digits = text.rpartition("-")[2]
     if not digits.isdigit():
-        raise refusals.wrong_parameter(name)
+        raise Reason.WRONG_PARAMETER(field=name)
     return int(digits)
 
 
@@ -256,21 +256,21 @@ def _limit(query: Query) -> int:
     if limit is None:
         return DEFAULT_LIMIT
     if not 0 <= limit <= LARGEST_LIMIT:
-        raise refusals.wrong_parameter("limit")
+        raise Reason.WRONG_PARAMETER(field="limit")
     return limit
 
 
 def _positive_price(body: Mapping[str, object], field: str) -> Decimal:
     price = to_decimal(body.get(field))
     if price is None or price <= 0:
-        raise refusals.invalid_price(body.get(field))
+        raise Reason.INVALID_PRICE(value=body.get(field))
     return price
 
 
 def _time_in_force(body: Mapping[str, object], kind: str) -> str:
     wish = body.get("timeInForce") or "GTC"
     if wish not in ("GTC", "POST_ONLY"):
-        raise refusals.wrong_parameter("timeInForce")
+        raise Reason.WRONG_PARAMETER(field="timeInForce")
     # The page: for MARKET and STOP_LIMIT this is always GTC, whatever was sent.
     return str(wish) if kind == "LIMIT" else "GTC"
 
@@ -280,7 +280,7 @@ def _client_id(body: Mapping[str, object]) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise refusals.wrong_parameter("clientId")
+        raise Reason.WRONG_PARAMETER(field="clientId")
     if not 1 <= value <= LARGEST_CLIENT_ID:
-        raise refusals.wrong_parameter("clientId")
+        raise Reason.WRONG_PARAMETER(field="clientId")
     return value

@@ -17,8 +17,9 @@ from starlette.websockets import WebSocketDisconnect
 from .auth import Authenticator
 from .call import call_of
 from .defaults import STREAM_PREFIX
+from .faults import Rule
 from .request_log import RequestLog
-from .state import Exchange, Refusal, refusals
+from .state import Exchange, Reason, Refusal
 from .state.orders import Change, WasReset
 from .stream_channels import Channel, find_channel
 
@@ -74,11 +75,16 @@ class Streams:
             )
             return
         line.status = 101
+        rules = call_of(socket).rules
+        line.faults = [rule.kind for rule in rules]
         await socket.accept()
+        if any(rule.kind == "close_after_accept" for rule in rules):
+            await socket.close(1001)
+            return
         connection = Connection(path, socket.state.transport, asyncio.get_running_loop())
         self._open.append(connection)
         try:
-            await self._feed(socket, channel)
+            await self._feed(socket, channel, _Delivery(rules))
         finally:
             self._open.remove(connection)
 
@@ -91,14 +97,14 @@ class Streams:
             shift = call_of(socket).clock_shift_ms
             key = self.authenticator.admit_stream(path, socket.headers, shift)
             if path.startswith("/auth/margin/") and not key.margin:
-                raise refusals.forbidden()
+                raise Reason.FORBIDDEN()
             email = key.email
         channel = find_channel(self.exchange, path, socket.query_params.get("pairs"), email)
         if channel is None:
-            raise refusals.path_unknown()
+            raise Reason.UNKNOWN_PATH()
         return channel, email
 
-    async def _feed(self, socket: WebSocket, channel: Channel) -> None:
+    async def _feed(self, socket: WebSocket, channel: Channel, delivery: _Delivery) -> None:
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Json | None] = asyncio.Queue()
 
@@ -118,7 +124,7 @@ class Streams:
             stop = self.exchange.listen(listener)
         gone = asyncio.create_task(_until_gone(socket))
         try:
-            await self._pump(socket, queue, gone)
+            await self._pump(socket, queue, gone, delivery)
         finally:
             stop()
             gone.cancel()
@@ -128,6 +134,7 @@ class Streams:
         socket: WebSocket,
         queue: asyncio.Queue[Json | None],
         gone: asyncio.Task[None],
+        delivery: _Delivery,
     ) -> None:
         while not gone.done():
             getter = asyncio.create_task(queue.get())
@@ -140,7 +147,8 @@ class Streams:
                 if message is None:
                     await socket.close(1012)
                     return
-                await socket.send_text(json.dumps(self._stamped(message)))
+                for text in delivery.pass_on(json.dumps(self._stamped(message))):
+                    await socket.send_text(text)
 
     def _stamped(self, message: Json) -> Json:
         now = self.exchange.clock.now_ms()
@@ -151,6 +159,31 @@ class Streams:
             "datetime": f"{written}.{now % 1000:03d}Z",
             **{name: value for name, value in message.items() if name != "event"},
         }
+
+
+class _Delivery:
+    """What the faults of a stream let through of its messages, and in which order."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        self._rules = rules
+        self._count = 0
+        self._held: str | None = None
+
+    def pass_on(self, text: str) -> list[str]:
+        """Return what is sent now that a message is due."""
+        self._count += 1
+        for rule in self._rules:
+            if rule.kind == "silent" and self._count > rule.fault.messages:
+                return []
+            if rule.kind == "drop_pushes" and self._count % rule.fault.every == 0:
+                return []
+        if not any(rule.kind == "reorder" for rule in self._rules):
+            return [text]
+        if self._held is None:
+            self._held = text
+            return []
+        texts, self._held = [text, self._held], None
+        return texts
 
 
 def stream_routes(streams: Streams) -> APIRouter:

@@ -75,9 +75,9 @@ def _mapping(
         open_trades(bot, seeded)
 
     def map_all() -> None:
-        with database.guarded() as guard:
-            mapping.map_orders(bot, positions.open_orders(), ends, guard)
-            guard.commit()
+        with database.emergency_session() as session:
+            mapping.map_orders(bot, positions.open_orders(), ends, session)
+            session.commit()
 
     def check(result: Any) -> None:
         if left := Order.get_open_orders():

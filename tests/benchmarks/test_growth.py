@@ -6,7 +6,7 @@ from sqlalchemy import event
 
 from bitopro_margin_ext import register
 from bitopro_margin_ext.bot import mapping
-from bitopro_margin_ext.bot.database import guarded
+from bitopro_margin_ext.bot.database import emergency_session
 from tests.benchmarks.bots import open_trades, running_bot
 from tests.benchmarks.venue import running_venue
 
@@ -39,8 +39,8 @@ def statements_and_loads_to_map(venue, orders: int) -> int:
         event.listen(Order, "refresh", note)
         event.listen(Order, "load", note)
         try:
-            with guarded() as guard:
-                mapping.map_orders(bot, Order.get_open_orders(), ends, guard)
+            with emergency_session() as session:
+                mapping.map_orders(bot, Order.get_open_orders(), ends, session)
         finally:
             event.remove(engine, "before_cursor_execute", note)
             event.remove(Order, "refresh", note)

@@ -14,7 +14,7 @@ def sandbox_server() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def bench(sandbox_server: SandboxServer, tmp_path: Path) -> Iterator[BotHarness]:
+def harness(sandbox_server: SandboxServer, tmp_path: Path) -> Iterator[BotHarness]:
     made = BotHarness(sandbox_server, tmp_path)
     yield made
     made.close()

@@ -29,7 +29,7 @@ POINTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def run_and_kill(bench: BotHarness, bot: Any, method: str, path: str, after: int = 0) -> None:
+def run_and_kill(harness: BotHarness, bot: Any, method: str, path: str, after: int = 0) -> None:
     """Let a child process make one iteration, and end it while the faulty call is under way."""
     Trade.session.remove()
     Trade.session.get_bind().dispose()
@@ -40,27 +40,27 @@ def run_and_kill(bench: BotHarness, bot: Any, method: str, path: str, after: int
         finally:
             os._exit(0)
     try:
-        wait_until(lambda: any(rule["hits"] for rule in bench.control.faults()), 20)
+        wait_until(lambda: any(rule["hits"] for rule in harness.control.faults()), 20)
         if path.endswith("btc_usdt"):
             # Give the exchange the time to have carried it out.
-            wait_until(lambda: bench.control.requests()[-1]["method"] == method, 5)
+            wait_until(lambda: harness.control.requests()[-1]["method"] == method, 5)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
-def restart(bench: BotHarness) -> Any:
-    bench.control.clear_faults()
-    bench._bots.clear()
-    return bench.bot(scope="all")
+def restart(harness: BotHarness) -> Any:
+    harness.control.clear_faults()
+    harness._bots.clear()
+    return harness.bot(scope="all")
 
 
-def all_is_well(bench: BotHarness) -> None:
-    assert disagreements(bench) == []
+def all_is_well(harness: BotHarness) -> None:
+    assert disagreements(harness) == []
     for trade in Trade.get_open_trades():
         assert trade.has_open_orders or trade.amount > 0, "an empty trade holds a slot"
     assert not trade_of(BTC).is_open
-    never_sold_more_than_bought(bench)
+    never_sold_more_than_bought(harness)
 
 
 @pytest.mark.parametrize(
@@ -73,36 +73,36 @@ def all_is_well(bench: BotHarness) -> None:
     ],
 )
 def test_after_a_kill_the_database_agrees_and_the_position_is_closed(
-    bench: BotHarness, point: str, way: str
+    harness: BotHarness, point: str, way: str
 ) -> None:
-    bot = bench.bot(scope="all")
+    bot = harness.bot(scope="all")
     # The user's own coins: a second exit would find something to sell.
-    bench.control.set_balances({"BTC": "5"})
+    harness.control.set_balances({"BTC": "5"})
     fill = "0.4" if "placed" in point else None
-    entry = bench.enter(bot, ETH, fill=fill)
+    entry = harness.enter(bot, ETH, fill=fill)
     if way == "refused stoploss":
-        bench.enter(bot, BTC)
-        bench.control.reject_stops(1)
+        harness.enter(bot, BTC)
+        harness.control.reject_stops(1)
         after = 1
     else:
-        exit_id = bench.leave(bot)
-        bench.control.fill(exit_id, fraction="0.3")
+        exit_id = harness.leave(bot)
+        harness.control.fill(exit_id, fraction="0.3")
         bot.strategy.timed_out.add(BTC)
         after = 0
     where = dict(POINTS[point])
     when = where.pop("when", "before")
     if where["method"] != "POST":
         after = 0
-    bench.control.add_fault("delay", seconds=LONG, when=when, after=after, **where)
-    run_and_kill(bench, bot, where["method"], where["path"])
+    harness.control.add_fault("delay", seconds=LONG, when=when, after=after, **where)
+    run_and_kill(harness, bot, where["method"], where["path"])
 
-    bot = restart(bench)
+    bot = restart(harness)
     if way == "timed-out exit":
         bot.strategy.timed_out.add(BTC)
     for _ in range(3):
         bot.process()
-    all_is_well(bench)
-    assert not bench.control.order(entry)["open"]
+    all_is_well(harness)
+    assert not harness.control.order(entry)["open"]
     assert (trade_of(ETH) is None) == (fill is None)
     still_held = text("select count(*) from trade_custom_data where cd_value != '{}'")
     kept = Trade.session.execute(still_held).scalar()

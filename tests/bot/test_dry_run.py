@@ -11,9 +11,9 @@ from tests.bot.harness import BTC, ETH, BotHarness, order_row, trade_of
 EMERGENCY = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
 
 
-def start(bench: BotHarness, scope: str) -> Any:
+def start(harness: BotHarness, scope: str) -> Any:
     # Entries below the market rest; a position comes from a market entry.
-    return bench.bot(
+    return harness.bot(
         scope=scope,
         dry_run=True,
         dry_run_wallet=100_000,
@@ -30,17 +30,17 @@ def enter(bot: Any, pair: str, order_type: str) -> str:
 
 @pytest.mark.parametrize("scope", ["pair", "all"])
 @pytest.mark.parametrize("restarted", [False, True])
-def test_simulated_orders_are_swept(bench: BotHarness, scope: str, restarted: bool) -> None:
-    bot = start(bench, scope)
-    bench.control.set_price("eth_usdt", "3000", bid="2990", ask="3010")
+def test_simulated_orders_are_swept(harness: BotHarness, scope: str, restarted: bool) -> None:
+    bot = start(harness, scope)
+    harness.control.set_price("eth_usdt", "3000", bid="2990", ask="3010")
     other = enter(bot, ETH, "limit")
     assert order_row(other, ETH).ft_is_open
     enter(bot, BTC, "market")
     bot.process()
     assert trade_of(BTC).has_open_position
     if restarted:
-        bench._bots.clear()
-        bot = start(bench, scope)
+        harness._bots.clear()
+        bot = start(harness, scope)
     bot.execute_trade_exit(trade_of(BTC), 60000.0, EMERGENCY)
     bot.process()
     bot.process()
@@ -51,6 +51,6 @@ def test_simulated_orders_are_swept(bench: BotHarness, scope: str, restarted: bo
         assert Trade.get_open_trade_count() == 0
     else:
         assert order_row(other, ETH).ft_is_open
-    signed = [line for line in bench.control.requests() if line["account"]]
+    signed = [line for line in harness.control.requests() if line["account"]]
     assert signed == []
-    assert bench.lines() == []
+    assert harness.lines() == []

@@ -35,12 +35,12 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def disagreements(bench: BotHarness) -> list[str]:
+def disagreements(harness: BotHarness) -> list[str]:
     """Orders of which the database says otherwise than the exchange."""
     Trade.session.expire_all()
     found = []
     for row in Order.session.query(Order):
-        truth = bench.control.order(row.order_id)
+        truth = harness.control.order(row.order_id)
         if row.ft_is_open != truth["open"]:
             found.append(f"{row.order_id} {row.ft_order_side} {row.status}: {truth['status']}")
         elif abs(row.safe_filled - float(truth["executedAmount"])) > 1e-9:
@@ -76,16 +76,16 @@ BOTH_WAYS = ("drips", "hangs after", "acts and drops", "429 later")
     ],
 )
 def test_the_hook_returns_by_its_deadline_and_both_sides_agree_again(
-    bench: BotHarness, fault: str, way: str, caplog: pytest.LogCaptureFixture
+    harness: BotHarness, fault: str, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bot = bench.bot(scope="all", deadline=DEADLINE)
-    other = bench.enter(bot, ETH, fill="0.4")
+    bot = harness.bot(scope="all", deadline=DEADLINE)
+    other = harness.enter(bot, ETH, fill="0.4")
     if way == "refused stoploss":
-        bench.hold(bot)
+        harness.hold(bot)
     else:
-        exit_id = bench.leave(bot)
+        exit_id = harness.leave(bot)
     wish = {**FAULTS[fault]}
-    bench.control.add_fault(wish.pop("kind"), path="*/v3/margin/*", times=None, **wish)
+    harness.control.add_fault(wish.pop("kind"), path="*/v3/margin/*", times=None, **wish)
 
     caplog.set_level(logging.ERROR)
     started = time.monotonic()
@@ -101,51 +101,51 @@ def test_the_hook_returns_by_its_deadline_and_both_sides_agree_again(
     for row in Order.get_open_orders():
         assert row.status != "canceled"
     for row in Order.session.query(Order).filter(Order.status == "canceled"):
-        assert not bench.control.order(row.order_id)["open"]
+        assert not harness.control.order(row.order_id)["open"]
 
-    bench.control.clear_faults()
-    iterate_to_agreement(bench, bot)
+    harness.control.clear_faults()
+    iterate_to_agreement(harness, bot)
     for _ in range(3):
-        iterate_to_agreement(bench, bot)
+        iterate_to_agreement(harness, bot)
     assert not trade_of().is_open
-    never_sold_more_than_bought(bench)
-    assert bench.control.order(other)["status"] in (3, 1)
+    never_sold_more_than_bought(harness)
+    assert harness.control.order(other)["status"] in (3, 1)
 
 
-def iterate_to_agreement(bench: BotHarness, bot: Any) -> None:
+def iterate_to_agreement(harness: BotHarness, bot: Any) -> None:
     """One iteration, after which both sides agree on every order that there was before it.
 
     Where it was this iteration that swept, the next one ends the mapping.
     """
     before = {row.order_id for row in Order.session.query(Order)}
-    cancels = len([line for line in bench.lines() if line.startswith("DELETE")])
+    cancels = len([line for line in harness.lines() if line.startswith("DELETE")])
     bot.process()
-    if len([line for line in bench.lines() if line.startswith("DELETE")]) > cancels:
+    if len([line for line in harness.lines() if line.startswith("DELETE")]) > cancels:
         bot.process()
-    found = [line for line in disagreements(bench) if line.split()[0] in before]
+    found = [line for line in disagreements(harness) if line.split()[0] in before]
     assert found == []
 
 
-def never_sold_more_than_bought(bench: BotHarness, pair: str = "btc_usdt") -> None:
-    sold = sum(Decimal(o["executedAmount"]) for o in bench.truth(pair=pair, action="SELL"))
-    bought = sum(Decimal(o["executedAmount"]) for o in bench.truth(pair=pair, action="BUY"))
+def never_sold_more_than_bought(harness: BotHarness, pair: str = "btc_usdt") -> None:
+    sold = sum(Decimal(o["executedAmount"]) for o in harness.truth(pair=pair, action="SELL"))
+    bought = sum(Decimal(o["executedAmount"]) for o in harness.truth(pair=pair, action="BUY"))
     assert sold <= bought
 
 
-def test_survivors_of_the_cancel_all_are_cancelled_by_id(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all")
-    bench.enter(bot, ETH, fill="0.4")
-    bench.hold(bot)
-    bench.control.add_fault("cancel_some", method="DELETE", path="*/orders/all", count=0)
+def test_survivors_of_the_cancel_all_are_cancelled_by_id(harness: BotHarness) -> None:
+    bot = harness.bot(scope="all")
+    harness.enter(bot, ETH, fill="0.4")
+    harness.hold(bot)
+    harness.control.add_fault("cancel_some", method="DELETE", path="*/orders/all", count=0)
     assert ask(bot)
-    assert bench.truth(open=True) == []
+    assert harness.truth(open=True) == []
     bot.process()
-    assert disagreements(bench) == []
+    assert disagreements(harness) == []
 
 
-def test_an_exchange_that_is_gone(bench: BotHarness, caplog: pytest.LogCaptureFixture) -> None:
-    bot = bench.bot(deadline=DEADLINE)
-    bench.hold(bot)
+def test_an_exchange_that_is_gone(harness: BotHarness, caplog: pytest.LogCaptureFixture) -> None:
+    bot = harness.bot(deadline=DEADLINE)
+    harness.hold(bot)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         gone = f"http://127.0.0.1:{listener.getsockname()[1]}/v3"
     here = bot.exchange._api.urls["api"]["rest"]
@@ -160,54 +160,54 @@ def test_an_exchange_that_is_gone(bench: BotHarness, caplog: pytest.LogCaptureFi
     bot.process()
     bot.process()
     assert not trade_of().is_open
-    assert disagreements(bench) == []
+    assert disagreements(harness) == []
     assert "could NOT be listed" in caplog.text
 
 
-def test_orders_that_stay_unknown_stay_open_in_the_database(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all", deadline=DEADLINE)
-    entry = bench.enter(bot, ETH, fill=None)
-    bench.hold(bot)
-    bench.control.add_fault("process_close", method="DELETE", path="*", times=None)
+def test_orders_that_stay_unknown_stay_open_in_the_database(harness: BotHarness) -> None:
+    bot = harness.bot(scope="all", deadline=DEADLINE)
+    entry = harness.enter(bot, ETH, fill=None)
+    harness.hold(bot)
+    harness.control.add_fault("process_close", method="DELETE", path="*", times=None)
     for path in ("*/orders/orders/open", "*/orders/all/*", f"*/{entry}"):
-        bench.control.add_fault("status", method="GET", path=path, times=None, status=503)
+        harness.control.add_fault("status", method="GET", path=path, times=None, status=503)
     assert ask(bot)
     # The exchange has cancelled it, but it has not said so.
-    assert not bench.control.order(entry)["open"]
+    assert not harness.control.order(entry)["open"]
     assert order_row(entry, ETH).ft_is_open
-    bench.control.clear_faults()
+    harness.control.clear_faults()
     bot.process()
     assert trade_of(ETH) is None
-    assert disagreements(bench) == []
+    assert disagreements(harness) == []
 
 
 def test_balances_that_cannot_be_read_hold_up_neither_mapping_nor_exit(
-    bench: BotHarness, caplog: pytest.LogCaptureFixture
+    harness: BotHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bot = bench.bot("GuardedAdjusting", deadline=DEADLINE)
-    bench.hold(bot)
+    bot = harness.bot("GuardedAdjusting", deadline=DEADLINE)
+    harness.hold(bot)
     bot.strategy.adjust[BTC] = 500.0
     bot.process()
-    entry = bench.truth(pair="btc_usdt", action="BUY", open=True)[-1]["id"]
-    bench.control.fill(entry, fraction="0.3")
-    bench.control.add_fault("status", path="*/margin/balances", times=None, status=429)
+    entry = harness.truth(pair="btc_usdt", action="BUY", open=True)[-1]["id"]
+    harness.control.fill(entry, fraction="0.3")
+    harness.control.add_fault("status", path="*/margin/balances", times=None, status=429)
     started = time.monotonic()
     assert not ask(bot), "the fill made the amount stale"
     assert time.monotonic() - started < DEADLINE + SLACK
     assert "Could not map" not in caplog.text
     assert order_row(entry).filled > 0
     assert not order_row(entry).ft_is_open
-    bench.control.clear_faults()
+    harness.control.clear_faults()
     bot.process()
     bot.process()
     assert not trade_of().is_open
-    assert disagreements(bench) == []
+    assert disagreements(harness) == []
 
 
-def test_nothing_is_repeated_with_pauses_before_an_exit(bench: BotHarness) -> None:
-    bot = bench.bot()
-    mark = bench.mark
+def test_nothing_is_repeated_with_pauses_before_an_exit(harness: BotHarness) -> None:
+    bot = harness.bot()
+    mark = harness.mark
     with call_scope.deadline(5), pytest.raises(InvalidOrderException):
         # Outside an emergency Freqtrade asks six times, over half a minute.
         bot.exchange.fetch_order("404", BTC)
-    assert len(bench.lines(mark)) == 1
+    assert len(harness.lines(mark)) == 1

@@ -53,17 +53,17 @@ class Story:
 
 
 def entry(filled: str | None) -> Callable[[BotHarness, Any], str]:
-    def begin(bench: BotHarness, bot: Any) -> str:
-        return bench.enter(bot, ETH, fill=filled)
+    def begin(harness: BotHarness, bot: Any) -> str:
+        return harness.enter(bot, ETH, fill=filled)
 
     return begin
 
 
-def second_entry(bench: BotHarness, bot: Any) -> str:
-    bench.hold(bot, ETH)
+def second_entry(harness: BotHarness, bot: Any) -> str:
+    harness.hold(bot, ETH)
     bot.strategy.adjust[ETH] = 500.0
     bot.process()
-    return str(bench.truth(pair="eth_usdt", action="BUY", open=True, by_hand=False)[-1]["id"])
+    return str(harness.truth(pair="eth_usdt", action="BUY", open=True, by_hand=False)[-1]["id"])
 
 
 STORIES = {
@@ -74,33 +74,33 @@ STORIES = {
     "second entry unfilled": Story(second_entry),
     "second entry partly filled at the wrong moment": Story(second_entry, "0.3"),
     "second entry filled at the wrong moment": Story(second_entry, "1"),
-    "exit unfilled": Story(lambda bench, bot: bench.leave(bot, ETH)),
+    "exit unfilled": Story(lambda harness, bot: harness.leave(bot, ETH)),
     "exit partly filled at the wrong moment": Story(
-        lambda bench, bot: bench.leave(bot, ETH), "0.3"
+        lambda harness, bot: harness.leave(bot, ETH), "0.3"
     ),
-    "exit filled at the wrong moment": Story(lambda bench, bot: bench.leave(bot, ETH), "1"),
-    "stoploss unfilled": Story(lambda bench, bot: bench.hold(bot, ETH)),
+    "exit filled at the wrong moment": Story(lambda harness, bot: harness.leave(bot, ETH), "1"),
+    "stoploss unfilled": Story(lambda harness, bot: harness.hold(bot, ETH)),
     "stoploss partly filled at the wrong moment": Story(
-        lambda bench, bot: bench.hold(bot, ETH), "0.3"
+        lambda harness, bot: harness.hold(bot, ETH), "0.3"
     ),
-    "stoploss filled at the wrong moment": Story(lambda bench, bot: bench.hold(bot, ETH), "1"),
+    "stoploss filled at the wrong moment": Story(lambda harness, bot: harness.hold(bot, ETH), "1"),
 }
 
 
-def live_without(bench: BotHarness, story: Story, strategy: str) -> Any:
-    bot = bench.bot(strategy)
-    order_id = story.begin(bench, bot)
+def live_without(harness: BotHarness, story: Story, strategy: str) -> Any:
+    bot = harness.bot(strategy)
+    order_id = story.begin(harness, bot)
     bot.messages.clear()
     trade = trade_of(ETH)
     if story.late_fill == "1":
         # Freqtrade's own way with an order that has filled.
-        bench.control.fill(order_id)
+        harness.control.fill(order_id)
         if order_id.startswith("SL"):
             bot.handle_stoploss_on_exchange(trade)
         else:
             bot.manage_open_orders()
     elif story.late_fill:
-        bench.control.add_fault(
+        harness.control.add_fault(
             "fill_before", method="DELETE", path="*", ids=[order_id], fraction=story.late_fill
         )
     if trade.is_open:
@@ -110,37 +110,37 @@ def live_without(bench: BotHarness, story: Story, strategy: str) -> Any:
     return bot
 
 
-def live_with(bench: BotHarness, story: Story, strategy: str) -> tuple[Any, set[str]]:
-    bot = bench.bot(strategy, scope="all")
-    order_id = story.begin(bench, bot)
-    bench.enter(bot, BTC)
+def live_with(harness: BotHarness, story: Story, strategy: str) -> tuple[Any, set[str]]:
+    bot = harness.bot(strategy, scope="all")
+    order_id = story.begin(harness, bot)
+    harness.enter(bot, BTC)
     bot.messages.clear()
-    bench.control.reject_stops(1)
+    harness.control.reject_stops(1)
     if story.late_fill:
-        bench.control.add_fault(
+        harness.control.add_fault(
             "fill_before", method="DELETE", path="*/orders/all", ids=[order_id],
             fraction=story.late_fill,
         )  # fmt: skip
-    mark = bench.mark
+    mark = harness.mark
     swept = {order.order_id for order in Order.get_open_orders() if order.ft_pair == ETH}
     bot.process()
-    assert "DELETE /v3/margin/orders/all" in bench.lines(mark)
+    assert "DELETE /v3/margin/orders/all" in harness.lines(mark)
     bot.strategy.bot_loop_start(current_time=datetime.now(UTC))
-    assert bench.lines(mark).count("DELETE /v3/margin/orders/all") == 1
+    assert harness.lines(mark).count("DELETE /v3/margin/orders/all") == 1
     return bot, swept
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_swept_order_ends_as_freqtrade_would_have_left_it(bench: BotHarness, name: str) -> None:
+def test_a_swept_order_ends_as_freqtrade_would_have_left_it(harness: BotHarness, name: str) -> None:
     story = STORIES[name]
     adjusting = "Adjusting" if "second" in name else ""
-    bot = live_without(bench, story, adjusting or "Plain")
+    bot = live_without(harness, story, adjusting or "Plain")
     expected = rows_of(ETH)
     slots = Trade.get_open_trade_count()
     told = _told(bot)
 
-    bench.afresh()
-    bot, swept = live_with(bench, story, f"Guarded{adjusting}")
+    harness.afresh()
+    bot, swept = live_with(harness, story, f"Guarded{adjusting}")
     assert differences(rows_of(ETH), expected) == []
     assert Trade.get_open_trade_count() - _still_open(BTC) == slots
     for order in trade_of(ETH).orders if trade_of(ETH) else []:
@@ -149,7 +149,7 @@ def test_a_swept_order_ends_as_freqtrade_would_have_left_it(bench: BotHarness, n
             assert order.ft_cancel_reason.startswith("emergency: cancelled by bitopro_margin_ext")
     wait_until(lambda: len(_told(bot)) >= len(told), 5)
     assert _told(bot) == told
-    _wallets_are_fresh(bench, bot)
+    _wallets_are_fresh(harness, bot)
 
 
 def _told(bot: Any) -> list[str]:
@@ -161,8 +161,8 @@ def _still_open(pair: str) -> int:
     return int(trade is not None and trade.is_open)
 
 
-def _wallets_are_fresh(bench: BotHarness, bot: Any) -> None:
-    margin = bench.control.state()["accounts"][0]["margin"]
+def _wallets_are_fresh(harness: BotHarness, bot: Any) -> None:
+    margin = harness.control.state()["accounts"][0]["margin"]
     for currency in ("USDT", "BTC", "ETH"):
         wallet = bot.wallets.get_all_balances().get(currency)
         free = wallet.free if wallet else 0.0

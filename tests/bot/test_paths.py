@@ -24,18 +24,18 @@ def history(pair: str) -> str:
 
 
 @pytest.mark.parametrize("scope", ["pair", "all"])
-def test_a_refused_stoploss_sweeps_before_the_exit(bench: BotHarness, scope: str) -> None:
-    bot = bench.bot(scope=scope)
-    other = bench.enter(bot, ETH, fill=None)
-    by_hand = bench.control.seed_order("btc_usdt", "sell", "0.01", "90000")["id"]
-    far = bench.control.seed_order("eth_usdt", "buy", "0.5", "1500")["id"]
-    bench.enter(bot, BTC)
-    bench.control.reject_stops(1)
-    mark = bench.mark
+def test_a_refused_stoploss_sweeps_before_the_exit(harness: BotHarness, scope: str) -> None:
+    bot = harness.bot(scope=scope)
+    other = harness.enter(bot, ETH, fill=None)
+    by_hand = harness.control.seed_order("btc_usdt", "sell", "0.01", "90000")["id"]
+    far = harness.control.seed_order("eth_usdt", "buy", "0.5", "1500")["id"]
+    harness.enter(bot, BTC)
+    harness.control.reject_stops(1)
+    mark = harness.mark
     bot.process()
 
     cancel = CANCEL_ALL if scope == "all" else cancel_pair(BTC)
-    sent = bench.lines(mark)
+    sent = harness.lines(mark)
     exits = [i for i, line in enumerate(sent) if line == CREATE_BTC]
     # The first is the refused stoploss, the second the exit.
     assert len(exits) == 2
@@ -44,17 +44,17 @@ def test_a_refused_stoploss_sweeps_before_the_exit(bench: BotHarness, scope: str
     assert sweep[:2] == [cancel, OPEN_ORDERS]
     # Freqtrade knows no order of the exiting pair; of the other pair one.
     assert sweep[2:] == ([history("eth_usdt")] if scope == "all" else [])
-    assert not bench.control.order(by_hand)["open"]
-    assert bench.control.order(far)["open"] == (scope == "pair")
-    (exit_order,) = bench.sells()
+    assert not harness.control.order(by_hand)["open"]
+    assert harness.control.order(far)["open"] == (scope == "pair")
+    (exit_order,) = harness.sells()
     assert exit_order["type"] == "MARKET"
     assert float(exit_order["originalAmount"]) == pytest.approx(trade_of().amount, abs=1e-8)
 
-    bench.control.fill(exit_order["id"]) if exit_order["open"] else None
+    harness.control.fill(exit_order["id"]) if exit_order["open"] else None
     bot.process()
     assert not trade_of(BTC).is_open
     assert (trade_of(ETH) is None) == (scope == "all")
-    assert bench.control.order(other)["open"] == (scope == "pair")
+    assert harness.control.order(other)["open"] == (scope == "pair")
     # Orders that Freqtrade does not know are not invented into its database.
     assert Order.session.query(Order).filter(Order.order_id.in_([by_hand, far])).count() == 0
     told = [m["msg"] for m in bot.messages if "msg" in m and "Emergency cancel" in m["msg"]]
@@ -65,21 +65,23 @@ def test_a_refused_stoploss_sweeps_before_the_exit(bench: BotHarness, scope: str
 @pytest.mark.parametrize("scope", ["pair", "all"])
 @pytest.mark.parametrize("filled", [None, "0.3"])
 def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
-    bench: BotHarness, scope: str, filled: str | None
+    harness: BotHarness, scope: str, filled: str | None
 ) -> None:
-    bot = bench.bot(scope=scope)
-    exit_id = bench.leave(bot)
+    bot = harness.bot(scope=scope)
+    exit_id = harness.leave(bot)
     amount = trade_of().amount
     if filled:
-        bench.control.fill(exit_id, fraction=filled)
+        harness.control.fill(exit_id, fraction=filled)
     # And a little more at the wrong moment.
-    bench.control.add_fault("fill_before", method="DELETE", path="*", ids=[exit_id], fraction="0.2")
+    harness.control.add_fault(
+        "fill_before", method="DELETE", path="*", ids=[exit_id], fraction="0.2"
+    )
     bot.strategy.timed_out.add(BTC)
-    mark = bench.mark
+    mark = harness.mark
     bot.process()
 
     cancel = CANCEL_ALL if scope == "all" else cancel_pair(BTC)
-    sent = bench.lines(mark)
+    sent = harness.lines(mark)
     start = sent.index(cancel)
     until = sent.index(CREATE_BTC)
     # One look at the order, the sweep, the balances (after a fill, and before the exit): no
@@ -95,10 +97,10 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     assert row.ft_cancel_reason.startswith("emergency: cancelled by bitopro_margin_ext")
     share = 0.2 + float(filled or 0)
     assert row.filled == pytest.approx(amount * share, abs=1e-7)
-    last = bench.sells()[-1]
+    last = harness.sells()[-1]
     assert last["type"] == "MARKET"
     assert float(last["originalAmount"]) == pytest.approx(amount * (1 - share), abs=1e-7)
-    sold = sum(float(order["executedAmount"]) for order in bench.sells())
+    sold = sum(float(order["executedAmount"]) for order in harness.sells())
     assert sold <= amount + 1e-12
     bot.process()
     assert not trade_of().is_open
@@ -107,57 +109,57 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
 
 
 def test_swept_orders_of_other_trades_cost_no_request_in_the_same_iteration(
-    bench: BotHarness,
+    harness: BotHarness,
 ) -> None:
-    bot = bench.bot(scope="all")
-    bench.leave(bot)
-    entry = bench.enter(bot, ETH, fill=None)
+    bot = harness.bot(scope="all")
+    harness.leave(bot)
+    entry = harness.enter(bot, ETH, fill=None)
     bot.strategy.timed_out.add(BTC)
-    mark = bench.mark
+    mark = harness.mark
     bot.process()
-    sent = bench.lines(mark)
+    sent = harness.lines(mark)
     assert CANCEL_ALL in sent
     assert f"GET /v3/margin/orders/eth_usdt/{entry}" not in sent
     assert trade_of(ETH) is None
 
 
-def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(bench: BotHarness) -> None:
-    bot = bench.bot()
-    exit_id = bench.leave(bot)
-    bench.control.add_fault("fill_before", method="DELETE", path="*", ids=[exit_id], fraction="1")
+def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(harness: BotHarness) -> None:
+    bot = harness.bot()
+    exit_id = harness.leave(bot)
+    harness.control.add_fault("fill_before", method="DELETE", path="*", ids=[exit_id], fraction="1")
     bot.strategy.timed_out.add(BTC)
-    mark = bench.mark
+    mark = harness.mark
     bot.process()
     bot.process()
-    assert CREATE_BTC not in bench.lines(mark)
+    assert CREATE_BTC not in harness.lines(mark)
     assert not trade_of().is_open
 
 
-def test_a_partial_exit_that_times_out_does_not_cost_the_rest(bench: BotHarness) -> None:
-    bot = bench.bot("GuardedAdjusting")
-    bench.hold(bot)
+def test_a_partial_exit_that_times_out_does_not_cost_the_rest(harness: BotHarness) -> None:
+    bot = harness.bot("GuardedAdjusting")
+    harness.hold(bot)
     bot.strategy.adjust[BTC] = -300.0
     bot.process()
-    (exit_order,) = [o for o in bench.sells(open=True) if not o["stopPrice"]]
+    (exit_order,) = [o for o in harness.sells(open=True) if not o["stopPrice"]]
     part = float(exit_order["originalAmount"])
     amount = trade_of().amount
     assert part < amount / 2
     bot.strategy.timed_out.add(BTC)
     for _ in range(3):
         bot.process()
-    sold = sum(float(order["executedAmount"]) for order in bench.sells())
+    sold = sum(float(order["executedAmount"]) for order in harness.sells())
     assert sold == pytest.approx(part, abs=1e-8)
     assert trade_of().is_open
     assert trade_of().amount == pytest.approx(amount - part, abs=1e-8)
 
 
-def test_200_open_orders_of_a_pair_take_three_requests(bench: BotHarness) -> None:
-    bot = bench.bot(deadline=60)
-    bench.hold(bot)
+def test_200_open_orders_of_a_pair_take_three_requests(harness: BotHarness) -> None:
+    bot = harness.bot(deadline=60)
+    harness.hold(bot)
     trade = trade_of()
     # As if a strategy had placed them: the database knows them all.
-    stop = bench.sells(open=True)[0]["id"]
-    seeds = bench.control.seed_orders(
+    stop = harness.sells(open=True)[0]["id"]
+    seeds = harness.control.seed_orders(
         [
             {"pair": "btc_usdt", "action": "buy", "amount": "0.001", "price": str(30000 + i)}
             for i in range(199)
@@ -169,34 +171,34 @@ def test_200_open_orders_of_a_pair_take_three_requests(bench: BotHarness) -> Non
         )
         trade.orders.append(order)
     Trade.commit()
-    assert len(bench.truth(pair="btc_usdt", open=True)) == 200
-    bench.control.cancel(stop)
+    assert len(harness.truth(pair="btc_usdt", open=True)) == 200
+    harness.control.cancel(stop)
     bot.handle_stoploss_on_exchange(trade)
     before = trade_of().amount
 
-    mark = bench.mark
+    mark = harness.mark
     bot.emergency_exit(trade_of(), 60000.0)
-    sent = bench.lines(mark)
+    sent = harness.lines(mark)
     start = sent.index(cancel_pair(BTC))
     assert sent[start : start + 3] == [cancel_pair(BTC), OPEN_ORDERS, history("btc_usdt")]
     assert set(sent[start + 3 :]) <= {"GET /v3/margin/balances", CREATE_BTC}
     assert not [o for o in Order.get_open_orders() if o.ft_order_side == "buy"]
-    assert float(bench.sells()[-1]["originalAmount"]) == pytest.approx(before, abs=1e-8)
+    assert float(harness.sells()[-1]["originalAmount"]) == pytest.approx(before, abs=1e-8)
 
 
-def test_an_exit_larger_than_the_position_is_not_sent(bench: BotHarness) -> None:
-    bot = bench.bot()
-    bench.hold(bot)
+def test_an_exit_larger_than_the_position_is_not_sent(harness: BotHarness) -> None:
+    bot = harness.bot()
+    harness.hold(bot)
     held = trade_of().amount
     wish = {"pair": BTC, "ordertype": "market", "side": "sell", "rate": 60000.0, "leverage": 1.0}
-    mark = bench.mark
+    mark = harness.mark
     for amount in (held * 1.001, held + 1e-8):
         with pytest.raises(InvalidOrderException, match="would exceed the position"):
             bot.exchange.create_order(amount=amount, initial_order=False, **wish)
     for more in ({"leverage": 2.0}, {"initial_order": True}):
         with pytest.raises(InvalidOrderException, match="short entries and leverage"):
             bot.exchange.create_order(**{"amount": held, "initial_order": False, **wish, **more})
-    assert bench.lines(mark) == []
+    assert harness.lines(mark) == []
 
 
 def test_the_rounding_of_floats_keeps_no_exit_back() -> None:

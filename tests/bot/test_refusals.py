@@ -18,13 +18,13 @@ REASONS = {
 }
 
 
-def stale(bench: BotHarness, bot: Any) -> str:
+def stale(harness: BotHarness, bot: Any) -> str:
     """A position with a second entry that fills in part in the moment of the sweep."""
-    bench.hold(bot)
+    harness.hold(bot)
     bot.strategy.adjust[BTC] = 500.0
     bot.process()
-    entry = bench.truth(pair="btc_usdt", action="BUY", open=True)[-1]["id"]
-    bench.control.add_fault("fill_before", method="DELETE", path="*/btc_usdt", ids=[entry],
+    entry = harness.truth(pair="btc_usdt", action="BUY", open=True)[-1]["id"]
+    harness.control.add_fault("fill_before", method="DELETE", path="*/btc_usdt", ids=[entry],
                             fraction="0.3")  # fmt: skip
     return str(entry)
 
@@ -34,24 +34,24 @@ def stale(bench: BotHarness, bot: Any) -> str:
     [*((reason, "market") for reason in REASONS), ("force_exit", "limit"), ("my_tag", "limit")],
 )
 def test_a_stale_amount_refuses_and_the_exit_comes_again_once(
-    bench: BotHarness, reason: str, order_type: str
+    harness: BotHarness, reason: str, order_type: str
 ) -> None:
-    bot = bench.bot(
+    bot = harness.bot(
         "GuardedAdjusting",
         bitopro_margin={"cancel_on": list(REASONS)},
         order_types={"emergency_exit": order_type},
     )
-    entry = stale(bench, bot)
+    entry = stale(harness, bot)
     before = trade_of().amount
     limit = 60500.0
     assert not bot.execute_trade_exit(trade_of(), limit, REASONS[reason], ordertype=order_type)
     assert order_row(entry).filled > 0
     assert trade_of().amount > before
-    assert not [order for order in bench.sells() if not order["stopPrice"]]
+    assert not [order for order in harness.sells() if not order["stopPrice"]]
 
     for _ in range(3):
         bot.process()
-    (exit_order,) = [order for order in bench.sells() if not order["stopPrice"]]
+    (exit_order,) = [order for order in harness.sells() if not order["stopPrice"]]
     assert exit_order["type"] == order_type.upper()
     row = order_row(exit_order["id"])
     assert row.ft_order_tag == reason
@@ -59,52 +59,52 @@ def test_a_stale_amount_refuses_and_the_exit_comes_again_once(
     if reason == "force_exit" and order_type == "limit":
         # The user's own price.
         assert float(exit_order["price"]) == limit
-    assert bench.lines().count(cancel_pair(BTC)) == 1
+    assert harness.lines().count(cancel_pair(BTC)) == 1
 
 
-def test_a_reason_that_is_not_listed_sweeps_nothing(bench: BotHarness) -> None:
-    bot = bench.bot()
-    bench.leave(bot)
-    assert cancel_pair(BTC) not in bench.lines()
+def test_a_reason_that_is_not_listed_sweeps_nothing(harness: BotHarness) -> None:
+    bot = harness.bot()
+    harness.leave(bot)
+    assert cancel_pair(BTC) not in harness.lines()
 
 
 STRATEGIES = ["OwnWithoutSuper", "OwnWithSuper", "Overshadowed", "Grandchild"]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_strategy_with_callbacks_of_its_own(bench: BotHarness, strategy: str) -> None:
-    bot = bench.bot(strategy)
-    bench.hold(bot)
+def test_a_strategy_with_callbacks_of_its_own(harness: BotHarness, strategy: str) -> None:
+    bot = harness.bot(strategy)
+    harness.hold(bot)
     trade = trade_of()
     bot.strategy.answer = False
     check = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
     assert not bot.execute_trade_exit(trade, 60000.0, check)
-    assert cancel_pair(BTC) not in bench.lines(), "swept although the strategy refused the exit"
+    assert cancel_pair(BTC) not in harness.lines(), "swept although the strategy refused the exit"
     assert len(bot.strategy.asked) == 1
 
     bot.strategy.answer = True
     assert bot.execute_trade_exit(trade_of(), 60000.0, check)
-    assert bench.lines().count(cancel_pair(BTC)) == 1
+    assert harness.lines().count(cancel_pair(BTC)) == 1
     assert len(bot.strategy.asked) == 2
     bot.process()
     assert not trade_of().is_open
 
 
 @pytest.mark.parametrize("strategy", ["OwnWithoutSuper", "OwnWithSuper"])
-def test_a_strategy_with_a_time_out_of_its_own(bench: BotHarness, strategy: str) -> None:
-    bot = bench.bot(strategy)
-    bench.leave(bot)
+def test_a_strategy_with_a_time_out_of_its_own(harness: BotHarness, strategy: str) -> None:
+    bot = harness.bot(strategy)
+    harness.leave(bot)
     bot.strategy.timed_out.add(BTC)
     bot.process()
-    assert bench.lines().count(cancel_pair(BTC)) == 1
+    assert harness.lines().count(cancel_pair(BTC)) == 1
     bot.process()
     assert not trade_of().is_open
 
 
-def test_a_held_exit_that_the_strategy_then_refuses_is_dropped(bench: BotHarness) -> None:
-    bot = bench.bot("OwnWithSuper")
-    bench.hold(bot)
-    bench.control.add_fault("status", method="POST", path="*/orders/btc_usdt", status=400,
+def test_a_held_exit_that_the_strategy_then_refuses_is_dropped(harness: BotHarness) -> None:
+    bot = harness.bot("OwnWithSuper")
+    harness.hold(bot)
+    harness.control.add_fault("status", method="POST", path="*/orders/btc_usdt", status=400,
                             body={"error": "no"}, times=None)  # fmt: skip
     bot.emergency_exit(trade_of(), 60000.0)
     assert trade_of().id in bot.strategy.emergency.exits
@@ -113,14 +113,14 @@ def test_a_held_exit_that_the_strategy_then_refuses_is_dropped(bench: BotHarness
     assert trade_of().id not in bot.strategy.emergency.exits
 
 
-def test_callbacks_that_raise_neither_stop_the_sweep_nor_the_exit(bench: BotHarness) -> None:
-    bot = bench.bot("Raising", scope="all")
-    other = bench.enter(bot, "ETH/USDT", fill="0.4")
-    bench.enter(bot, BTC)
-    bench.control.reject_stops(1)
+def test_callbacks_that_raise_neither_stop_the_sweep_nor_the_exit(harness: BotHarness) -> None:
+    bot = harness.bot("Raising", scope="all")
+    other = harness.enter(bot, "ETH/USDT", fill="0.4")
+    harness.enter(bot, BTC)
+    harness.control.reject_stops(1)
     bot.process()
-    assert "DELETE /v3/margin/orders/all" in bench.lines()
-    assert bench.sells()[-1]["type"] == "MARKET"
+    assert "DELETE /v3/margin/orders/all" in harness.lines()
+    assert harness.sells()[-1]["type"] == "MARKET"
     bot.process()
     assert not trade_of().is_open
     assert order_row(other, "ETH/USDT").status == "canceled"
@@ -128,23 +128,25 @@ def test_callbacks_that_raise_neither_stop_the_sweep_nor_the_exit(bench: BotHarn
 
 
 def test_a_callback_that_raises_does_not_turn_a_stale_amount_into_an_exit(
-    bench: BotHarness,
+    harness: BotHarness,
 ) -> None:
-    bot = bench.bot("Raising", position_adjustment_enable=True)
-    stale(bench, bot)
+    bot = harness.bot("Raising", position_adjustment_enable=True)
+    stale(harness, bot)
     check = ExitCheckTuple(exit_type=ExitType.EMERGENCY_EXIT)
     assert not bot.execute_trade_exit(trade_of(), 60000.0, check)
     bot.process()
-    (exit_order,) = [order for order in bench.sells() if not order["stopPrice"]]
+    (exit_order,) = [order for order in harness.sells() if not order["stopPrice"]]
     bot.process()
     bought = sum(
-        float(order["executedAmount"]) - float(order["fee"]) for order in bench.truth(action="BUY")
+        float(order["executedAmount"]) - float(order["fee"])
+        for order in harness.truth(action="BUY")
     )
     assert float(exit_order["executedAmount"]) == pytest.approx(bought, abs=3e-8)
 
 
-def test_the_mixin_behind_istrategy_is_refused_at_start(bench: BotHarness) -> None:
-    with pytest.raises(
-        OperationalException, match=r"must stand before IStrategy: class WrongOrder"
-    ):
-        bench.bot("WrongOrder")
+def test_the_mixin_behind_istrategy_is_refused_at_start(
+    harness: BotHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(OperationalException, match="Impossible to load Strategy 'WrongOrder'"):
+        harness.bot("WrongOrder")
+    assert "must stand before IStrategy: class WrongOrder(EmergencyCancelMixin" in caplog.text

@@ -62,28 +62,30 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_work_is_refused_before_anything_is_sent(bench: BotHarness, case: str) -> None:
+def test_what_cannot_work_is_refused_before_anything_is_sent(
+    harness: BotHarness, case: str
+) -> None:
     changes, words = REFUSED[case]
     with pytest.raises(OperationalException) as refusal:
-        bench.bot(**changes)
+        harness.bot(**changes)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
-    assert bench.control.requests() == []
+    assert harness.control.requests() == []
 
 
 @pytest.mark.parametrize(("strategy", "words"), [("Shorting", "long only"), ("Levered", "1x only")])
-def test_shorts_and_leverage_are_refused(bench: BotHarness, strategy: str, words: str) -> None:
+def test_shorts_and_leverage_are_refused(harness: BotHarness, strategy: str, words: str) -> None:
     with pytest.raises(OperationalException, match=words):
-        bench.bot(strategy)
-    assert all(line.startswith("GET") for line in bench.lines())
+        harness.bot(strategy)
+    assert all(line.startswith("GET") for line in harness.lines())
 
 
-def test_real_processes_end_with_a_code_and_one_line(bench: BotHarness, tmp_path: Path) -> None:
+def test_real_processes_end_with_a_code_and_one_line(harness: BotHarness, tmp_path: Path) -> None:
     cases = {
-        "spot": Process(tmp_path / "1", bench.config(trading_mode="spot", margin_mode="")),
-        "no margin_mode": Process(tmp_path / "2", _without(bench.config(), "margin_mode")),
-        "private": Process(tmp_path / "3", bench.config(), before=BREAK),
-        "order": Process(tmp_path / "4", bench.config("WrongOrder")),
+        "spot": Process(tmp_path / "1", harness.config(trading_mode="spot", margin_mode="")),
+        "no margin_mode": Process(tmp_path / "2", _without(harness.config(), "margin_mode")),
+        "private": Process(tmp_path / "3", harness.config(), before=BREAK),
+        "order": Process(tmp_path / "4", harness.config("WrongOrder")),
     }
     ends = {name: process.end() for name, process in cases.items()}
     for name, (code, output, errors) in ends.items():
@@ -93,8 +95,8 @@ def test_real_processes_end_with_a_code_and_one_line(bench: BotHarness, tmp_path
     assert "has no FreqtradeBot.handle_cancel_exit" in ends["private"][2][0]
     assert "Supported: " in ends["private"][2][0]
     assert 'use the exchange name "bitopro"' in ends["spot"][2][0]
-    assert "must stand before IStrategy" in ends["order"][2][0]
-    private = [line for line in bench.lines() if not line.startswith("GET")]
+    assert "must stand before IStrategy" in ends["order"][1]
+    private = [line for line in harness.lines() if not line.startswith("GET")]
     assert private == []
 
 
@@ -115,9 +117,9 @@ def test_enabling_twice_changes_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
 
 
-def test_the_start_up_line(bench: BotHarness, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_start_up_line(harness: BotHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    bench.bot(scope="all", deadline=7)
+    harness.bot(scope="all", deadline=7)
     import ccxt
     import freqtrade
 

@@ -28,19 +28,19 @@ def in_thread(work: Any) -> threading.Thread:
     return thread
 
 
-def exits(bench: BotHarness, pair: str) -> list[dict[str, Any]]:
-    return [order for order in bench.sells(pair) if not order["stopPrice"]]
+def exits(harness: BotHarness, pair: str) -> list[dict[str, Any]]:
+    return [order for order in harness.sells(pair) if not order["stopPrice"]]
 
 
 @pytest.mark.parametrize("reasons", [["emergency_exit"], ["emergency_exit", "force_exit"]])
-def test_force_exit_of_everything_during_a_sweep(bench: BotHarness, reasons: list[str]) -> None:
-    bot = bench.bot(scope="all", bitopro_margin={"cancel_on": reasons})
-    bench.hold(bot, ETH)
-    bench.enter(bot, BTC)
-    bench.control.reject_stops(1)
-    bench.control.add_fault(**HOLD)
+def test_force_exit_of_everything_during_a_sweep(harness: BotHarness, reasons: list[str]) -> None:
+    bot = harness.bot(scope="all", bitopro_margin={"cancel_on": reasons})
+    harness.hold(bot, ETH)
+    harness.enter(bot, BTC)
+    harness.control.reject_stops(1)
+    harness.control.add_fault(**HOLD)
     main = in_thread(bot.process)
-    wait_until(lambda: any(rule["hits"] for rule in bench.control.faults()))
+    wait_until(lambda: any(rule["hits"] for rule in harness.control.faults()))
     rpc = in_thread(lambda: RPC(bot)._rpc_force_exit("all", ordertype="market"))
     main.join(30)
     rpc.join(30)
@@ -48,56 +48,58 @@ def test_force_exit_of_everything_during_a_sweep(bench: BotHarness, reasons: lis
     assert not rpc.is_alive(), "deadlock"
     for _ in range(2):
         bot.process()
-    assert disagreements(bench) == []
+    assert disagreements(harness) == []
     for pair in (BTC, ETH):
         assert not trade_of(pair).is_open
-        assert len(exits(bench, pair)) == 1, "a double exit"
-        never_sold_more_than_bought(bench, pair.lower().replace("/", "_"))
-    assert bench.lines().count(CANCEL_ALL) == 1, "one sweep serves both"
+        assert len(exits(harness, pair)) == 1, "a double exit"
+        never_sold_more_than_bought(harness, pair.lower().replace("/", "_"))
+    assert harness.lines().count(CANCEL_ALL) == 1, "one sweep serves both"
 
 
-def test_a_second_emergency_right_after_the_first_is_served_by_its_sweep(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all", order_types={"emergency_exit": "limit"})
+def test_a_second_emergency_right_after_the_first_is_served_by_its_sweep(
+    harness: BotHarness,
+) -> None:
+    bot = harness.bot(scope="all", order_types={"emergency_exit": "limit"})
     for pair in (ETH, BTC):
-        bench.enter(bot, pair, fill=None)
-    for entry in bench.truth(action="BUY", open=True):
-        bench.control.fill(entry["id"])
-    bench.control.reject_stops(2)
+        harness.enter(bot, pair, fill=None)
+    for entry in harness.truth(action="BUY", open=True):
+        harness.control.fill(entry["id"])
+    harness.control.reject_stops(2)
     bot.process()
-    assert bench.lines().count(CANCEL_ALL) == 1
-    assert [line for line in bench.lines() if line.startswith("DELETE")] == [CANCEL_ALL]
+    assert harness.lines().count(CANCEL_ALL) == 1
+    assert [line for line in harness.lines() if line.startswith("DELETE")] == [CANCEL_ALL]
     # The first one's exit order was let alone.
-    assert [order["status"] for order in exits(bench, ETH) + exits(bench, BTC)] == [2, 2]
+    assert [order["status"] for order in exits(harness, ETH) + exits(harness, BTC)] == [2, 2]
 
 
 def test_an_emergency_of_one_pair_brings_back_the_exit_of_another_that_it_swept(
-    bench: BotHarness,
+    harness: BotHarness,
 ) -> None:
-    bot = bench.bot(scope="all")
-    bench.hold(bot, ETH)
+    bot = harness.bot(scope="all")
+    harness.hold(bot, ETH)
     RPC(bot)._rpc_force_exit(str(trade_of(ETH).id), ordertype="limit")
-    (forced,) = exits(bench, ETH)
-    bench.enter(bot, BTC)
-    bench.control.reject_stops(1)
+    (forced,) = exits(harness, ETH)
+    harness.enter(bot, BTC)
+    harness.control.reject_stops(1)
     bot.process()
-    assert not bench.control.order(forced["id"])["open"]
+    assert not harness.control.order(forced["id"])["open"]
     bot.process()
-    (again,) = [order for order in exits(bench, ETH) if order["open"]]
+    (again,) = [order for order in exits(harness, ETH) if order["open"]]
     assert again["originalAmount"] == forced["originalAmount"]
     assert again["type"] == "LIMIT"
     assert order_row(again["id"], ETH).ft_order_tag == "force_exit"
     bot.process()
-    assert len(exits(bench, ETH)) == 2
+    assert len(exits(harness, ETH)) == 2
 
 
-def test_stop_and_shutdown_during_a_sweep(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all", cancel_open_orders_on_exit=True)
-    entry = bench.enter(bot, ETH, fill="0.4")
-    bench.enter(bot, BTC)
-    bench.control.reject_stops(1)
-    bench.control.add_fault(**HOLD)
+def test_stop_and_shutdown_during_a_sweep(harness: BotHarness) -> None:
+    bot = harness.bot(scope="all", cancel_open_orders_on_exit=True)
+    entry = harness.enter(bot, ETH, fill="0.4")
+    harness.enter(bot, BTC)
+    harness.control.reject_stops(1)
+    harness.control.add_fault(**HOLD)
     main = in_thread(bot.process)
-    wait_until(lambda: any(rule["hits"] for rule in bench.control.faults()))
+    wait_until(lambda: any(rule["hits"] for rule in harness.control.faults()))
     in_thread(lambda: RPC(bot)._rpc_stop()).join(10)
     assert bot.state == State.STOPPED
     main.join(30)
@@ -108,12 +110,12 @@ def test_stop_and_shutdown_during_a_sweep(bench: BotHarness) -> None:
     assert not order_row(entry, ETH).ft_is_open
     assert order_row(entry, ETH).filled > 0
     assert [row for row in Order.get_open_orders() if row.ft_pair == ETH] == []
-    assert len(exits(bench, BTC)) == 1
+    assert len(exits(harness, BTC)) == 1
 
 
-def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all")
-    bench.hold(bot)
+def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(harness: BotHarness) -> None:
+    bot = harness.bot(scope="all")
+    harness.hold(bot)
 
     def interrupt(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
@@ -123,7 +125,7 @@ def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(bench: Bot
         bot.execute_trade_exit(trade_of(), 60000.0, EMERGENCY)
     bot.exchange.sweep_margin_orders = sweep
     assert "commit" not in Trade.session().__dict__
-    assert bot.exchange.settling is None
+    assert bot.exchange.mapping_context is None
     started = time.monotonic()
     assert bot.execute_trade_exit(trade_of(), 60000.0, EMERGENCY)
     assert time.monotonic() - started < 3
@@ -131,10 +133,10 @@ def test_an_interrupt_in_the_middle_of_the_hook_leaves_nothing_locked(bench: Bot
     assert not trade_of().is_open
 
 
-def test_a_trade_that_the_user_deleted_meanwhile(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all")
-    entry = bench.enter(bot, ETH, fill="0.4")
-    bench.hold(bot)
+def test_a_trade_that_the_user_deleted_meanwhile(harness: BotHarness) -> None:
+    bot = harness.bot(scope="all")
+    entry = harness.enter(bot, ETH, fill="0.4")
+    harness.hold(bot)
     bot.emergency_exit(trade_of(), 60000.0)
     assert (ETH, entry) in bot.strategy.emergency.ends
     trade_id = trade_of(ETH).id
@@ -146,18 +148,18 @@ def test_a_trade_that_the_user_deleted_meanwhile(bench: BotHarness) -> None:
     assert not trade_of(BTC).is_open
 
 
-def test_an_order_id_that_repeats_on_another_pair(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all")
-    entry = bench.enter(bot, ETH, fill=None)
-    bench.hold(bot)
+def test_an_order_id_that_repeats_on_another_pair(harness: BotHarness) -> None:
+    bot = harness.bot(scope="all")
+    entry = harness.enter(bot, ETH, fill=None)
+    harness.hold(bot)
     # The same id on the other pair, still open there afterwards.
-    bench.control.seed_order("btc_usdt", "sell", "0.01", "90000", id=entry)
-    bench.control.add_fault("fill_before", method="DELETE", path="*/orders/all", ids=[entry],
+    harness.control.seed_order("btc_usdt", "sell", "0.01", "90000", id=entry)
+    harness.control.add_fault("fill_before", method="DELETE", path="*/orders/all", ids=[entry],
                             fraction="0.5", count=1)  # fmt: skip
     bot.emergency_exit(trade_of(), 60000.0)
     bot.process()
     bot.process()
-    truth = {o["pair"]: o for o in bench.truth(id=entry)}
+    truth = {o["pair"]: o for o in harness.truth(id=entry)}
     row = order_row(entry, ETH)
     filled = float(truth["eth_usdt"]["executedAmount"])
     assert (row is None) if filled == 0 else (row.filled == pytest.approx(filled))
@@ -165,14 +167,14 @@ def test_an_order_id_that_repeats_on_another_pair(bench: BotHarness) -> None:
     assert not trade_of(BTC).is_open
 
 
-def test_a_pair_that_is_delisted_holds_up_no_other(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all")
-    entry = bench.enter(bot, ETH, fill="0.4")
-    bench.hold(bot)
+def test_a_pair_that_is_delisted_holds_up_no_other(harness: BotHarness) -> None:
+    bot = harness.bot(scope="all")
+    entry = harness.enter(bot, ETH, fill="0.4")
+    harness.hold(bot)
     # Its paths answer 404 from now on: nobody says what became of the order.
-    bench.control.delist("eth_usdt")
+    harness.control.delist("eth_usdt")
     bot.emergency_exit(trade_of(), 60000.0)
-    assert exits(bench, BTC)
+    assert exits(harness, BTC)
     assert order_row(entry, ETH).ft_is_open
     said = wait_until(lambda: [m["status"] for m in bot.messages if "UNKNOWN" in str(m)])
     assert entry in said[0]

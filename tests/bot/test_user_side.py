@@ -35,7 +35,7 @@ def silence() -> Any:
         call.close()
 
 
-def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: BotHarness, silence: Any) -> None:
+def test_a_webhook_that_hangs_does_not_hold_up_the_exit(harness: BotHarness, silence: Any) -> None:
     port, calls = silence
     webhook = {
         "enabled": True,
@@ -45,8 +45,8 @@ def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: BotHarness, silen
         "exit_cancel": {"value1": "cancelled {pair}"},
         "status": {"value1": "{status}"},
     }
-    bot = bench.bot("GuardedAdjusting")
-    bench.hold(bot)
+    bot = harness.bot("GuardedAdjusting")
+    harness.hold(bot)
     bot.strategy.adjust[BTC] = 500.0
     bot.process()
     bot.config["webhook"] = webhook
@@ -62,18 +62,18 @@ def test_a_webhook_that_hangs_does_not_hold_up_the_exit(bench: BotHarness, silen
 @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
 @pytest.mark.parametrize("way", ["refused stoploss", "timed-out exit"])
 def test_a_locked_database_holds_up_neither_sweep_nor_exit(
-    bench: BotHarness, lock: str, way: str
+    harness: BotHarness, lock: str, way: str
 ) -> None:
     # Without a stoploss on the exchange there is nothing that Freqtrade writes before the hook.
     stops = {"stoploss_on_exchange": way != "refused stoploss"}
-    bot = bench.bot("GuardedAdjusting", deadline=4.0, order_types=stops)
+    bot = harness.bot("GuardedAdjusting", deadline=4.0, order_types=stops)
     if way == "refused stoploss":
-        bench.enter(bot, BTC)
+        harness.enter(bot, BTC)
         bot.process()
         bot.strategy.adjust[BTC] = 500.0
         bot.process()
     else:
-        exit_id = bench.leave(bot)
+        exit_id = harness.leave(bot)
     trade = trade_of()
     assert trade.pair == BTC
     assert trade.orders
@@ -81,18 +81,18 @@ def test_a_locked_database_holds_up_neither_sweep_nor_exit(
     assert order.order_id
     bot.strategy.timed_out.add(BTC)
 
-    other = sqlite3.connect(bench.folder / "trades.sqlite", isolation_level=None, timeout=10,
+    other = sqlite3.connect(harness.folder / "trades.sqlite", isolation_level=None, timeout=10,
                             check_same_thread=False)  # fmt: skip
     other.execute(f"BEGIN {lock}")
     # Freqtrade's own commit after the exit waits five seconds; it finds the lock gone.
     released: list[int] = []
 
     def let_go() -> None:
-        released.append(len([line for line in bench.lines(mark) if line.startswith("POST")]))
+        released.append(len([line for line in harness.lines(mark) if line.startswith("POST")]))
         other.execute("ROLLBACK")
 
     release = threading.Timer(3.0, let_go)
-    mark = bench.mark
+    mark = harness.mark
     release.start()
     started = time.monotonic()
     if way == "refused stoploss":
@@ -104,9 +104,9 @@ def test_a_locked_database_holds_up_neither_sweep_nor_exit(
         release.join()
         bot.handle_cancel_order(structure, order, trade, "timeout")
     placed = wait_until(
-        lambda: [n for n, line in enumerate(bench.lines(mark)) if line.startswith("POST")]
+        lambda: [n for n, line in enumerate(harness.lines(mark)) if line.startswith("POST")]
     )
-    assert cancel_pair(BTC) in bench.lines(mark)[: placed[0]]
+    assert cancel_pair(BTC) in harness.lines(mark)[: placed[0]]
     release.join()
     if way == "refused stoploss":
         assert released == [1], "the exit waited for the lock"
@@ -114,18 +114,20 @@ def test_a_locked_database_holds_up_neither_sweep_nor_exit(
     Trade.commit()
     bot.process()
     assert not trade_of().is_open
-    assert disagreements(bench) == []
-    never_sold_more_than_bought(bench)
+    assert disagreements(harness) == []
+    never_sold_more_than_bought(harness)
 
 
-def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(bench: BotHarness) -> None:
-    bot = bench.bot(scope="all", deadline=DEADLINE)
-    entries = [bench.enter(bot, pair, fill=None) for pair in (ETH, BTC)]
+def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(
+    harness: BotHarness,
+) -> None:
+    bot = harness.bot(scope="all", deadline=DEADLINE)
+    entries = [harness.enter(bot, pair, fill=None) for pair in (ETH, BTC)]
     for entry in entries:
-        bench.control.fill(entry)
+        harness.control.fill(entry)
     # ETH gets its stoploss, not yet committed, and BTC's is refused in the same iteration.
     refusal = {"error": "the stop would trigger immediately"}
-    bench.control.add_fault(
+    harness.control.add_fault(
         "status", method="POST", path="*/orders/btc_usdt", status=400, body=refusal
     )
     emergency = bot.strategy.emergency
@@ -135,7 +137,7 @@ def test_what_freqtrade_has_not_committed_survives_a_failure_of_the_hook(bench: 
 
     emergency.sweeps.sweep = fail
     bot.process()
-    stops = [o for o in bench.sells(ETH) if o["stopPrice"]]
+    stops = [o for o in harness.sells(ETH) if o["stopPrice"]]
     assert stops
     assert order_row(stops[0]["id"], ETH) is not None
-    assert bench.sells(BTC)[-1]["type"] == "MARKET"
+    assert harness.sells(BTC)[-1]["type"] == "MARKET"

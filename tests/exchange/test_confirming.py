@@ -151,7 +151,7 @@ def test_a_key_that_is_refused_stops_the_sweep(api, control, status):
 def test_what_survives_everything_is_reported_as_still_open(connect, sandbox, control):
     api = connect(sandbox.rest_url, rateLimit=10)
     ids = seed(control, 3)
-    control.add_fault("cancel_some", spare="ids", ids=ids[:1], path="/margin/orders*", times=None)
+    control.add_fault("cancel_some", ids=ids[:1], path="/margin/orders*", times=None)
     refusal = {"status": 422, "body": {"error": "not now"}}
     one = f"/margin/orders/btc_usdt/{ids[0]}"
     control.add_fault("status", method="DELETE", path=one, times=None, **refusal)

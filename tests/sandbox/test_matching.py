@@ -140,7 +140,7 @@ def test_matching_can_be_off(trader, control):
     ("fields", "text"),
     [
         ({"amount": "0.0000000001"}, "Invalid amount 0.0000000001, decimal limit is 8."),
-        ({"amount": "0.00001"}, "Invalid amount 0.00001, minimum is 0.0001."),
+        ({"amount": "0.00001"}, "Invalid amount 0.00001 less than min 0.0001."),
         ({"amount": "-1"}, "Invalid amount -1."),
         ({"amount": "many"}, "Invalid amount many."),
         ({"price": "-1"}, "Invalid price -1."),
@@ -157,14 +157,14 @@ def test_matching_can_be_off(trader, control):
         ({"clientId": "a"}, "Wrong parameter: clientId"),
         ({"type": "STOP_LIMIT", "stopPrice": "1"}, "Wrong parameter: condition"),
         ({"type": "STOP_LIMIT", "condition": ">="}, "Invalid price None."),
-        ({"type": "MARKET", "amount": "4"}, "Invalid amount 4, minimum is 5."),
+        ({"type": "MARKET", "amount": "4"}, "Invalid amount 4 less than min 5."),
         (
             {"action": "SELL", "amount": "0.01"},
-            "Balance for btc not enough, only has 0, but ordered 0.01.",
+            "Balance for BTC not enough, only has 0, but ordered 0.01.",
         ),
         (
             {"amount": "1", "price": "50000"},
-            "Balance for usdt not enough, only has 10000, but ordered 50000.",
+            "Balance for USDT not enough, only has 10000, but ordered 50000.",
         ),
     ],
 )

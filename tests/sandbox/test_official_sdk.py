@@ -93,7 +93,7 @@ def test_market_post_only_and_refusals(sdk):
     )
     assert sdk.get_an_order("btc_usdt", maker["orderId"])["status"] == 6
     refused = sdk.create_an_order("BUY", "100", 50000, pair="btc_usdt")
-    assert "Balance for usdt not enough" in refused
+    assert "Balance for USDT not enough" in refused
 
 
 def test_many_at_once(sdk, control):

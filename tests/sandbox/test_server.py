@@ -3,6 +3,8 @@
 import argparse
 import ast
 import contextlib
+import inspect
+import re
 import socket
 import subprocess
 import sys
@@ -16,7 +18,10 @@ import requests
 import bitopro_margin_ext.sandbox as package
 from bitopro_margin_ext.cli import sandbox as command
 from bitopro_margin_ext.sandbox import SandboxControl, SandboxServer
+from bitopro_margin_ext.sandbox.control_api import CONTROLS
 from bitopro_margin_ext.sandbox.control_client import ControlError
+from bitopro_margin_ext.sandbox.faults import KINDS
+from bitopro_margin_ext.sandbox.state import Switches
 
 RUN = (
     "import argparse, sys; from bitopro_margin_ext.cli import sandbox as s;"
@@ -127,22 +132,25 @@ def test_a_missing_framework_is_one_line_and_2(capsys, monkeypatch):
     assert "pip install 'bitopro-margin-ext[sandbox]'" in output.err
 
 
-def test_help_names_every_control_and_fault(sandbox):
-    from bitopro_margin_ext.sandbox.faults import KINDS
-
+def test_help_is_made_from_the_declarations():
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     text = parser.format_help()
-    assert [kind for kind in KINDS if kind not in text] == []
-    source = Path(package.__file__).with_name("control_api.py").read_text()
-    paths = {
-        node.args[1].value
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "add"
-    }
-    assert len(paths) > 12
-    missing = [p for p in paths if p.replace("{order_id}", "ID") not in text]
-    assert missing == []
+    for control in CONTROLS:
+        fields = [name for name in control.model_fields if f"{{{name}}}" not in control.route]
+        (line,) = [x for x in text.splitlines() if x.split("  ")[1:2] == [control.route]]
+        assert all(name in line for name in fields), line
+    for name in (*KINDS, *Switches.model_fields):
+        assert f"\n  {name}" in text, name
+    assert max(len(line) for line in text.splitlines()) < 120
+
+
+def test_the_client_has_every_control():
+    """Whatever the routes take, a method of the client sends."""
+    source = inspect.getsource(SandboxControl)
+    calls = re.findall(r'_(post|call)\(\s*(?:"(\w+)", )?f?"(/[^"?]*)', source)
+    sent = {f"{method or 'POST'} {path}" for _, method, path in calls}
+    assert sent == {control.route for control in CONTROLS}
 
 
 def test_the_fixture_starts_afresh_each_time(sandbox, control):

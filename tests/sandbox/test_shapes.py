@@ -35,7 +35,6 @@ def test_public(sandbox, example):
         ("get_ticker_data", "/tickers"),
         ("get_orderbook_data", "/order-book/BTC_USDT"),
         ("get_trades_data", "/trades/btc_usdt"),
-        ("get_otc_price", "/price/otc/btc"),
     ]:
         assert shape(get(sandbox, path)) == shape(example(name)), path
     one = get(sandbox, "/tickers/btc_usdt")["data"]

@@ -240,3 +240,46 @@ def test_quiet_streams_are_pinged():
         while b"\x89" not in seen.partition(b"MARGIN_MARK_PRICE")[2]:
             seen += raw.recv(4096)
     assert b"101 Switching Protocols" in seen
+
+
+def test_a_stream_that_closes_at_once(sandbox, control):
+    control.add_fault("close_after_accept", path="/ws/v1/pub/auth/*", times=2)
+    for _ in range(2):
+        with stream(sandbox, "/auth/margin/orders") as receive, pytest.raises(ConnectionClosed):
+            receive()
+    with stream(sandbox, "/auth/margin/orders") as receive:
+        assert receive()["event"] == "ACTIVE_ORDERS"
+    assert [line["faults"] for line in control.requests()] == [["close_after_accept"]] * 2 + [[]]
+
+
+@pytest.mark.parametrize("messages", [0, 1])
+def test_a_stream_that_falls_silent(sandbox, trader, control, messages):
+    control.add_fault("silent", method="WS", messages=messages)
+    with stream(sandbox, "/auth/margin/orders") as receive:
+        for _ in range(messages):
+            receive()
+        trader.placed()
+        nothing_more(receive)
+
+
+def test_pushes_that_are_lost_or_in_the_wrong_order(sandbox, trader, control):
+    control.add_fault("drop_pushes", every=3)
+    with stream(sandbox, "/auth/margin/orders") as receive:
+        receive()
+        placed = [trader.placed() for _ in range(4)]
+        seen = [receive()["data"]["btc_usdt"][0]["id"] for _ in range(3)]
+        assert seen == [placed[0], placed[2], placed[3]]
+    control.add_fault("reorder")
+    with stream(sandbox, "/auth/margin/orders/histories") as receive:
+        trader.delete("/margin/orders/all")
+        first, second = receive(), receive()
+        assert sum(map(len, first["data"].values())) == 1
+        assert second["data"] == {}  # the message of the connection, sent late
+
+
+def test_faults_of_calls_leave_streams_alone(sandbox, control):
+    control.add_fault("status", path="*", times=1)
+    control.add_fault("silent", path="*", times=1)
+    with stream(sandbox, "/margin/mark-price") as receive, pytest.raises(TimeoutError):
+        receive()
+    assert [rule["hits"] for rule in control.faults()] == [0, 1]

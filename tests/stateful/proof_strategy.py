@@ -39,14 +39,21 @@ class ProofStrategy(EmergencyCancelMixin, IStrategy):
     def custom_exit(self, pair: str, *args: Any, **kwargs: Any) -> str | None:
         return "told" if pair in self.unwanted else None
 
-    def confirm_trade_exit(self, *args: Any, **kwargs: Any) -> bool:
-        began = time.monotonic()
-        agreed = super().confirm_trade_exit(*args, **kwargs)
-        self.held_up.append(time.monotonic() - began)
-        return agreed
+    def ft_bot_start(self, **kwargs: Any) -> None:
+        super().ft_bot_start(**kwargs)
+        self.timed = False
 
-    def ft_check_timed_out(self, *args: Any, **kwargs: Any) -> bool:
-        began = time.monotonic()
-        timed_out = super().ft_check_timed_out(*args, **kwargs)
-        self.held_up.append(time.monotonic() - began)
-        return timed_out
+    def bot_loop_start(self, *args: Any, **kwargs: Any) -> None:
+        if not self.timed:
+            self.timed = True
+            for name in ("before_exit", "before_timeout_cancel"):
+                setattr(self.emergency, name, self.timing(getattr(self.emergency, name)))
+
+    def timing(self, hook: Any) -> Any:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            began = time.monotonic()
+            result = hook(*args, **kwargs)
+            self.held_up.append(time.monotonic() - began)
+            return result
+
+        return timed

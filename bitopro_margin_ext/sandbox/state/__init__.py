@@ -4,7 +4,7 @@ from .accounts import Account, ApiKey, Kind
 from .clock import Clock
 from .exchange import Exchange
 from .orders import NewOrder, Order, Status, Trade
-from .refusals import Refusal
+from .refusals import Reason, Refusal
 from .switches import Switches
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Kind",
     "NewOrder",
     "Order",
+    "Reason",
     "Refusal",
     "Status",
     "Switches",

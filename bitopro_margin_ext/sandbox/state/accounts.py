@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
-from . import refusals
-from .amounts import ZERO
+from .amounts import ZERO, floor
+from .refusals import Reason
 
 Kind = Literal["spot", "margin"]
 KINDS: Final[tuple[Kind, ...]] = ("spot", "margin")
@@ -57,7 +57,7 @@ class Wallet:
         """Debit an available amount, or refuse."""
         balance = self[currency]
         if balance.available < amount:
-            raise refusals.not_enough(currency, balance.available, amount)
+            raise Reason.NOT_ENOUGH(currency=currency, available=balance.available, asked=amount)
         balance.available -= amount
 
     def lock(self, currency: str, amount: Decimal) -> None:
@@ -80,11 +80,16 @@ class Wallet:
 
 @dataclass(slots=True)
 class Debt:
-    """What is owed of one currency; interest runs from ``since_ms``."""
+    """What is owed of one currency. ``accrued`` is the exact interest since ``since_ms``."""
 
     principal: Decimal = ZERO
-    interest: Decimal = ZERO
+    accrued: Decimal = ZERO
     since_ms: int = 0
+
+    @property
+    def interest(self) -> Decimal:
+        """The interest that is due: cut to what the exchange can hold, the rest stays accrued."""
+        return floor(self.accrued)
 
     @property
     def owed(self) -> Decimal:

@@ -6,17 +6,17 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from .. import defaults
-from . import refusals
 from .accounts import Account, ApiKey, Kind
 from .amounts import plain
 from .clock import Clock
 from .liquidation import liquidate_thin_accounts
 from .loans import Loans
-from .markets import PAIRS, Pair, Quote
+from .markets import LENT_CURRENCIES, PAIRS, Pair, Quote
 from .matching import MatchingEngine
 from .orders import (
     Change,
@@ -29,10 +29,28 @@ from .orders import (
     Trade,
     WasReset,
 )
-from .refusals import Refusal
+from .refusals import Reason, Refusal
 from .switches import Switches
 
-Spare = Callable[[Order], bool]
+KeepOpen = Callable[[Order], bool]
+CallKind = Literal["read", "write", "new order"]
+Closed = Literal["new orders", "writes", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """What a pair's private calls refuse: new orders, everything but reads, or everything."""
+
+    closed: Closed
+    text: str
+
+    def refuses(self, call: CallKind) -> bool:
+        """Say whether a call of this kind is refused."""
+        return (
+            call == "new order"
+            or self.closed == "all"
+            or (self.closed == "writes" and call == "write")
+        )
 
 
 class Exchange:
@@ -58,7 +76,8 @@ class Exchange:
             self.quotes = {pair.name: Quote(pair, now) for pair in PAIRS}
             self.accounts: dict[str, Account] = {}
             self.keys: dict[str, ApiKey] = {}
-            self.stop_rejections: list[str] = []
+            self.maintenance: dict[str, Maintenance] = {}
+            self.stop_rejections: list[Refusal] = []
             self._account_numbers = itertools.count(5_411_716_254, 104_729)
             self.matching = MatchingEngine(self)
             self.loans = Loans(self)
@@ -66,8 +85,14 @@ class Exchange:
             self.add_key(ApiKey(defaults.API_KEY, defaults.API_SECRET, defaults.EMAIL))
             self.tell(WasReset())
 
+    def next_serial(self) -> int:
+        """Return the serial number of a loan, repayment, transfer or liquidation."""
+        number = self.matching.next_number()
+        # The page's example lists serials that neither rise nor fall with time.
+        return number * 7_368_787 % 9_999_999_967 if self.switches.random_serials else number
+
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Have every change told, under the lock; returns how to stop it."""
+        """Call ``listener`` with every change, under the lock; returns how to stop it."""
         with self.lock:
             self._listeners.append(listener)
 
@@ -119,14 +144,38 @@ class Exchange:
 
     # Pairs and prices
 
-    def pair(self, name: str, kind: Kind = "spot") -> Pair:
-        """Look a listed pair up, in any letter case, or refuse."""
+    def pair(self, name: str, kind: Kind = "spot", call: CallKind | None = None) -> Pair:
+        """Look a listed pair up, in any letter case, or refuse.
+
+        ``call`` says what the caller is about to do, which maintenance may refuse.
+        """
         found = self.pairs.get(name.lower())
         if found is None:
-            raise refusals.unknown_pair(name)
-        if kind == "margin" and not found.marginable:
-            raise refusals.not_marginable(name)
+            raise Reason.UNKNOWN_PAIR(pair=name)
+        if kind == "margin" and not found.margin:
+            raise Reason.NOT_MARGINABLE(pair=name)
+        if call is not None and self.refuses(found, call):
+            raise Refusal(400, self.maintenance[found.name].text)
         return found
+
+    def refuses(self, pair: Pair, call: CallKind) -> bool:
+        """Say whether maintenance keeps a pair from such a call."""
+        maintenance = self.maintenance.get(pair.name)
+        return maintenance is not None and maintenance.refuses(call)
+
+    def margin_currencies(self) -> list[str]:
+        """Name what a margin account can hold: what is lent, and what its pairs are made of."""
+        names = list(LENT_CURRENCIES)
+        for pair in self.pairs.values():
+            if pair.margin:
+                names += [name for name in (pair.base, pair.quote) if name not in names]
+        return names
+
+    def set_margin(self, name: str, margin: bool) -> None:
+        """Open or close a pair for margin trading, whether or not its currencies are lent."""
+        with self.lock:
+            pair = self.pair(name)
+            self.pairs[pair.name] = replace(pair, margin=margin)
 
     def set_price(
         self, name: str, price: Decimal, bid: Decimal | None = None, ask: Decimal | None = None
@@ -156,23 +205,38 @@ class Exchange:
                     self.matching.finish_cancelled(order)
             del self.pairs[pair.name]
 
-    def set_maintenance(self, name: str, maintain: bool) -> None:
-        """Close or open a pair for new orders."""
+    def set_maintenance(
+        self, name: str, closed: Closed | None = "new orders", text: str | None = None
+    ) -> None:
+        """Close a pair for some private calls, or open it again with None."""
         with self.lock:
             pair = self.pair(name)
-            self.pairs[pair.name] = replace(pair, maintain=maintain)
+            self.pairs[pair.name] = replace(pair, maintain=closed is not None)
+            self.maintenance.pop(pair.name, None)
+            if closed is not None:
+                text = text or Reason.UNDER_MAINTENANCE(pair=pair.upper).text
+                self.maintenance[pair.name] = Maintenance(closed, text)
 
     # Orders
 
-    def place(self, kind: Kind, pair: str, new: NewOrder, email: str = defaults.EMAIL) -> Order:
-        """Take an order, or refuse it; what crosses the touch is filled before this returns."""
+    def place(
+        self,
+        kind: Kind,
+        pair: str,
+        new: NewOrder,
+        email: str = defaults.EMAIL,
+        *,
+        match: bool = True,
+    ) -> Order:
+        """Take an order, or refuse it; what crosses the touch is filled before this returns.
+
+        Without ``match`` the order rests, wherever the price is, until a control fills it.
+        """
         with self.lock:
-            listed = self.pair(pair, kind)
-            if listed.maintain:
-                raise refusals.under_maintenance(pair)
+            listed = self.pair(pair, kind, "new order")
             if new.type == "STOP_LIMIT" and self.stop_rejections:
-                raise Refusal(400, self.stop_rejections.pop(0))
-            return self.matching.place(self.account(email), kind, listed, new)
+                raise self.stop_rejections.pop(0)
+            return self.matching.place(self.account(email), kind, listed, new, match=match)
 
     def seed(self, seed: Seed, email: str = defaults.EMAIL) -> Order:
         """Put an order on the account as if it had been placed by hand; see ``Seed``."""
@@ -185,7 +249,7 @@ class Exchange:
         with self.lock:
             order = self.matching.find(email, kind, self.pair(pair, kind), order_id)
             if not order.is_open:
-                raise refusals.not_cancellable(order_id)
+                raise Reason.NOT_CANCELLABLE(order_id=order_id)
             self.matching.finish_cancelled(order)
             return order
 
@@ -193,13 +257,13 @@ class Exchange:
         self,
         kind: Kind,
         wanted: Iterable[Order],
-        spare: Spare | None = None,
+        keep_open: KeepOpen | None = None,
     ) -> dict[str, list[str]]:
         """Cancel those that are open, and say which: only what really was cancelled is named."""
         with self.lock:
             done: dict[str, list[str]] = {}
             for order in wanted:
-                if not order.is_open or order.kind != kind or (spare and spare(order)):
+                if not order.is_open or order.kind != kind or (keep_open and keep_open(order)):
                     continue
                 self.matching.finish_cancelled(order)
                 done.setdefault(order.pair.upper, []).append(order.id)
@@ -220,13 +284,24 @@ class Exchange:
         """
         with self.lock:
             if not order.is_open:
-                raise refusals.not_cancellable(order.id)
+                raise Reason.NOT_CANCELLABLE(order_id=order.id)
             wish = order.remaining
             if amount is not None:
                 wish = amount
             elif fraction is not None:
                 wish = order.original * fraction
             return self.matching.fill(order, wish, price, is_taker=not as_maker)
+
+    def fill_at_market(self, order: Order, fraction: Decimal) -> None:
+        """Execute a fraction of an open order where a new order would: at the touch, or its limit.
+
+        The order pays the taker's fee if it takes the touch.
+        """
+        with self.lock:
+            limit = None if order.type == "MARKET" else order.price
+            touch = self.quotes[order.pair.name].crossing_price(order.action, limit)
+            wish = order.original * fraction
+            self.matching.fill(order, wish, touch, is_taker=touch is not None)
 
     def orders(
         self,
@@ -253,7 +328,7 @@ class Exchange:
             for order in self.matching.all_orders():
                 if order.id == order_id and pair in (None, order.pair.name, order.pair.upper):
                     return order
-            raise refusals.order_unknown(order_id)
+            raise Reason.UNKNOWN_ORDER(order_id=order_id)
 
     def trades(self, kind: Kind, pair: str, email: str = defaults.EMAIL) -> list[Trade]:
         """List the true trades of a pair, oldest first."""

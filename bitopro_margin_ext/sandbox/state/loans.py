@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import defaults
-from . import refusals
-from .accounts import (
-    Account,
-    Borrow,
-    Debt,
-    Kind,
-    Repayment,
-    Transfer,
-)
+from .accounts import Account, Borrow, Debt, Kind, Repayment, Transfer
 from .amounts import ONE, ZERO, floor
-from .markets import LOANS, MARGIN_CURRENCIES, LoanTerms
+from .markets import LOANS, LoanTerms
 from .orders import FundsChanged
+from .refusals import Reason
 
 if TYPE_CHECKING:
     from .exchange import Exchange
 
 YEAR_MS: Final = 365 * 86_400_000
-# An account without debt has no ratio; a very large one keeps clients that compare it calm.
+# An account without debt has no ratio; a very large number serves clients that compare it.
 RATIO_WITHOUT_DEBT: Final = Decimal("999")
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What an account has and owes, in USDT at mark prices."""
+    """What an account has and owes, and the mark prices in USDT."""
 
     assets: dict[str, Decimal]
     debts: dict[str, Decimal]
@@ -58,7 +51,7 @@ class Standing:
 
 
 def shown_ratio(ratio: Decimal) -> str:
-    """Write a ratio with the two decimals that the pages show; cut, so it never flatters."""
+    """Write a ratio with the two decimals that the pages show, cut rather than rounded up."""
     return str(ratio.quantize(Decimal("0.01"), rounding=ROUND_DOWN))
 
 
@@ -69,23 +62,44 @@ class Loans:
         self._exchange = exchange
         self.terms: dict[str, LoanTerms] = {terms.currency: terms for terms in LOANS}
 
+    def set_terms(self, currency: str, **changes: Any) -> LoanTerms:
+        """Change the fields of a currency's terms; interest up to now has the old rate."""
+        with self._exchange.lock:
+            name = self._lent_currency(currency)
+            for account in self._exchange.accounts.values():
+                self._accrue(account)
+            self.terms[name] = replace(self.terms[name], **changes)
+            return self.terms[name]
+
+    def lend_out(self, currency: str, amount: Decimal | None = None) -> None:
+        """Lend an amount to somebody else; without one, all that the platform has left."""
+        with self._exchange.lock:
+            name = self._lent_currency(currency)
+            terms = self.terms[name]
+            taken = terms.max_system - self.lent(name) if amount is None else amount
+            self.set_terms(name, lent_to_others=terms.lent_to_others + taken)
+
     def mark_prices(self) -> dict[str, Decimal]:
         """Return the mark price of every margin currency: its last price in USDT."""
         quotes = self._exchange.quotes
         return {
-            name: ONE if name == "USDT" else quotes[f"{name.lower()}_usdt"].last
-            for name in MARGIN_CURRENCIES
+            name: ONE
+            if name == "USDT"
+            else ONE / quotes["usdt_twd"].last
+            if name == "TWD"
+            else quotes[f"{name.lower()}_usdt"].last
+            for name in self._exchange.margin_currencies()
         }
 
     def standing(self, email: str = defaults.EMAIL) -> Standing:
-        """Take stock of a margin account, interest up to now included."""
+        """Compute what a margin account has and owes, interest up to now included."""
         with self._exchange.lock:
             account = self._exchange.account(email)
             self._accrue(account)
-            wallet = account.wallets["margin"]
+            wallet, names = account.wallets["margin"], self._exchange.margin_currencies()
             return Standing(
-                {name: wallet[name].total for name in MARGIN_CURRENCIES},
-                {name: self._debt(account, name).owed for name in MARGIN_CURRENCIES},
+                {name: wallet[name].total for name in names},
+                {name: self._debt(account, name).owed for name in names},
                 self.mark_prices(),
             )
 
@@ -113,35 +127,39 @@ class Loans:
         ours = sum((self._debt(a, currency).principal for a in accounts), ZERO)
         return self.terms[currency].lent_to_others + ours
 
-    def borrow(self, currency: str, amount: Decimal, email: str = defaults.EMAIL) -> int:
-        """Lend, or refuse: the limits and the ratio after it decide."""
+    def borrow(
+        self, currency: str, amount: Decimal, email: str = defaults.EMAIL, *, check: bool = True
+    ) -> int:
+        """Lend, or refuse by status, limits and the ratio that would result.
+
+        Without ``check`` everything is lent, for loans that a test puts on the account.
+        """
         with self._exchange.lock:
-            account, name = self._exchange.account(email), self._currency(currency)
+            account, name = self._exchange.account(email), self._lent_currency(currency)
             self._check_amount(amount)
             self._accrue(account)
-            terms, debt = self.terms[name], self._debt(account, name)
-            if debt.principal + amount > terms.max_user:
-                raise refusals.borrow_limit(name, terms.max_user)
-            if self.lent(name) + amount > terms.max_system:
-                raise refusals.borrow_limit(name, terms.max_system)
-            self._check_ratio(self.preview(1, name, amount, email))
-            debt.principal += amount
+            if check:
+                self._check_borrow(account, name, amount)
+            self._debt(account, name).principal += amount
             account.wallets["margin"].add(name, amount)
-            serial = self._exchange.matching.next_number()
-            now = self._exchange.clock.now_ms()
-            account.borrows.append(Borrow(serial, name, amount, amount, now))
+            serial = self._exchange.next_serial()
+            account.borrows.append(
+                Borrow(serial, name, amount, amount, self._exchange.clock.now_ms())
+            )
             self._exchange.tell(FundsChanged(email, "margin"))
             return serial
 
     def repay(self, currency: str, amount: Decimal, email: str = defaults.EMAIL) -> int:
-        """Take a repayment: interest first, and never more than is owed."""
+        """Take a repayment, at most what is owed."""
         with self._exchange.lock:
-            account, name = self._exchange.account(email), self._currency(currency)
+            account, name = self._exchange.account(email), self._lent_currency(currency)
             self._check_amount(amount)
             self._accrue(account)
             owed = self._debt(account, name).owed
             if not owed:
-                raise refusals.nothing_to_repay(name)
+                raise Reason.NO_DEBT(currency=name.lower())
+            if amount > owed and self._exchange.switches.refuse_repay_above_debt:
+                raise Reason.ABOVE_DEBT(currency=name.lower(), owed=owed)
             amount = min(amount, owed)
             account.wallets["margin"].take(name, amount)
             serial = self.pay_down(account, name, amount)
@@ -158,19 +176,19 @@ class Loans:
     ) -> tuple[int, int]:
         """Move funds between spot and margin; out of margin only what the debts can spare."""
         with self._exchange.lock:
-            account, name = self._exchange.account(email), self._currency(currency)
+            account, name = self._exchange.account(email), self._margin_currency(currency)
             self._check_amount(amount)
             if source == target:
-                raise refusals.unsupported_transfer()
+                raise Reason.INVALID_BALANCE_KIND()
             available = account.wallets[source][name].available
             if available < amount:
-                raise refusals.not_enough(name, available, amount)
+                raise Reason.NOT_ENOUGH(currency=name, available=available, asked=amount)
             if source == "margin":
                 self._check_ratio(self.preview(4, name, amount, email))
             account.wallets[source].take(name, amount)
             account.wallets[target].add(name, amount)
             now = self._exchange.clock.now_ms()
-            out, into = (self._exchange.matching.next_number() for _ in range(2))
+            out, into = (self._exchange.next_serial() for _ in range(2))
             day = time.strftime("%Y%m%d", time.gmtime(now / 1000))
             serial = f"{day}margintrans{out % 100_000_000:08d}"
             account.transfers.append(Transfer(serial, name, source, target, amount, now))
@@ -181,12 +199,10 @@ class Loans:
     def preview(
         self, action: int, currency: str, amount: Decimal, email: str = defaults.EMAIL
     ) -> Standing:
-        """Say what would stand after 1 borrow, 2 repay, 3 transfer in, 4 transfer out."""
-        name = self._currency(currency)
+        """Compute what would stand after 1 borrow, 2 repay, 3 transfer in, 4 transfer out."""
+        name = self._margin_currency(currency) if action > 2 else self._lent_currency(currency)
         self._check_amount(amount)
         standing = self.standing(email)
-        if action not in (1, 2, 3, 4):
-            raise refusals.wrong_parameter("action")
         if action == 2:
             amount = min(amount, standing.debts[name])
         if action in (1, 2):
@@ -194,23 +210,29 @@ class Loans:
         standing.assets[name] += amount if action in (1, 3) else -amount
         if standing.assets[name] < 0:
             held = standing.assets[name] + amount
-            raise refusals.not_enough(name, held, amount)
+            raise Reason.NOT_ENOUGH(currency=name, available=held, asked=amount)
         return standing
 
     def pay_down(self, account: Account, currency: str, amount: Decimal) -> int:
-        """Book a payment that has left the wallet: interest first, the oldest loans first."""
+        """Book a payment that has left the wallet, the oldest loans first."""
         debt = self._debt(account, currency)
-        interest = min(amount, debt.interest)
-        principal = amount - interest
-        debt.interest -= interest
+        if self._exchange.switches.repay_principal_first:
+            principal = min(amount, debt.principal)
+            interest = amount - principal
+        else:
+            interest = min(amount, debt.interest)
+            principal = amount - interest
+        debt.accrued -= interest
         debt.principal -= principal
+        if not debt.owed:
+            debt.accrued = ZERO
         left = principal
         for line in account.borrows:
             if line.currency == currency:
                 part = min(left, line.open_principal)
                 line.open_principal -= part
                 left -= part
-        serial = self._exchange.matching.next_number()
+        serial = self._exchange.next_serial()
         now = self._exchange.clock.now_ms()
         account.repayments.append(Repayment(serial, currency, principal, interest, now))
         return serial
@@ -219,29 +241,53 @@ class Loans:
         return account.debts.setdefault(currency, Debt(since_ms=self._exchange.clock.now_ms()))
 
     def _accrue(self, account: Account) -> None:
-        now = self._exchange.clock.now_ms()
-        for name in MARGIN_CURRENCIES:
+        now, switches = self._exchange.clock.now_ms(), self._exchange.switches
+        for name, terms in self.terms.items():
             debt = self._debt(account, name)
-            rate = self.terms[name].annual_percent / 100
-            grown = floor(debt.principal * rate * max(0, now - debt.since_ms) / YEAR_MS)
-            # Below the smallest unit nothing is booked yet, and the time is kept for later.
-            if grown or not debt.principal:
-                debt.interest += grown
-                debt.since_ms = now
+            span = max(0, now - debt.since_ms)
+            if switches.interest_period_seconds and debt.principal:
+                span -= span % (switches.interest_period_seconds * 1000)
+            rate = terms.annual_percent / 100
+            debt.accrued += debt.principal * rate * span / YEAR_MS
+            debt.since_ms = debt.since_ms + span if debt.principal else now
+            if switches.capitalise_interest:
+                booked = debt.interest
+                debt.principal += booked
+                debt.accrued -= booked
+
+    def _check_borrow(self, account: Account, name: str, amount: Decimal) -> None:
+        terms, shown = self.terms[name], name.lower()
+        if terms.borrow_status != 1:
+            raise Reason.BORROW_SUSPENDED(currency=shown)
+        if amount < terms.minimum:
+            raise Reason.TOO_SMALL(value=amount, minimum=terms.minimum)
+        if amount % terms.step:
+            raise Reason.LOAN_STEP(value=amount, step=terms.step)
+        if self._debt(account, name).principal + amount > terms.max_user:
+            raise Reason.BORROW_LIMIT(currency=shown, limit=terms.max_user)
+        if self.lent(name) + amount > terms.max_system:
+            raise Reason.BORROW_LIMIT(currency=shown, limit=terms.max_system)
+        self._check_ratio(self.preview(1, name, amount, account.email))
 
     def _check_ratio(self, after: Standing) -> None:
         if after.total_debts and after.ratio < self._exchange.switches.safe_ratio:
-            raise refusals.borrow_unsafe()
+            raise Reason.UNSAFE_RATIO()
 
-    def _currency(self, currency: str) -> str:
+    def _lent_currency(self, currency: str) -> str:
         name = currency.upper()
         if name not in self.terms:
-            raise refusals.unsupported_currency()
+            raise Reason.UNSUPPORTED_CURRENCY()
+        return name
+
+    def _margin_currency(self, currency: str) -> str:
+        name = currency.upper()
+        if name not in self._exchange.margin_currencies():
+            raise Reason.UNSUPPORTED_CURRENCY()
         return name
 
     @staticmethod
     def _check_amount(amount: Decimal) -> None:
         if amount <= 0:
-            raise refusals.invalid_amount(amount)
+            raise Reason.INVALID_AMOUNT(value=amount)
         if floor(amount) != amount:
-            raise refusals.too_precise("amount", amount, 8)
+            raise Reason.TOO_PRECISE(field="amount", value=amount, decimals=8)

@@ -1,4 +1,4 @@
-"""What is listed: pairs with their limits, and currencies with their chains."""
+"""What is listed: pairs with their limits and prices, currencies with their chains, loans."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Final
 
-from .amounts import floor
+from .amounts import SMALLEST, floor
 
 ORDER_OPEN_LIMIT: Final = 200
 BATCH_LIMIT: Final = 10
-MAKER_FEE: Final = Decimal("0.001")
-TAKER_FEE: Final = Decimal("0.002")
-MARGIN_CURRENCIES: Final = ("BTC", "ETH", "USDT")
+# What is lent. A margin account can hold more, see ``Exchange.margin_currencies``.
+LENT_CURRENCIES: Final = ("BTC", "ETH", "USDT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ class Pair:
     min_quote: Decimal
     base_decimals: int = 8
     maintain: bool = False
+    margin: bool = False
 
     @property
     def name(self) -> str:
@@ -46,11 +46,6 @@ class Pair:
         """The smallest step of the price."""
         return Decimal(1).scaleb(-self.price_decimals)
 
-    @property
-    def marginable(self) -> bool:
-        """Whether both currencies can be held in the margin account."""
-        return self.base in MARGIN_CURRENCIES and self.quote in MARGIN_CURRENCIES
-
 
 @dataclass(frozen=True, slots=True)
 class Currency:
@@ -66,18 +61,30 @@ class Currency:
 
 @dataclass(frozen=True, slots=True)
 class LoanTerms:
-    """What the platform lends of a currency."""
+    """What the platform lends of a currency; a borrow status is 0 off, 1 on, 2 maintenance."""
 
     currency: str
     max_system: Decimal
     max_user: Decimal
     lent_to_others: Decimal
     annual_percent: Decimal
+    borrow_status: int = 1
+    minimum: Decimal = SMALLEST
+    step: Decimal = SMALLEST
 
 
 def _pair(name: str, price: str, decimals: int, low: str, high: str, quote: str) -> Pair:
     base, _, other = name.partition("_")
-    return Pair(base, other, Decimal(price), decimals, Decimal(low), Decimal(high), Decimal(quote))
+    return Pair(
+        base,
+        other,
+        Decimal(price),
+        decimals,
+        Decimal(low),
+        Decimal(high),
+        Decimal(quote),
+        margin=base in LENT_CURRENCIES and other in LENT_CURRENCIES,
+    )
 
 
 PAIRS: Final[tuple[Pair, ...]] = (

@@ -1,16 +1,14 @@
-"""The orders and trades of the exchange: how they come, fill and end."""
+"""The matching engine: how orders come, fill and end, and the trades that result."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from . import refusals
 from .accounts import Account, Kind
 from .amounts import ZERO, decimals_of, floor
-from .markets import MAKER_FEE, ORDER_OPEN_LIMIT, TAKER_FEE, Pair
+from .markets import ORDER_OPEN_LIMIT, Pair
 from .orders import (
     OPEN_STATES,
     STOP_TYPES,
@@ -23,13 +21,14 @@ from .orders import (
     Trade,
     Traded,
 )
+from .refusals import Reason
 
 if TYPE_CHECKING:
     from .exchange import Exchange
 
 
 class MatchingEngine:
-    """Keeps the orders of all accounts. Its callers hold the exchange's lock."""
+    """Holds and fills the orders of all accounts. Its callers hold the exchange's lock."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -51,14 +50,16 @@ class MatchingEngine:
         try:
             return self._orders[email, kind, pair.name, order_id]
         except KeyError:
-            raise refusals.order_unknown(order_id) from None
+            raise Reason.UNKNOWN_ORDER(order_id=order_id) from None
 
-    def place(self, account: Account, kind: Kind, pair: Pair, new: NewOrder) -> Order:
-        """Judge, lock and match a new order."""
+    def place(
+        self, account: Account, kind: Kind, pair: Pair, new: NewOrder, *, match: bool
+    ) -> Order:
+        """Judge, lock and match a new order; without ``match`` only controls will fill it."""
         _check_against_pair(new, pair)
         mine = [o for o in self._orders.values() if o.email == account.email and o.kind == kind]
         if sum(o.is_open and o.pair.name == pair.name for o in mine) >= ORDER_OPEN_LIMIT:
-            raise refusals.too_many_open(ORDER_OPEN_LIMIT)
+            raise Reason.TOO_MANY_OPEN(limit=ORDER_OPEN_LIMIT)
         quote = self._exchange.quotes[pair.name]
         # A market buy names the quote it spends; what it gets of the base is known once it fills.
         original = floor(new.amount / quote.ask) if new.is_market_buy else new.amount
@@ -66,6 +67,7 @@ class MatchingEngine:
         to_lock = new.amount if new.is_market_buy else self._cost(order, original)
         account.wallets[kind].lock(order.pays, to_lock)
         order.locked = to_lock
+        order.only_controls_fill = not match
         self._keep(order)
         if order.status == Status.NOT_TRIGGERED:
             self._trigger_if_met(order)
@@ -128,7 +130,8 @@ class MatchingEngine:
             touch = quote.ask if order.action == "BUY" else quote.bid
             price = touch if order.type == "MARKET" else order.price
         cost = floor(amount * price)
-        rate = TAKER_FEE if is_taker else MAKER_FEE
+        switches = self._exchange.switches
+        rate = switches.taker_fee if is_taker else switches.maker_fee
         wallet = self._exchange.account(order.email).wallets[order.kind]
         paid, got = (cost, amount) if order.action == "BUY" else (amount, cost)
         fee = floor(got * rate)
@@ -209,17 +212,17 @@ class MatchingEngine:
             raise ValueError(f"order {order.id} exists already on {order.pair.name}")
         self._orders[key] = order
         order.remember(order.created_ms)
-        self._exchange.tell(OrderChanged(replace(order, past=[])))
+        self._exchange.tell(OrderChanged(order.copy()))
         self._exchange.tell(FundsChanged(order.email, order.kind))
 
     def _changed(self, order: Order) -> None:
         order.remember(self._exchange.clock.now_ms())
-        self._exchange.tell(OrderChanged(replace(order, past=[])))
+        self._exchange.tell(OrderChanged(order.copy()))
         self._exchange.tell(FundsChanged(order.email, order.kind))
 
     def _trigger_if_met(self, order: Order) -> None:
         last = self._exchange.quotes[order.pair.name].last
-        if order.stop_price is None:
+        if order.stop_price is None or order.only_controls_fill:
             return
         met = last >= order.stop_price if order.condition == ">=" else last <= order.stop_price
         if met:
@@ -228,7 +231,7 @@ class MatchingEngine:
             self._match(order, is_new=True)
 
     def _match(self, order: Order, *, is_new: bool) -> None:
-        if not self._exchange.switches.matching:
+        if not self._exchange.switches.matching or order.only_controls_fill:
             return
         limit = None if order.type == "MARKET" else order.price
         touch = self._exchange.quotes[order.pair.name].crossing_price(order.action, limit)
@@ -251,16 +254,18 @@ def _check_against_pair(order: NewOrder, pair: Pair) -> None:
     """Refuse an order that the pair's precisions and limits do not allow."""
     for field, price in (("price", order.price), ("stopPrice", order.stop_price)):
         if price is not None and decimals_of(price) > pair.price_decimals:
-            raise refusals.too_precise(field, price, pair.price_decimals)
+            raise Reason.TOO_PRECISE(field=field, value=price, decimals=pair.price_decimals)
     if order.is_market_buy:
         if decimals_of(order.amount) > pair.price_decimals:
-            raise refusals.too_precise("amount", order.amount, pair.price_decimals)
+            raise Reason.TOO_PRECISE(
+                field="amount", value=order.amount, decimals=pair.price_decimals
+            )
         if order.amount < pair.min_quote:
-            raise refusals.too_small(order.amount, pair.min_quote)
+            raise Reason.TOO_SMALL(value=order.amount, minimum=pair.min_quote)
         return
     if decimals_of(order.amount) > pair.base_decimals:
-        raise refusals.too_precise("amount", order.amount, pair.base_decimals)
+        raise Reason.TOO_PRECISE(field="amount", value=order.amount, decimals=pair.base_decimals)
     if order.amount < pair.min_base:
-        raise refusals.too_small(order.amount, pair.min_base)
+        raise Reason.TOO_SMALL(value=order.amount, minimum=pair.min_base)
     if order.amount > pair.max_base:
-        raise refusals.too_large(order.amount, pair.max_base)
+        raise Reason.TOO_LARGE(value=order.amount, maximum=pair.max_base)

@@ -76,11 +76,13 @@ class Order:
     time_in_force: str = "GTC"
     client_id: int | None = None
     by_hand: bool = False
+    only_controls_fill: bool = False
     executed: Decimal = ZERO
     total: Decimal = ZERO
     fee: Decimal = ZERO
     locked: Decimal = ZERO
     past: list[tuple[int, Order]] = field(default_factory=list, repr=False, compare=False)
+    stale: StaleView | None = field(default=None, repr=False, compare=False)
 
     @property
     def remaining(self) -> Decimal:
@@ -110,7 +112,17 @@ class Order:
     def remember(self, now_ms: int) -> None:
         """Stamp a change and keep a copy, so that a lagging listing can show the past."""
         self.updated_ms = max(now_ms, self.created_ms)
-        self.past.append((self.updated_ms, replace(self, past=[])))
+        self.past.append((self.updated_ms, self.copy()))
+
+    def copy(self) -> Order:
+        """Return the order as it is now, without its past."""
+        return replace(self, past=[], stale=None)
+
+    def as_shown(self, now_ms: int, lag_ms: int, *, in_list: bool) -> Order | None:
+        """Return the order as lists or look-ups show it; None if they do not show it yet."""
+        if self.stale is not None and self.stale.holds(now_ms, in_list=in_list):
+            return self.stale.order
+        return self.as_of(now_ms - lag_ms) if lag_ms else self
 
     def as_of(self, moment_ms: int) -> Order | None:
         """Return the order as it was then; None if it did not exist yet."""
@@ -120,6 +132,21 @@ class Order:
                 break
             found = copy
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class StaleView:
+    """A past state of an order that is still shown: until a moment, or for ever with None."""
+
+    order: Order
+    until_ms: int | None
+    lists_only: bool
+
+    def holds(self, now_ms: int, *, in_list: bool) -> bool:
+        """Say whether it is still shown there."""
+        if self.lists_only and not in_list:
+            return False
+        return self.until_ms is None or now_ms < self.until_ms
 
 
 @dataclass(frozen=True, slots=True)

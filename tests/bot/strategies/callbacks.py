@@ -76,6 +76,63 @@ class Grandchild(OwnWithSuper):
         return super().confirm_trade_exit(*args, **kwargs)
 
 
+class AsksItself(OwnWithoutSuper):
+    """Goes through the object for its own answer."""
+
+    def bot_start(self, **kwargs: Any) -> None:
+        self.asking = False
+
+    def confirm_trade_exit(self, *args: Any, **kwargs: Any) -> bool:
+        if self.asking:
+            return super().confirm_trade_exit(*args, **kwargs)
+        self.asking = True
+        try:
+            return self.confirm_trade_exit(*args, **kwargs)
+        finally:
+            self.asking = False
+
+
+class Static(EmergencyCancelMixin, Plain):
+    """Refuses every exit, by a callback that is not given the strategy."""
+
+    @staticmethod
+    def confirm_trade_exit(pair: str, trade: Any, **kwargs: Any) -> bool:
+        return False
+
+
+class OfTheClass(EmergencyCancelMixin, Plain):
+    """Refuses every exit, by a callback that is given the class."""
+
+    @classmethod
+    def confirm_trade_exit(cls, pair: str, trade: Any, **kwargs: Any) -> bool:
+        return False
+
+
+class AssignedToTheClass(EmergencyCancelMixin, Plain):
+    """Gets its callback after the class statement."""
+
+
+AssignedToTheClass.confirm_trade_exit = OwnWithoutSuper.confirm_trade_exit
+
+
+class AssignedAtTheStart(EmergencyCancelMixin, Plain):
+    """Gets its callback when the bot starts."""
+
+    def bot_start(self, **kwargs: Any) -> None:
+        self.confirm_trade_exit = lambda **kw: OwnWithoutSuper.confirm_trade_exit(self, **kw)
+
+
+class Started(EmergencyCancelMixin, Plain):
+    """Has a start of its own, and does not call ``super()``."""
+
+    def ft_bot_start(self, **kwargs: Any) -> None:
+        self.load_freqAI_model()
+
+
+class BehindABase(Plain, EmergencyCancelMixin):
+    """The mixin stands behind a base, and still before ``IStrategy``."""
+
+
 class Inherits(Guarded):
     """Overrides nothing."""
 

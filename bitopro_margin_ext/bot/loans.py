@@ -1,0 +1,485 @@
+"""Borrowing and repaying as commands of unknown outcome, and the shares of the debt kept in step.
+
+A command is written down before it is sent and is open until the exchange has said what became of
+it: by its answer, by its lists, or by the balances. An open command is never sent again, and while
+there is one in a currency nothing new is borrowed in it; exits go on.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import ccxt
+
+from ..core import assumptions
+from ..core.errors import Outcome
+from ..core.parse_account import parse_liquidation
+from ..exchange.flow import failure_of
+from .buy_back import dec
+from .debt_lines import (
+    UNCLEAR,
+    UNIT,
+    USER,
+    ZERO,
+    Flows,
+    Line,
+    Owed,
+    add_to,
+    follow,
+    is_interest,
+    settle_unclear,
+    total,
+)
+from .loans_ledger import LoansLedger
+
+logger = logging.getLogger(__name__)
+
+RATES_SECONDS: Final = 600.0
+_WINDOW_SECONDS: Final = 120.0
+"""How far a listed moment may be from the one at which a command was sent."""
+_YEAR: Final = Decimal(365 * 86400)
+
+
+class LoanRefusedError(Exception):
+    """The exchange does not lend, or does not take a repayment: nothing has happened."""
+
+
+class LoanUnknownError(Exception):
+    """Whether the exchange has lent, or has taken a repayment, is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One currency of the margin account."""
+
+    free: Decimal = ZERO
+    total: Decimal = ZERO
+    owed: Owed = field(default_factory=Owed)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The margin account at one moment (of the monotonic clock)."""
+
+    moment: float
+    balances: Mapping[str, Balance]
+    ad_ratio: Decimal | None
+    assets: Decimal
+    """In USDT."""
+    debt: Decimal
+    """In USDT."""
+
+    def __getitem__(self, currency: str) -> Balance:
+        return self.balances.get(currency, Balance())
+
+
+def account_of(answer: Mapping[str, Any], moment: float) -> Account:
+    """Read a ``fetch_margin_account`` structure."""
+    rows = answer["info"]["balances"]
+    balances = {
+        str(code).upper(): Balance(
+            dec(row.get("availableAmount")),
+            dec(row.get("totalAmount")),
+            Owed(dec(row.get("borrowAmount")), dec(row.get("borrowInterestAmount"))),
+        )
+        for code, row in rows.items()
+    }
+    ratio = answer.get("adRatio")
+    return Account(
+        moment,
+        balances,
+        None if ratio is None else dec(ratio),
+        dec(answer.get("totalAsset")),
+        dec(answer.get("totalDebt")),
+    )
+
+
+class Loans:
+    """The loans of one bot on one margin account."""
+
+    def __init__(
+        self, ledger: LoansLedger, api: Callable[[], Any], notify: Callable[[str], None]
+    ) -> None:
+        self.ledger = ledger
+        self.lock = threading.RLock()
+        self.account: Account | None = None
+        """The account as it was read last."""
+        self._api = api
+        self._notify = notify
+        self._before: dict[str, tuple[float, Owed]] = {}
+        self._unclear_since: dict[str, float] = {}
+        self._rates: dict[str, Decimal] = {}
+        self._rates_until = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch, on the exchange's clock as far as it is known."""
+        return float(self._api().exchange_time()) / 1000
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def read(self) -> Account:
+        """Read the account and bring the shares up to it.
+
+        :raises ccxt.BaseError: when the exchange cannot be asked; nothing has changed then.
+        """
+        with self.lock:
+            account = account_of(self._api().fetch_margin_account(), time.monotonic())
+            changed = {}
+            for currency in self._currencies(account):
+                if not self._follows_from_interest(currency, account):
+                    changed[currency] = account[currency].owed
+            if changed:
+                self._follow_lists(changed, account)
+            for currency in self._currencies(account):
+                self._remember(currency, account)
+            self.account = account
+            self.settle_old_doubts()
+            return account
+
+    def _remember(self, currency: str, account: Account) -> None:
+        owed = account[currency].owed
+        self._before[currency] = (self.now(), owed)
+        if any(line.owed for line in self.ledger.lines(currency)):
+            # So that a bot that was down knows for how long interest may have grown.
+            values = (f"{self.now():.3f}", f"{owed.principal:f}", f"{owed.interest:f}")
+            self.ledger.write_meta(f"owed:{currency}", " ".join(values))
+
+    def _last(self, currency: str) -> tuple[float, Owed] | None:
+        """When a currency was read last, by this process or the one before, and what was owed."""
+        if currency not in self._before:
+            kept = self.ledger.meta(f"owed:{currency}")
+            if kept is not None:
+                moment, principal, interest = kept.split()
+                return float(moment), Owed(Decimal(principal), Decimal(interest))
+        return self._before.get(currency)
+
+    def _currencies(self, account: Account) -> set[str]:
+        owing = {code for code, row in account.balances.items() if row.owed.sum}
+        return owing | {line.currency for line in self.ledger.lines()}
+
+    def _most_interest(self, currency: str, lines: list[Line], account: Account) -> Decimal:
+        """Three times the interest that the rate allows since the last reading."""
+        last = self._last(currency)
+        if last is None:
+            return account[currency].owed.interest
+        seconds = Decimal(str(max(1.0, self.now() - last[0])))
+        rate = self.rate(currency)
+        return total(lines) * rate / 100 * seconds / _YEAR * 3 + UNIT * 5
+
+    def _follows_from_interest(self, currency: str, account: Account) -> bool:
+        """Take a change in that interest explains; False when the lists must be read."""
+        lines = self.ledger.lines(currency)
+        now = account[currency].owed
+        last = self._last(currency)
+        before = None if last is None else last[1]
+        if any(line.holder == UNCLEAR for line in lines) or self.open_command(currency):
+            return False
+        growth = now.sum - total(lines)
+        if not growth:
+            return True
+        most = self._most_interest(currency, lines, account)
+        if total(lines) <= 0 or not is_interest(growth, before, now, most, len(lines)):
+            return False
+        after = follow(lines, currency, now, Flows(), before=before, most_interest=most)
+        self.ledger.write_lines(currency, after)
+        return True
+
+    def _follow_lists(self, changed: Mapping[str, Owed], account: Account) -> None:
+        flows, serials = self._listed_flows()
+        written = {}
+        for currency, now in changed.items():
+            lines = self.ledger.lines(currency)
+            flow = flows.get(currency, Flows())
+            if flow.borrowed or flow.repaid or flow.liquidated:
+                self._notify_flow(currency, flow, lines)
+            last = self._last(currency)
+            written[currency] = follow(
+                lines,
+                currency,
+                now,
+                flow,
+                before=None if last is None else last[1],
+                most_interest=self._most_interest(currency, lines, account),
+            )
+            unclear = any(line.holder == UNCLEAR for line in written[currency])
+            if not unclear:
+                self._unclear_since.pop(currency, None)
+            else:
+                self._unclear_since.setdefault(currency, time.monotonic())
+        self.ledger.read_lists(written, serials)
+
+    def _notify_flow(self, currency: str, flow: Flows, lines: list[Line]) -> None:
+        if flow.liquidated:
+            self._notify(
+                f"BitoPro has liquidated: {flow.liquidated:f} {currency} of debt were repaid by"
+                " force. The trades follow; look at the account."
+            )
+        users = sum((line.owed for line in lines if line.holder == USER), ZERO)
+        ours = any(line.is_bots and line.owed > 0 for line in lines)
+        if flow.repaid > users + flow.borrowed and ours:
+            self._notify(
+                f"{flow.repaid:f} {currency} were repaid by hand: the bot's loans are smaller by"
+                " what the user did not owe."
+            )
+
+    def _listed_flows(self) -> tuple[dict[str, Flows], dict[str, set[str]]]:
+        """What the lists show that is not the bot's and has not been read before."""
+        api = self._api()
+        borrows, repays = api.fetch_borrows(), api.fetch_repays()
+        forced = liquidation_rows(api)
+        serials: dict[str, set[str]] = {"borrow": set(), "repay": set(), "liquidation": set()}
+        sums: dict[str, dict[str, Decimal]] = {}
+
+        def add(currency: str, name: str, amount: Decimal) -> None:
+            of = sums.setdefault(currency, {})
+            of[name] = of.get(name, ZERO) + amount
+
+        known = self.ledger.seen("liquidation")
+        for row in forced:
+            if row["serial"] not in known:
+                serials["liquidation"].add(row["serial"])
+                add(row["debtCurrency"], "liquidated", dec(row["debtAmount"]))
+        for kind, rows in (("borrow", borrows), ("repay", repays)):
+            for row in self._not_ours(kind, rows):
+                serials[kind].add(str(row["id"]))
+                if kind == "repay" and _is_liquidation(row, forced):
+                    continue
+                name = "borrowed" if kind == "borrow" else "repaid"
+                add(row["currency"], name, dec(row["amount"]))
+        return {code: Flows(**of) for code, of in sums.items()}, serials
+
+    def _not_ours(self, kind: str, rows: list[Any]) -> list[Any]:
+        """Listed rows that no command of ours has made and nobody has read yet.
+
+        A row that is an open command's closes it. Serials on the pages are in no order, so a row is
+        recognised by its invoice, or by currency, amount and time.
+        """
+        seen = self.ledger.seen(kind)
+        commands = [
+            command
+            for command in self.ledger.commands("intent", "done")
+            if command["kind"] == kind and command["serial"] is None
+        ]
+        left = [row for row in rows if str(row["id"]) not in seen]
+        # By invoice first: a loan by hand may have the same amount at the same time.
+        for is_same in (_has_invoice_of, _looks_like):
+            for row in list(left):
+                ours = next((command for command in commands if is_same(row, command)), None)
+                if ours is None:
+                    continue
+                left.remove(row)
+                commands.remove(ours)
+                if ours["state"] == "intent":
+                    self._carried_out(ours, dec(row["amount"]), str(row["id"]))
+                else:
+                    self.ledger.claim(ours["id"], str(row["id"]))
+        return left
+
+    def baseline(self) -> None:
+        """Take everything that is owed now for the user's: it was there before the ledger."""
+        with self.lock:
+            account = account_of(self._api().fetch_margin_account(), time.monotonic())
+            _flows, serials = self._listed_flows()
+            lines = {
+                currency: add_to([], USER, currency, row.owed.sum) if row.owed.sum else []
+                for currency, row in account.balances.items()
+            }
+            self.ledger.read_lists(lines, serials)
+            for currency, row in account.balances.items():
+                self._before[currency] = (self.now(), row.owed)
+            self.account = account
+
+    def rate(self, currency: str) -> Decimal:
+        """The yearly interest of a currency, in percent, not older than ten minutes."""
+        if time.monotonic() > self._rates_until:
+            try:
+                rates = self._api().fetch_cross_borrow_rates()
+            except ccxt.BaseError as error:
+                logger.debug(f"The interest rates cannot be read: {type(error).__name__}")
+            else:
+                self._rates = {code: dec(row["rate"]) * 100 for code, row in rates.items()}
+            self._rates_until = time.monotonic() + RATES_SECONDS
+        return self._rates.get(currency, Decimal(assumptions.DEFAULT_INTEREST_PERCENT))
+
+    # -- what is open --------------------------------------------------------------------------
+
+    def open_command(self, currency: str) -> Mapping[str, Any] | None:
+        """A command of a currency whose outcome is not known, or None."""
+        for command in self.ledger.commands("intent"):
+            if command["currency"] == currency:
+                return command
+        return None
+
+    def settle_old_doubts(self) -> None:
+        """Decide, by lists and balances together, what became of open commands."""
+        for command in self.ledger.commands("intent"):
+            age = self.now() - command["sent"]
+            lines = self.ledger.lines(command["currency"])
+            unclear = sum((line.owed for line in lines if line.holder == UNCLEAR), ZERO)
+            moved = unclear if command["kind"] == "borrow" else -unclear
+            if age < assumptions.LOAN_LIST_LAG_SECONDS:
+                continue
+            if abs(moved - command["amount"]) <= command["amount"] * Decimal("0.001"):
+                logger.warning(f"The {_named(command)} is not listed, but the balances show it.")
+                self._carried_out(command, command["amount"], None)
+            elif moved < command["amount"] / 2:
+                logger.warning(f"The {_named(command)} never arrived.")
+                self.ledger.finish(command["id"], "absent")
+        for currency, since in list(self._unclear_since.items()):
+            if self.open_command(currency):
+                continue
+            if time.monotonic() - since >= assumptions.LOAN_LIST_LAG_SECONDS:
+                self._give_away(currency)
+
+    def _give_away(self, currency: str) -> None:
+        lines = self.ledger.lines(currency)
+        unclear = sum((line.owed for line in lines if line.holder == UNCLEAR), ZERO)
+        self._unclear_since.pop(currency, None)
+        if not unclear:
+            return
+        self._notify(
+            f"{abs(unclear):f} {currency} of {'debt' if unclear > 0 else 'repayment'} that no list"
+            f" explains count as the user's."
+        )
+        self.ledger.write_lines(currency, settle_unclear(lines))
+
+    def _carried_out(self, command: Mapping[str, Any], amount: Decimal, serial: str | None) -> None:
+        """A command whose answer was lost has been carried out."""
+        logger.warning(f"The {_named(command)} had no answer, and was carried out: found.")
+        currency = command["currency"]
+        lines = _without_unclear(self.ledger.lines(currency))
+        self.ledger.finish(
+            command["id"],
+            "done",
+            lines=_after(lines, command, amount),
+            currency=currency,
+            amount=amount,
+            serial=serial,
+        )
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def borrow(self, currency: str, amount: Decimal, holder: str, why: str) -> None:
+        """Borrow for a pair.
+
+        :raises LoanRefusedError: nothing is borrowed, and why.
+        :raises LoanUnknownError: it may be borrowed; the next readings say.
+        """
+        with self.lock:
+            waiting = self.open_command(currency)
+            if waiting is not None:
+                raise LoanUnknownError(f"the {_named(waiting)} has no answer yet")
+            self._send("borrow", currency, amount, holder, why)
+
+    def repay(self, currency: str, amount: Decimal, holder: str, why: str) -> None:
+        """Repay a part of a holder's share.
+
+        :raises LoanRefusedError: nothing is repaid, and why.
+        :raises LoanUnknownError: it may be repaid; the next readings say.
+        """
+        with self.lock:
+            waiting = self.open_command(currency)
+            if waiting is not None:
+                raise LoanUnknownError(f"the {_named(waiting)} has no answer yet")
+            self._send("repay", currency, amount, holder, why)
+
+    def _send(self, kind: str, currency: str, amount: Decimal, holder: str, why: str) -> None:
+        owed = (self.account or self.read())[currency].owed
+        command = self.ledger.intend(
+            kind,
+            currency,
+            amount,
+            holder,
+            sent=self.now(),
+            owed_before=owed.sum,
+            principal_before=owed.principal,
+            why=why,
+        )
+        call = (
+            self._api().borrow_cross_margin
+            if kind == "borrow"
+            else (self._api().repay_cross_margin)
+        )
+        try:
+            answer = call(currency, f"{amount:f}")
+        except ccxt.BaseError as error:
+            text = f"BitoPro does not {kind} {amount:f} {currency} ({why}): {error}"
+            if failure_of(error).outcome is Outcome.REFUSED:
+                self.ledger.finish(command, "refused")
+                raise LoanRefusedError(text.replace("not borrow", "not lend")) from error
+            raise LoanUnknownError(
+                f"{kind}ing {amount:f} {currency} ({why}) had no answer: {error}"
+            ) from error
+        row = {"kind": kind, "holder": holder, "currency": currency}
+        self.ledger.finish(
+            command,
+            "done",
+            lines=_after(_without_unclear(self.ledger.lines(currency)), row, amount),
+            currency=currency,
+            invoice=str(answer["id"]),
+        )
+        logger.info(f"{kind}: {amount:f} {currency} for {holder} ({why}), invoice {answer['id']}.")
+
+    def line(self, currency: str, holder: str) -> Line:
+        """A holder's share; an empty one if there is none."""
+        for line in self.ledger.lines(currency):
+            if line.holder == holder:
+                return line
+        return Line(holder, currency)
+
+
+def liquidation_rows(api: Any) -> list[dict[str, Any]]:
+    """The rows of ``user-liquidations`` with their serial, currencies as unified codes."""
+    rows = []
+    for line in api.fetch_my_liquidations():
+        row = parse_liquidation(line["info"])
+        row["serial"] = str(line["info"].get("serial"))
+        for name in ("debtCurrency", "assetCurrency"):
+            row[name] = None if row[name] is None else str(api.safe_currency_code(row[name]))
+        rows.append(row)
+    return rows
+
+
+def _after(lines: list[Line], command: Mapping[str, Any], amount: Decimal) -> list[Line]:
+    holder, currency = command["holder"], command["currency"]
+    if command["kind"] == "borrow":
+        return add_to(lines, holder, currency, amount)
+    found = next((line for line in lines if line.holder == holder), Line(holder, currency))
+    return [*(line for line in lines if line.holder != holder), found.repay(amount)]
+
+
+def _without_unclear(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if line.holder != UNCLEAR]
+
+
+def _has_invoice_of(row: Any, command: Mapping[str, Any]) -> bool:
+    return command["invoice"] is not None and command["invoice"] == str(row["id"])
+
+
+def _looks_like(row: Any, command: Mapping[str, Any]) -> bool:
+    """Whether currency, amount and time are those of a command."""
+    moment = None if row["timestamp"] is None else row["timestamp"] / 1000
+    return (
+        command["currency"] == row["currency"]
+        and abs(dec(row["amount"]) - command["amount"]) <= UNIT
+        and (moment is None or abs(moment - command["sent"]) <= _WINDOW_SECONDS)
+    )
+
+
+def _is_liquidation(row: Any, forced: list[dict[str, Any]]) -> bool:
+    """Whether a listed repayment is the one that a liquidation made."""
+    return any(
+        one["debtCurrency"] == row["currency"]
+        and abs(dec(one["debtAmount"]) - dec(row["amount"])) <= UNIT
+        and abs((one["timestamp"] or 0) - (row["timestamp"] or 0)) <= 5000
+        for one in forced
+    )
+
+
+def _named(command: Mapping[str, Any]) -> str:
+    what = "loan" if command["kind"] == "borrow" else "repayment"
+    return f"{what} of {command['amount']:f} {command['currency']} for {command['holder']}"

@@ -1,0 +1,48 @@
+"""``bitopro-margin docs``: the reference that is shipped with the package."""
+
+import argparse
+import sys
+from importlib import resources
+from typing import Final
+
+from . import common
+from .common import UsageError, say
+
+HELP: Final = "show a page of the reference: the sandbox, ccxt, leverage, benchmarks and more"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say which page."""
+    parser.add_argument("page", nargs="?", metavar="PAGE", help="without it: the list of pages")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the page, laid out on a terminal and as it is written elsewhere."""
+    pages = read_pages()
+    if args.page is None:
+        width = max(map(len, pages))
+        say("\n".join(f"{name:<{width}}  {_title(text)}" for name, text in pages.items()))
+        return common.CONFIRMED
+    text = pages.get(args.page.lower().removesuffix(".md"))
+    if text is None:
+        raise UsageError(f"no such page; there are {', '.join(pages)}")
+    if sys.stdout is not None and sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(text))
+    else:
+        say(text.rstrip())
+    return common.CONFIRMED
+
+
+def read_pages() -> dict[str, str]:
+    """Every page's text by its name: what is in ``docs``, and the plan of the package."""
+    package = resources.files("bitopro_margin_ext")
+    files = [package / "ARCHITECTURE.md", *(package / "docs").iterdir()]
+    pages = {file.name[:-3].lower(): file for file in files if file.name.endswith(".md")}
+    return {name: pages[name].read_text(encoding="utf-8") for name in sorted(pages)}
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].lstrip("# ")
