@@ -147,7 +147,7 @@ def error_text(body: str | None) -> str:
     # An answer may repeat what was sent to it. (Imported here: a first call needs no logging.)
     from .redaction import redact
 
-    return redact(found)[:200]
+    return " ".join(redact(found).split())[:200]
 
 
 def classify(

@@ -24,6 +24,7 @@ from . import (
 from .base import MarginParsing, MarginSession
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
+from .unified import account_chosen, present_as_method
 
 P = ParamSpec("P")
 
@@ -35,9 +36,11 @@ def awaiting(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
     """Make a coroutine method of a unified method's flow."""
 
+    start = account_chosen(method)
+
     @functools.wraps(method)
     async def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        flow = method(self, *args, **kwargs)
+        flow = start(self, *args, **kwargs)
         try:
             step = next(flow)
             while True:
@@ -51,6 +54,7 @@ def awaiting(
             result: R = stop.value
             return result
 
+    present_as_method(run, method)
     return run
 
 
@@ -66,9 +70,9 @@ class AwaitingSession(MarginSession):
                 return await asyncio.gather(*(self._perform_call(call) for call in calls))
             case Sleep(seconds):
                 return await asyncio.sleep(call_scope.clamp_to_deadline(seconds))
-            case Inherited(method, args):
+            case Inherited(method, args, kwargs):
                 with call_scope.narrowed(inherited=True):
-                    return await getattr(super(), method)(*args)
+                    return await getattr(super(), method)(*args, **kwargs)
             case LoadMarkets():
                 return await self.load_markets()
 

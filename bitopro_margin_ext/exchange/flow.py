@@ -5,6 +5,7 @@ nothing of a method is kept in two copies.
 """
 
 from collections.abc import Generator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 import ccxt
@@ -27,6 +28,7 @@ class Inherited(NamedTuple):
 
     method: str
     args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = MappingProxyType({})
 
 
 class LoadMarkets(NamedTuple):

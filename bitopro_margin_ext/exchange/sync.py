@@ -28,6 +28,7 @@ from . import (
 from .base import MarginParsing, MarginSession
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
+from .unified import account_chosen, present_as_method
 
 P = ParamSpec("P")
 
@@ -39,9 +40,11 @@ def blocking(
 ) -> Callable[Concatenate[Any, P], R]:
     """Make a blocking method of a unified method's flow."""
 
+    start = account_chosen(method)
+
     @functools.wraps(method)
     def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        flow = method(self, *args, **kwargs)
+        flow = start(self, *args, **kwargs)
         try:
             step = next(flow)
             while True:
@@ -55,6 +58,7 @@ def blocking(
             result: R = stop.value
             return result
 
+    present_as_method(run, method)
     return run
 
 
@@ -77,9 +81,9 @@ class BlockingSession(MarginSession):
                 return call_concurrently(self._perform_call, calls)
             case Sleep(seconds):
                 return time.sleep(call_scope.clamp_to_deadline(seconds))
-            case Inherited(method, args):
+            case Inherited(method, args, kwargs):
                 with call_scope.narrowed(inherited=True):
-                    return getattr(super(), method)(*args)
+                    return getattr(super(), method)(*args, **kwargs)
             case LoadMarkets():
                 return self.load_markets()
 
