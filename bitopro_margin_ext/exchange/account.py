@@ -12,14 +12,12 @@ from ..core.parse import is_zero, number
 from .arguments import (
     exact_amount,
     known_currency,
-    margin_only,
-    margin_params,
     optional_pair,
     require_list,
     require_pair,
 )
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call
+from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call
 from .paging import read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import Structure, by_code, finish, parsed_rows, reading, rows_of
@@ -33,7 +31,7 @@ def fetch_margin_account(api: Any, params: Params = NO_PARAMS) -> Flow[Structure
         in ``currency`` (USDT), ``id``, ``accountStatus``, ``marginStatus``; the balances are in
         ``info`` and through ``fetch_balance``.
     """
-    raw = no_params(api, "fetchMarginAccount", margin_only(api, params, "fetchMarginAccount"))
+    raw = no_params(api, "fetchMarginAccount", params)
     answer = yield from call(api, BALANCES, raw)
     return margin_account_structure(api, answer)
 
@@ -60,7 +58,7 @@ def calculate_ad_ratio(
     :raises ccxt.BadSymbol: for an unknown currency.
     :raises ccxt.InvalidOrder: for an amount that is not positive or has more than 8 decimals.
     """
-    raw = no_params(api, "calculateAdRatio", margin_only(api, params, "calculateAdRatio"))
+    raw = no_params(api, "calculateAdRatio", params)
     names: dict[str | int, int] = {
         value: value for value in parse_account.AD_RATIO_ACTIONS.values()
     }
@@ -96,8 +94,7 @@ def fetch_my_liquidations(
     ``quoteValue`` what changed hands; their quotient includes a fee, so ``price`` is None. A debt
     that was taken in kind traded no pair: ``symbol`` is then the currency's code alone.
     """
-    rest = margin_only(api, params, "fetchMyLiquidations")
-    words, raw = take_params(api, "fetchMyLiquidations", rest)
+    words, raw = take_params(api, "fetchMyLiquidations", params)
     window = read_window(api, since, limit, words)
     wanted = optional_pair(api, symbol)
     # Only the list of markets tells which way round a pair is written.
@@ -152,8 +149,7 @@ def fetch_mark_prices(
     :returns: ticker structures with ``markPrice``; the exchange dates them only on its stream.
     :raises ccxt.BadSymbol: for a pair that is not counted in USDT: no price is made up for it.
     """
-    rest = margin_only(api, params, "fetchMarkPrices")
-    return (yield from _mark_prices(api, "fetchMarkPrices", marked_symbols(api, symbols), rest))
+    return (yield from _mark_prices(api, "fetchMarkPrices", marked_symbols(api, symbols), params))
 
 
 def _mark_prices(
@@ -171,9 +167,8 @@ def _mark_prices(
 @documented(MARK_PRICE)
 def fetch_mark_price(api: Any, symbol: str, params: Params = NO_PARAMS) -> Flow[Structure]:
     """Fetch one mark price, as ``fetch_mark_prices`` does."""
-    rest = margin_only(api, params, "fetchMarkPrice")
     symbol = marked_symbol(api, symbol)
-    return (yield from _mark_prices(api, "fetchMarkPrice", [symbol], rest))[symbol]
+    return (yield from _mark_prices(api, "fetchMarkPrice", [symbol], params))[symbol]
 
 
 def marked_symbols(api: Any, symbols: Any) -> list[str] | None:
@@ -239,11 +234,7 @@ def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
     :returns: a balance structure with ``free``, ``used``, ``total`` and ``debt`` (borrowed plus
         accrued interest) of each currency; ``info`` is the whole answer, adRatio and totals in it.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        balances: Balances = yield Inherited("fetch_balance", (rest,))
-        return balances
-    raw = no_params(api, "fetchBalance", rest)
+    raw = no_params(api, "fetchBalance", params)
     return balance_structure(api, (yield from call(api, BALANCES, raw)))
 
 

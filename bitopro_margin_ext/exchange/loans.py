@@ -20,7 +20,6 @@ from ..core.parse import is_zero, number, text
 from .arguments import (
     exact_amount,
     known_currency,
-    margin_only,
     optional_code,
     optional_pair,
     require_code,
@@ -47,7 +46,7 @@ def borrow_cross_margin(
     :raises ccxt.BadRequest: for a currency that is not lent now, and beyond ``maxUserAmount``.
     :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
     """
-    raw = no_params(api, "borrowCrossMargin", margin_only(api, params, "borrowCrossMargin"))
+    raw = no_params(api, "borrowCrossMargin", params)
     wanted = exact_amount(api, amount)
     code = yield from known_currency(api, code)
     yield from _check_lent(api, code, wanted)
@@ -70,7 +69,7 @@ def repay_cross_margin(
     :raises ccxt.InvalidOrder: for an amount that is not positive or has more than 8 decimals.
     :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
     """
-    raw = no_params(api, "repayCrossMargin", margin_only(api, params, "repayCrossMargin"))
+    raw = no_params(api, "repayCrossMargin", params)
     paid = exact_amount(api, amount)
     code = yield from known_currency(api, code)
     body = {"currency": code.lower(), "repayAmount": paid}
@@ -138,8 +137,7 @@ def fetch_cross_borrow_rates(api: Any, params: Params = NO_PARAMS) -> Flow[dict[
     the exchange quotes yearly and a rate divided by us would be a rounded one. A day's rate is
     ``rate / 365``. The limits of lending are in ``info``.
     """
-    rest = margin_only(api, params, "fetchCrossBorrowRates")
-    return (yield from _rates(api, no_params(api, "fetchCrossBorrowRates", rest)))
+    return (yield from _rates(api, no_params(api, "fetchCrossBorrowRates", params)))
 
 
 def _rates(api: Any, query: Params = NO_PARAMS) -> Flow[dict[str, Structure]]:
@@ -158,8 +156,7 @@ def fetch_cross_borrow_rate(api: Any, code: str, params: Params = NO_PARAMS) -> 
 
     :raises ccxt.BadSymbol: when the exchange does not lend it.
     """
-    rest = margin_only(api, params, "fetchCrossBorrowRate")
-    raw = no_params(api, "fetchCrossBorrowRate", rest)
+    raw = no_params(api, "fetchCrossBorrowRate", params)
     code = require_code(api, code)
     rates = yield from _rates(api, raw)
     if code not in rates:
@@ -184,8 +181,7 @@ def fetch_borrow_interest(
     so ``since`` leaves nothing out. ``interestRate`` is a year's, as a fraction. Cross margin has
     no ``symbol``: one narrows to its two currencies.
     """
-    rest = margin_only(api, params, "fetchBorrowInterest")
-    words, raw = take_params(api, "fetchBorrowInterest", rest)
+    words, raw = take_params(api, "fetchBorrowInterest", params)
     window = read_window(api, since, limit, words)
     wanted, pair = optional_code(api, code), optional_pair(api, symbol)
     codes = pair.split("/") if pair is not None else None
@@ -267,7 +263,7 @@ def _history(
 ) -> Flow[Listing]:
     """A list that comes in one answer, narrowed by us to a currency and a window."""
     code, since, limit, params = arguments
-    words, raw = take_params(api, method, margin_only(api, params, method))
+    words, raw = take_params(api, method, params)
     window = read_window(api, since, limit, words)
     wanted = optional_code(api, code)
     answer = yield from call(api, endpoint, raw)

@@ -9,9 +9,9 @@ import ccxt
 from ..core.endpoints import CREATE_BATCH
 from ..core.errors import Failure, Outcome
 from ..core.parse import text
-from .arguments import margin_params, require_list, require_symbol
+from .arguments import margin_only, margin_params, require_list, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call, failure_of
+from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call, failure_of
 from .order_body import asked_for, build_order
 from .order_creation import accepted_order, find_by_client_ids
 from .params import take_params, with_raw
@@ -51,12 +51,9 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
     :raises ccxt.InvalidOrder: for an order that cannot be sent; then none was.
     :raises ccxt.ExchangeError: the refusal of the first request as a whole; then none was placed.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        created: list[Order] = yield Inherited("create_orders", (orders, rest))
-        return created
     orders = require_list(api, orders, "orders")
-    given = [_read(api, order, rest) for order in orders]
+    shared = margin_only(api, params, "createOrders")
+    given = [_read(api, order, shared) for order in orders]
     if not given:
         return []
     yield LoadMarkets()

@@ -18,7 +18,7 @@ from .arguments import (
     require_symbol,
 )
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Inherited, Params, call
+from .flow import NO_PARAMS, Flow, Params, call
 from .params import no_params, with_raw
 from .structures import Order, named_order, order_structure, reading, rows_of
 
@@ -33,11 +33,7 @@ def cancel_all_orders(
         the exchange says it cancelled. An empty list after a retry does not mean that none were.
     :raises ccxt.BadSymbol: for a symbol that is not a pair; only None means every pair.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        orders: list[Order] = yield Inherited("cancel_all_orders", (symbol, rest))
-        return orders
-    return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllOrders", rest)))
+    return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllOrders", params)))
 
 
 @documented(CANCEL_ALL)
@@ -75,11 +71,7 @@ def cancel_order(
     :raises ccxt.OrderNotFound: when the exchange does not know it.
     :raises ccxt.InvalidOrder: when it can no longer be cancelled.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        order: Order = yield Inherited("cancel_order", (id, symbol, rest))
-        return order
-    raw = no_params(api, "cancelOrder", rest)
+    raw = no_params(api, "cancelOrder", params)
     order_id = require_order_id(api, id)
     symbol = require_symbol(api, symbol, "cancelOrder")
     path = {"pair": symbols.pair_id(symbol), "orderId": order_id}
@@ -112,11 +104,7 @@ def cancel_orders_for_symbols(
 
 
 def _cancel_many(api: Any, method: str, ids: Any, symbol: Any, params: Params) -> Flow[list[Order]]:
-    margin, rest = margin_params(api, params)
-    if not margin:
-        orders: list[Order] = yield Inherited("cancel_orders", (ids, symbol, rest))
-        return orders
-    raw = no_params(api, method, rest)
+    raw = no_params(api, method, params)
     asked: list[tuple[str, str]] = []
     for entry in require_list(api, ids, "order ids"):
         named = entry if isinstance(entry, Mapping) else {"id": entry}

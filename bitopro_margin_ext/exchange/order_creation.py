@@ -8,12 +8,11 @@ import ccxt
 from ..core.endpoints import CREATE_ORDER, ORDERS, Endpoint
 from ..core.errors import Meaning, Outcome
 from ..core.steps import Sleep
-from .arguments import margin_params, require_symbol
+from .arguments import require_symbol
 from .describe import documented
 from .flow import (
     NO_PARAMS,
     Flow,
-    Inherited,
     LoadMarkets,
     Params,
     call,
@@ -111,11 +110,7 @@ def create_order(
     :raises ccxt.NotSupported: for a parameter that the exchange cannot do; nothing was sent.
     :raises ccxt.NetworkError: when the outcome is unknown, after the order was looked for.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        order: Order = yield Inherited("create_order", (symbol, type, side, amount, price, rest))
-        return order
-    words, raw = take_params(api, "createOrder", rest)
+    words, raw = take_params(api, "createOrder", params)
     symbol = require_symbol(api, symbol, "createOrder")
     yield LoadMarkets()
     market = api.market(symbol)

@@ -7,9 +7,9 @@ import ccxt
 
 from ..core import symbols
 from ..core.endpoints import FETCH_ORDER, OPEN_ORDERS, ORDERS
-from .arguments import margin_params, optional_pair, require_order_id, require_symbol
+from .arguments import optional_pair, require_order_id, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Inherited, Params, call, failure_of
+from .flow import NO_PARAMS, Flow, Params, call, failure_of
 from .paging import Listing, Pages, read_window
 from .params import no_params, take_params, with_raw
 from .structures import Order, named_order, order_from_row, parsed_rows, rows_of
@@ -25,11 +25,7 @@ def fetch_order(
         than the 90 days for which orders are kept. That is no word about its end: an order that is
         not found is not a cancelled one.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        order: Order = yield Inherited("fetch_order", (id, symbol, rest))
-        return order
-    raw = no_params(api, "fetchOrder", rest)
+    raw = no_params(api, "fetchOrder", params)
     order_id = require_order_id(api, id)
     symbol = require_symbol(api, symbol, "fetchOrder")
     path = {"pair": symbols.pair_id(symbol), "orderId": order_id}
@@ -50,11 +46,7 @@ def fetch_open_orders(
     They come in one answer. With ``since`` (ms of their creation) the ``limit`` is the earliest of
     them, without it the newest; ``params['until']`` is in ms.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        orders: list[Order] = yield Inherited("fetch_open_orders", (symbol, since, limit, rest))
-        return orders
-    words, raw = take_params(api, "fetchOpenOrders", rest)
+    words, raw = take_params(api, "fetchOpenOrders", params)
     window = read_window(api, since, limit, words)
     symbol = optional_pair(api, symbol)
     query = {} if symbol is None else {"pair": symbols.pair_id(symbol)}
@@ -105,11 +97,7 @@ def fetch_orders(
 
     :returns: order structures; ``.cut`` of the list is None, or says why some are missing.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        orders: list[Order] = yield Inherited("fetch_orders", (symbol, since, limit, rest))
-        return orders
-    return (yield from _orders(api, "fetchOrders", symbol, since, limit, rest))
+    return (yield from _orders(api, "fetchOrders", symbol, since, limit, params))
 
 
 @documented(ORDERS)
@@ -125,13 +113,7 @@ def fetch_closed_orders(
     As ``fetch_orders`` otherwise, and ``limit`` counts filled orders: pages are read until there
     are as many, however many cancelled ones lie between.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        # The inherited method would come back to ``fetch_orders`` of this class, and so to margin.
-        spot = {"statusKind": "DONE", **rest}
-        orders: list[Order] = yield Inherited("fetch_orders", (symbol, since, limit, spot))
-        return orders
-    return (yield from _orders(api, "fetchClosedOrders", symbol, since, limit, rest, ("closed",)))
+    return (yield from _orders(api, "fetchClosedOrders", symbol, since, limit, params, ("closed",)))
 
 
 @documented(ORDERS)
@@ -146,11 +128,8 @@ def fetch_canceled_orders(
 
     As ``fetch_closed_orders`` otherwise.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        raise ccxt.NotSupported(f"{api.id} fetchCanceledOrders() is for the margin account only")
     method = "fetchCanceledOrders"
-    return (yield from _orders(api, method, symbol, since, limit, rest, ("canceled",)))
+    return (yield from _orders(api, method, symbol, since, limit, params, ("canceled",)))
 
 
 @documented(ORDERS)
@@ -165,13 +144,8 @@ def fetch_canceled_and_closed_orders(
 
     As ``fetch_closed_orders`` otherwise.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        raise ccxt.NotSupported(
-            f"{api.id} fetchCanceledAndClosedOrders() is for the margin account only"
-        )
     method = "fetchCanceledAndClosedOrders"
-    return (yield from _orders(api, method, symbol, since, limit, rest, ("closed", "canceled")))
+    return (yield from _orders(api, method, symbol, since, limit, params, ("closed", "canceled")))
 
 
 def _orders(

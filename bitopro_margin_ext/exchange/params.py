@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import ccxt
 
+from .arguments import margin_only
 from .flow import Params
 
 RAW: Final = "raw"
@@ -111,18 +112,19 @@ _INSTEAD: Final[Mapping[str, str]] = {
 
 
 def take_params(api: Any, method: str, params: Params) -> tuple[Params, Params]:
-    """Split parameters into the words that the method takes and the raw fields.
+    """Split the parameters of a margin method into the words that it takes and the raw fields.
 
     A word whose value is None asks for nothing, and neither does one that the method does not take
     when its value is False.
 
-    :raises ccxt.NotSupported: for a word of ccxt's that the exchange cannot do, naming it.
+    :raises ccxt.NotSupported: for a word of ccxt's that the exchange cannot do, naming it, and for
+        another account.
     :raises ccxt.BadRequest: for any other word that no page documents, naming it.
     """
     taken = TAKEN[method]
     words: Params = {}
     raw: Any = {}
-    for word, value in params.items():
+    for word, value in margin_only(api, params, method).items():
         if word == RAW:
             raw = value
         elif word in taken:

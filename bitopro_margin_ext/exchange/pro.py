@@ -18,7 +18,7 @@ from ..core.endpoints import (
 )
 from ..core.parse import milliseconds, parse_order
 from .account import chosen_tickers, mark_tickers, marked_symbol, marked_symbols
-from .arguments import margin_only, margin_params, optional_pair
+from .arguments import margin_params, optional_pair
 from .async_support import bitopromargin as asynchronous_bitopromargin
 from .describe import STREAMING, documented
 from .flow import NO_PARAMS, Params
@@ -212,13 +212,13 @@ class MarginWatching(StreamFollowing):
 
         :returns: tickers with ``markPrice`` by symbol, all in USDT.
         """
-        refuse_raw(self, "watchMarkPrices", margin_only(self, params, "watchMarkPrices"))
+        refuse_raw(self, "watchMarkPrices", params)
         return await self._follow_marks(marked_symbols(self, symbols))
 
     @documented(MARK_PRICE_STREAM)
     async def watch_mark_price(self, symbol: str, params: Params = NO_PARAMS) -> Structure:
         """Watch the mark price of one pair with USDT, as ``watch_mark_prices`` does."""
-        refuse_raw(self, "watchMarkPrice", margin_only(self, params, "watchMarkPrice"))
+        refuse_raw(self, "watchMarkPrice", params)
         symbol = marked_symbol(self, symbol)
         return (await self._follow_marks([symbol]))[symbol]
 

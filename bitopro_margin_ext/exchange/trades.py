@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import ccxt
-
 from ..core import symbols
 from ..core.endpoints import TRADES
-from .arguments import margin_params, require_order_id, require_symbol
+from .arguments import require_order_id, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Inherited, Params
+from .flow import NO_PARAMS, Flow, Params
 from .paging import Listing, Pages, read_window
 from .params import take_params, with_raw
 from .structures import Order, trade_from_row
@@ -33,11 +31,7 @@ def fetch_my_trades(
 
     :returns: trade structures; ``.cut`` of the list is None, or says why some are missing.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        trades: list[Order] = yield Inherited("fetch_my_trades", (symbol, since, limit, rest))
-        return trades
-    return (yield from _trades(api, "fetchMyTrades", symbol, since, limit, rest))
+    return (yield from _trades(api, "fetchMyTrades", symbol, since, limit, params))
 
 
 @documented(TRADES)
@@ -53,11 +47,8 @@ def fetch_order_trades(
 
     As ``fetch_my_trades`` otherwise.
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        raise ccxt.NotSupported(f"{api.id} fetchOrderTrades() is for the margin account only")
     order_id = require_order_id(api, id)
-    return (yield from _trades(api, "fetchOrderTrades", symbol, since, limit, rest, order_id))
+    return (yield from _trades(api, "fetchOrderTrades", symbol, since, limit, params, order_id))
 
 
 def _trades(

@@ -8,7 +8,7 @@ from ..core import parse_account
 from ..core.assumptions import TRANSFER_CALL_KINDS
 from ..core.endpoints import TRANSFER, USER_TRANSFERS
 from ..core.parse import text
-from .arguments import exact_amount, known_currency, margin_only, optional_code
+from .arguments import exact_amount, known_currency, optional_code
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .loans import lending_terms
@@ -39,7 +39,7 @@ def transfer(
         margin account does not take.
     :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
     """
-    raw = no_params(api, "transfer", margin_only(api, params, "transfer"))
+    raw = no_params(api, "transfer", params)
     source, target = _account(api, fromAccount), _account(api, toAccount)
     if source == target:
         raise ccxt.BadRequest(
@@ -105,8 +105,7 @@ def fetch_transfers(
 
     :returns: transfer structures; ``status`` is ``ok`` or, where no page names the number, None.
     """
-    rest = margin_only(api, params, "fetchTransfers")
-    words, raw = take_params(api, "fetchTransfers", rest)
+    words, raw = take_params(api, "fetchTransfers", params)
     window = read_window(api, since, limit, words)
     wanted = optional_code(api, code)
     answer = yield from call(api, USER_TRANSFERS, raw)
