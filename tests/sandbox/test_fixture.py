@@ -21,7 +21,7 @@ def run_pytest(folder, *files):
 
 def test_the_example_of_the_page_passes(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(example.split("\n\n")[1].splitlines()) <= 10
+    assert len(example.split("\n\n\n")[1].splitlines()) <= 10
     code, output = run_pytest(tmp_path, ("test_example.py", example))
     assert code == 0, output
     assert "1 passed" in output
