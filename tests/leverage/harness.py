@@ -45,8 +45,17 @@ class LeverageHarness(BotHarness):
                 **changes.get("order_types", {}),
             },
         }
+        # Accounts are compared to the last decimal: no order leaves a rest for its precision.
+        ccxt_options = {"options": {"orderAmountPrecision": "basePrecision"}}
+        config["exchange"]["ccxt_config"] = {
+            **config["exchange"].get("ccxt_config", {})
+        } | ccxt_options
         # What a market exit must have.
-        config["exit_pricing"] = {"price_side": "other", "use_order_book": True, "order_book_top": 1}
+        config["exit_pricing"] = {
+            "price_side": "other",
+            "use_order_book": True,
+            "order_book_top": 1,
+        }
         return config
 
     def bot(self, strategy: str = "Levered", **changes: Any) -> Any:
