@@ -12,6 +12,7 @@ from typing import Any, Final
 from freqtrade.exceptions import OperationalException
 from freqtrade.strategy.interface import IStrategy
 
+from ..core.errors import BitoproMarginError
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
 from .emergency import Emergency
@@ -20,7 +21,7 @@ from .options import Options, parse_options
 logger = logging.getLogger(__name__)
 
 
-class WrongBaseOrderError(OperationalException, ImportError):  # type: ignore[misc]
+class WrongBaseOrderError(BitoproMarginError, OperationalException, ImportError):  # type: ignore[misc]
     """The mixin stands behind ``IStrategy``, where nothing of it would be called.
 
     An ``ImportError`` too: it is one of the errors for which Freqtrade leaves a strategy file out
@@ -137,7 +138,7 @@ def _confirm_trade_exit(
         logger.exception("The strategy's confirm_trade_exit failed: taken as a yes.")
         agreed = True
     if not agreed:
-        emergency.denied(named["trade"])
+        emergency.denied(named["trade"], named["exit_reason"])
         return agreed
     return emergency.before_exit(
         named["trade"],
@@ -216,6 +217,7 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
     if not freqtrade_internals.exchange_of(strategy).is_leveraged:
         _refuse_shorts_and_leverage(strategy)
     emergency = Emergency(strategy, options)
+    emergency.gate.install(freqtrade_internals.bot_of(strategy))
     for name, hook in _HOOKS.items():
         _wrap(strategy, name, functools.partial(hook, emergency))
     strategy._emergency = emergency
