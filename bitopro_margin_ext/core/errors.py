@@ -6,12 +6,15 @@ ccxt): by HTTP status first, then by BitoPro's texts where we know them.
 The exceptions of this package, but for those of the sandbox, which stands alone:
 
 BitoproMarginError
+  + AnswerTooLongError (of requests): longer than any documented answer
+  + CallTimeoutError: a request was sent, and given up before its answer had come
   + ConfigurationError (a ValueError): a Freqtrade config that cannot be read or used
   + CredentialError (a ValueError): no API key and secret, or unusable ones
   + DrillError: a drill that could not be played
   + LedgerError: the bot's record of its loans cannot be kept
   + LoanRefusedError: the exchange said no to a loan or a repayment
   + LoanUnknownError: whether a loan or a repayment was made is not known
+  + NotSentError: a request was held back before its first byte
   + UnsupportedFreqtradeError: something of Freqtrade's that we need is not there any more
   + UsageError: a command line that cannot be carried out
   + WrongBaseOrderError (Freqtrade's, and an ImportError): the mixin stands behind IStrategy

@@ -5,12 +5,10 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import aiohttp
 import ccxt
 import ccxt.async_support
 
 from ..core.connecting import NEXT_ADDRESS_SECONDS
-from ..core.guarded_session import MAX_ANSWER_BYTES
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
@@ -24,6 +22,7 @@ from . import (
     trades,
     transfers,
 )
+from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
@@ -61,37 +60,10 @@ def awaiting(
     return run
 
 
-class _BoundedAnswer:
-    """What ``async with session.get(…)`` enters: an answer that is read, and not too long.
-
-    A redirect is not followed.
-    """
-
-    def __init__(self, method: Callable[..., Any], *more: Any, **named: Any) -> None:
-        self._context = method(*more, **named, allow_redirects=False)
-
-    async def __aenter__(self) -> Any:
-        response = await self._context.__aenter__()
-        try:
-            body = bytearray()
-            async for piece in response.content.iter_any():
-                body += piece
-                if len(body) > MAX_ANSWER_BYTES:
-                    response.close()
-                    raise aiohttp.ClientPayloadError("the answer is longer than any documented one")
-        except BaseException as error:
-            await self._context.__aexit__(type(error), error, error.__traceback__)
-            raise
-        # aiohttp has no public way to put a body that somebody else has read.
-        response._body = bytes(body)
-        return response
-
-    async def __aexit__(self, *failure: Any) -> None:
-        await self._context.__aexit__(*failure)
-
-
 class AwaitingSession(MarginSession):
     """The margin session over ccxt's asynchronous transport."""
+
+    session: Any
 
     async def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
@@ -119,21 +91,27 @@ class AwaitingSession(MarginSession):
             return failure_of(error)._replace(error=error)
 
     def open(self, *lazy: Any) -> None:
-        """Open ccxt's session, without aiohttp's habit of sending some requests twice.
-
-        On a kept connection that drops it repeats GET, PUT and DELETE by itself: a cancel with
-        the nonce of the first, whose refusal would be taken for the fate of the first.
-        """
-        fresh = self.session is None
+        """Open ccxt's session, or take the user's, and use it as ``HardenedSession`` does."""
         super().open(*lazy)
-        if fresh and self.session is not None:
-            self.session._retry_connection = False
+        if self.tcp_connector is not None:
             # ccxt sets 0 ("at once"), which aiohttp reads as "not before the first has failed".
             self.tcp_connector._happy_eyeballs_delay = NEXT_ADDRESS_SECONDS
-            # A redirect would carry the signed headers to wherever it points.
-            for method in ("get", "post", "put", "delete"):
-                bounded = functools.partial(_BoundedAnswer, getattr(self.session, method))
-                setattr(self.session, method, bounded)
+        if self.session is not None and not isinstance(self.session, HardenedSession):
+            self.session = HardenedSession(self.session)
+
+    def get_socks_proxy_session(self, url: str) -> Any:
+        """ccxt's session for a SOCKS proxy, used in the same way."""
+        session = super().get_socks_proxy_session(url)
+        if not isinstance(session, HardenedSession):
+            session = self.socks_proxy_sessions[url] = HardenedSession(session)
+        return session
+
+    async def close(self, *arguments: Any) -> None:
+        """Release what the object has opened; a session of the user's stays open."""
+        session = self.session
+        await super().close(*arguments)
+        if isinstance(session, HardenedSession):
+            session.detach()
 
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
@@ -155,13 +133,16 @@ class AwaitingSession(MarginSession):
         left = call_scope.remaining()
         if left is not None and left <= 0:
             raise self.not_sent_error()
-        call_scope.count_request()
+        sending = Sending(call_scope.count_request)
         try:
-            async with asyncio.timeout(left):
-                return await super().fetch(url, method, headers, body)
+            with sending.running():
+                async with asyncio.timeout(left):
+                    return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
-            raise self.as_network_error(error) from error.__cause__
+            raise self.as_network_error(error, sent=sending.is_sent) from error.__cause__
         except TimeoutError:
+            if not sending.is_sent:
+                raise self.not_sent_error("the deadline came before the connection") from None
             raise self.deadline_error(method, url) from None
 
 
