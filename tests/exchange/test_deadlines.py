@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -218,3 +219,17 @@ def test_a_sweep_against_a_server_that_hangs_ends_by_its_deadline(driver, hangin
     assert report.in_doubt
     assert [order["id"] for order in report.unknown] == ["1"]
     assert report.requests == hanging.accepted >= 2
+
+
+def test_an_interrupt_leaves_no_scope_behind(api, monkeypatch):
+    def interrupt(step):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "perform", interrupt)
+    with call_scope.deadline(5):
+        kept = pytest.raises(KeyboardInterrupt, api.cancel_and_confirm, "BTC/USDT", [], 4)
+    assert call_scope.remaining() is None
+    # What the traceback held on to goes only now.
+    del kept
+    gc.collect()
+    assert call_scope.remaining() is None
