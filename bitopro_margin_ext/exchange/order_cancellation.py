@@ -1,5 +1,6 @@
 """Unified methods that cancel margin orders, and cancel-and-confirm on top of them."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,6 @@ from ..core import sweep, symbols
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..core.parse import parse_cancelled_ids
 from ..core.report import CancelReport
-from ..core.steps import RequestCounter
 from . import call_scope
 from .flow import NO_PARAMS, Flow, Inherited, Params, call
 from .structures import (
@@ -157,7 +157,7 @@ def cancel_and_confirm(
     Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_all_orders.md
     """
     unified = None if symbol is None else require_pair(api, symbol)
-    counter = RequestCounter()
+    counter = itertools.count()
     # Each page is called at its own documented pace.
     with call_scope.narrowed(unthrottled=True, counter=counter):
         report = yield from sweep.cancel_and_confirm(
@@ -168,7 +168,7 @@ def cancel_and_confirm(
             exchange_clock=api,
             heard=api.heard_orders,
         )
-    report.requests = counter.requests
+    report.requests = next(counter)
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
         orders[:] = [_finished(api, order) for order in orders]
     return report
