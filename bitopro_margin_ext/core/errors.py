@@ -31,6 +31,8 @@ import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from .assumptions import HISTORY_DAYS
+
 
 class BitoproMarginError(Exception):
     """The root of our own exceptions; its text is one line that tells the next step."""
@@ -106,6 +108,10 @@ _HINTS: Final = {
     Meaning.AUTHENTICATION: "check the API key and secret, and that the key is not revoked",
     Meaning.PERMISSION: (
         "margin is not enabled for this key: tick Margin on BitoPro's API page, check the IP list"
+    ),
+    Meaning.ORDER_NOT_FOUND: (
+        f"not known, or not any more: orders are kept for {HISTORY_DAYS} days; that makes it no"
+        " cancelled one"
     ),
     Meaning.RATE_LIMIT: "too many requests from this IP or account: another process may share it",
 }

@@ -20,6 +20,7 @@ from . import (
     order_cancellation,
     order_creation,
     orders,
+    trades,
     transfers,
 )
 from .aiohttp_session import HardenedSession, Sending
@@ -56,6 +57,9 @@ def awaiting(
         except StopIteration as stop:
             result: R = stop.value
             return result
+        finally:
+            # A cancelled task leaves the flow in the middle; its scope must not outlive this call.
+            flow.close()
 
     present_as_method(run, method)
     return run
@@ -168,8 +172,8 @@ class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):
     fetch_closed_orders = awaiting(orders.fetch_closed_orders)
     fetch_canceled_orders = awaiting(orders.fetch_canceled_orders)
     fetch_canceled_and_closed_orders = awaiting(orders.fetch_canceled_and_closed_orders)
-    fetch_my_trades = awaiting(orders.fetch_my_trades)
-    fetch_order_trades = awaiting(orders.fetch_order_trades)
+    fetch_my_trades = awaiting(trades.fetch_my_trades)
+    fetch_order_trades = awaiting(trades.fetch_order_trades)
     fetch_balance = awaiting(account.fetch_balance)
     fetch_margin_account = awaiting(account.fetch_margin_account)
     fetch_my_liquidations = awaiting(account.fetch_my_liquidations)

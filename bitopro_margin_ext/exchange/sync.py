@@ -19,6 +19,7 @@ from . import (
     order_cancellation,
     order_creation,
     orders,
+    trades,
     transfers,
 )
 from .base import MarginParsing, MarginSession
@@ -54,6 +55,9 @@ def blocking(
         except StopIteration as stop:
             result: R = stop.value
             return result
+        finally:
+            # An interrupt leaves the flow in the middle, and its scope must not outlive this call.
+            flow.close()
 
     present_as_method(run, method)
     return run
@@ -144,8 +148,8 @@ class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: igno
     fetch_closed_orders = blocking(orders.fetch_closed_orders)
     fetch_canceled_orders = blocking(orders.fetch_canceled_orders)
     fetch_canceled_and_closed_orders = blocking(orders.fetch_canceled_and_closed_orders)
-    fetch_my_trades = blocking(orders.fetch_my_trades)
-    fetch_order_trades = blocking(orders.fetch_order_trades)
+    fetch_my_trades = blocking(trades.fetch_my_trades)
+    fetch_order_trades = blocking(trades.fetch_order_trades)
     fetch_balance = blocking(account.fetch_balance)
     fetch_margin_account = blocking(account.fetch_margin_account)
     fetch_my_liquidations = blocking(account.fetch_my_liquidations)

@@ -9,9 +9,9 @@ import typing
 from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from .arguments import margin_params
 from .call_scope import SCOPE
 from .flow import NO_PARAMS, Flow, Inherited
-from .structures import margin_params
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +21,7 @@ SPOT_TOO: Final = frozenset(
         "cancel_all_orders",
         "cancel_order",
         "cancel_orders",
+        "cancel_orders_for_symbols",
         "create_order",
         "create_orders",
         "fetch_balance",

@@ -45,6 +45,11 @@ class LeverageHarness(BotHarness):
                 **changes.get("order_types", {}),
             },
         }
+        # Accounts are compared to the last decimal: no order leaves a rest for its precision.
+        ccxt_options = {"options": {"orderAmountPrecision": "basePrecision"}}
+        config["exchange"]["ccxt_config"] = {
+            **config["exchange"].get("ccxt_config", {})
+        } | ccxt_options
         # What a market exit must have.
         config["exit_pricing"] = {
             "price_side": "other",
