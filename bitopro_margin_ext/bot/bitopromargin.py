@@ -202,6 +202,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         """The same for a stoploss."""
         return self.cancel_order_with_result(order_id, pair, amount)
 
+    def attach(self, emergency: Any) -> None:
+        """Know who handles emergencies, once the bot has started; only leverage needs it."""
+
     # -- the exit ------------------------------------------------------------------------------
 
     def largest_exit(self, pair: str, side: str) -> float:
