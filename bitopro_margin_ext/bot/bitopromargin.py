@@ -17,6 +17,7 @@ from freqtrade.exchange import Exchange
 from .._version import __version__
 from ..core import redaction
 from ..core.report import CancelReport
+from ..core.symbols import OrderKey
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
 from .mapping import MappingContext
@@ -55,10 +56,6 @@ def cancel_simulated_orders(
 logger = logging.getLogger(__name__)
 
 
-Key = tuple[str, str]
-"""Pair and order id."""
-
-
 _ORDERLESS_MODES = (RunMode.UTIL_EXCHANGE, RunMode.UTIL_NO_EXCHANGE, RunMode.PLOT, RunMode.OTHER)
 
 _SECRET_NAMES = ("key", "secret", "password", "apiKey", "api_key")
@@ -91,7 +88,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         if self.unsupported:
             raise OperationalException(self.unsupported)
-        self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
+        self.swept: TTLCache[OrderKey, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
         self.mapping_context: MappingContext | None = None
         self.unanswered = Unanswered()
@@ -145,7 +142,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     # -- the sweep -----------------------------------------------------------------------------
 
     def sweep_margin_orders(
-        self, pair: str | None, known: Iterable[Key], deadline: float
+        self, pair: str | None, known: Iterable[OrderKey], deadline: float
     ) -> CancelReport:
         """Cancel and confirm all margin orders of a pair (None: all); simulated ones in a dry run.
 
