@@ -4,10 +4,15 @@ Each use has its reason, and ``check_classes`` and ``check_bot`` see at start-up
 there: a Freqtrade that changed must stop with one line, not fail in the middle of an emergency.
 """
 
+import contextvars
+import functools
 import inspect
+import logging
 import threading
-from collections.abc import Iterator, MutableMapping
+import time
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 SUPPORTED: Final = "2025.11.2 or later"
@@ -26,6 +31,17 @@ CLASS_MEMBERS: Final = (
      "sends an exit again that was refused because its amount was stale"),
     ("freqtrade.freqtradebot:FreqtradeBot", "handle_stoploss_on_exchange", "trade",
      "maps a stoploss that filled before the sweep reached it"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "execute_entry",
+     "pair stake_amount price is_short ordertype enter_tag trade mode leverage_",
+     "writes the rows of an entry whose creation was not answered"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "get_valid_enter_price_and_stake", "",
+     "says what an entry's row will hold"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "handle_similar_open_order", "trade",
+     "would cancel other orders when an entry is adopted"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "create_stoploss_order", "trade stop_price",
+     "says whose stoploss is about to be sent"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "_notify_exit", "trade order_type sub_trade order",
+     "the message about an exit whose creation was not answered"),
     ("freqtrade.persistence:Trade", "get_custom_data", "key",
      "an emergency exit that a crash cut short is kept there"),
     ("freqtrade.strategy.interface:IStrategy", "ft_check_timed_out", "trade order current_time",
@@ -38,6 +54,14 @@ CLASS_MEMBERS: Final = (
      "the same for a stoploss"),
     ("freqtrade.exchange:Exchange", "create_order", "pair side amount leverage initial_order",
      "keeps an exit from being larger than the position"),
+    ("freqtrade.exchange:Exchange", "create_stoploss", "pair amount stop_price side leverage",
+     "the same for a stoploss"),
+    ("freqtrade.exchange:Exchange", "_get_params", "side ordertype",
+     "the way of a clientId into an order"),
+    ("freqtrade.exchange:Exchange", "_get_stop_params", "side ordertype stop_price",
+     "the same for a stoploss"),
+    ("freqtrade.exchange:Exchange", "cancel_order", "order_id pair",
+     "does without the host's pauses in an emergency"),
     ("freqtrade.exchange:Exchange", "fetch_order", "order_id pair",
      "answers for an order whose end is known"),
     ("freqtrade.exchange:Exchange", "get_rate", "pair refresh side is_short",
@@ -123,6 +147,118 @@ def dry_run_orders(exchange: Any) -> MutableMapping[str, Any]:
     """The simulated orders: Freqtrade cancels them one by one only, and forgets their fills."""
     orders: MutableMapping[str, Any] = exchange._dry_run_open_orders
     return orders
+
+
+@dataclass
+class OrderIntent:
+    """What the bot is about to do in this thread: the exchange is not told all of it."""
+
+    trade_id: int | None = None
+    tag: str | None = None
+    stake_amount: float | None = None
+    partial: bool = False
+    is_exit: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+
+_intent: contextvars.ContextVar[OrderIntent | None] = contextvars.ContextVar("intent", default=None)
+
+
+def order_intent() -> OrderIntent:
+    """The intent of the bot's method that is running in this thread; an empty one without any."""
+    return _intent.get() or OrderIntent()
+
+
+def follow_orders(bot: Any, done: Callable[[], None]) -> None:
+    """Keep the intent of every order that the bot sends; ``done`` is called after each.
+
+    The methods are wrapped on the instance: they are the only place where the trade, the tag and
+    the stake of an order are known together.
+    """
+    enter, leave, stop = bot.execute_entry, bot.execute_trade_exit, bot.create_stoploss_order
+    terms = bot.get_valid_enter_price_and_stake
+
+    @functools.wraps(enter)
+    def execute_entry(*args: Any, **kwargs: Any) -> Any:
+        given = _arguments(enter, args, kwargs)
+        trade = given.get("trade")
+        trade_id = None if trade is None else trade.id
+        with _intended(OrderIntent(trade_id, given.get("enter_tag")), done):
+            return enter(*args, **kwargs)
+
+    @functools.wraps(terms)
+    def get_valid_enter_price_and_stake(*args: Any, **kwargs: Any) -> Any:
+        found = terms(*args, **kwargs)
+        intent = _intent.get()
+        if intent is not None:
+            intent.stake_amount = found[1]
+        return found
+
+    @functools.wraps(leave)
+    def execute_trade_exit(*args: Any, **kwargs: Any) -> Any:
+        given = _arguments(leave, args, kwargs)
+        tag = given.get("exit_tag") or given["exit_check"].exit_reason
+        partial = bool(given.get("sub_trade_amt"))
+        with _intended(OrderIntent(given["trade"].id, tag, None, partial, is_exit=True), done):
+            return leave(*args, **kwargs)
+
+    @functools.wraps(stop)
+    def create_stoploss_order(*args: Any, **kwargs: Any) -> Any:
+        given = _arguments(stop, args, kwargs)
+        with _intended(OrderIntent(given["trade"].id), done):
+            return stop(*args, **kwargs)
+
+    bot.execute_entry = execute_entry
+    bot.get_valid_enter_price_and_stake = get_valid_enter_price_and_stake
+    bot.execute_trade_exit = execute_trade_exit
+    bot.create_stoploss_order = create_stoploss_order
+
+
+def _arguments(method: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    return dict(inspect.signature(method).bind(*args, **kwargs).arguments)
+
+
+@contextmanager
+def _intended(intent: OrderIntent, done: Callable[[], None]) -> Iterator[None]:
+    token = _intent.set(intent)
+    try:
+        yield
+    finally:
+        _intent.reset(token)
+        done()
+
+
+@contextmanager
+def entry_terms(bot: Any, terms: tuple[float, float, float]) -> Iterator[None]:
+    """Let ``execute_entry`` take this rate, stake and leverage, and look at no other order.
+
+    The order exists: its terms are not worked out anew from a wallet that it has changed.
+    """
+    names = ("get_valid_enter_price_and_stake", "handle_similar_open_order")
+    own = {name: bot.__dict__.get(name) for name in names}
+    bot.get_valid_enter_price_and_stake = lambda *args, **kwargs: terms
+    bot.handle_similar_open_order = lambda *args, **kwargs: False
+    try:
+        yield
+    finally:
+        for name, method in own.items():
+            if method is None:
+                delattr(bot, name)
+            else:
+                setattr(bot, name, method)
+
+
+def notify_exit(bot: Any, trade: Any, order_type: str, order: Any, partial: bool) -> None:
+    """The bot's own message about an exit order that was placed."""
+    bot._notify_exit(trade, order_type, sub_trade=partial, order=order)
+
+
+def warn_user(bot: Any, text: str) -> None:
+    """Say it in the log, and to the user by every way there is."""
+    from freqtrade.enums import RPCMessageType
+
+    logging.getLogger(__name__).warning(text)
+    send_aside(bot.rpc, [{"type": RPCMessageType.WARNING, "status": text}])
 
 
 def check_bot(strategy: Any) -> None:

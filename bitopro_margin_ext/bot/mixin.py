@@ -215,6 +215,8 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
         raise OperationalException(str(error)) from None
     if not freqtrade_internals.exchange_of(strategy).is_leveraged:
         _refuse_shorts_and_leverage(strategy)
+    bot = freqtrade_internals.bot_of(strategy)
+    bot.exchange.follow(bot)
     emergency = Emergency(strategy, options)
     for name, hook in _HOOKS.items():
         _wrap(strategy, name, functools.partial(hook, emergency))
