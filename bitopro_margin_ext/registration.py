@@ -52,10 +52,10 @@ def _register_with_freqtrade() -> None:
     except freqtrade_internals.UnsupportedFreqtradeError as error:
         unsupported = str(error)
 
-    from .bot.bitopromargin import Bitopromargin
+    from .bot.leverage import LeveragedBitopromargin
 
-    Bitopromargin.unsupported = unsupported
-    freqtrade.exchange.Bitopromargin = Bitopromargin
+    LeveragedBitopromargin.unsupported = unsupported
+    freqtrade.exchange.Bitopromargin = LeveragedBitopromargin
 
 
 __all__ = ["__version__", "enable", "register"]

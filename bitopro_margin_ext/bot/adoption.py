@@ -1,139 +1,186 @@
-"""Write the rows of orders that Freqtrade has none of, as it would have written them itself.
+"""After a start: orders that a crash kept out of the database, and debts without a ledger.
 
-An order that was found late (see ``unconfirmed_orders``) gets its ``Trade`` and ``Order`` as if its
-creation had been answered. What became of it since is then Freqtrade's to ask, as of every order.
+What the process before had sent stands in the ledger. An order that reached the exchange but not
+the database is taken into it as an open order, so that Freqtrade's own handlers find out what has
+become of it; only then is its loan looked at.
 """
 
 import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import ccxt
-from freqtrade.exceptions import InvalidOrderException
+from freqtrade.exceptions import DependencyException
 from freqtrade.persistence import Order, Trade
-from freqtrade.util import dt_from_ts
 
-from ..exchange import call_scope
 from . import freqtrade_internals, positions
-from .order_journal import UnconfirmedOrder
-from .unconfirmed_orders import as_accepted, is_over
+from .buy_back import dec
+from .debt_lines import USER, ZERO, Line, total
+from .interest import loan_currency
+from .loan_need import need_of
+from .loans import Loans
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
-"""How long all look-ups of one iteration may take: they are made before the bot's exits."""
 
+class Adoption:
+    """What one process takes over from the one before, once."""
 
-def adopt_unconfirmed(bot: Any) -> None:
-    """Look for every unconfirmed order of the bot, and write the rows of those that are found.
+    def __init__(self, loans: Loans, exchange: Any) -> None:
+        self._loans = loans
+        self._exchange = exchange
+        self._done = False
+        self._started = False
 
-    One that cannot be asked for, or not be written, is left for the next iteration. The caller
-    holds the bot's exit lock.
-    """
-    unconfirmed = bot.exchange.unconfirmed
-    if not len(unconfirmed.journal):
-        return
-    unconfirmed.forget_recorded()
-    api = freqtrade_internals.ccxt_api(bot.exchange)
-    with call_scope.deadline(LOOK_SECONDS):
-        for order in unconfirmed.journal.all():
-            try:
-                found = unconfirmed.look_up(api, order)
-            except ccxt.BaseError as error:
-                logger.warning(f"{order.pair}: an unconfirmed order cannot be asked for: {error}")
-                continue
-            if found is None:
-                if unconfirmed.is_absent(order):
-                    logger.warning(
-                        f"{order.pair}: the {order.kind} with clientOrderId {order.client_id} did"
-                        " not arrive: the exchange lists no such order."
-                    )
-                    unconfirmed.remove(order)
-                continue
-            try:
-                if not positions.is_recorded(order.pair, found["id"]):
-                    _adopt(bot, order, found)
-                unconfirmed.remove(order)
-            except Exception:
-                logger.exception(
-                    f"{order.pair}: order {found['id']} could not be adopted; the next iteration"
-                    " tries again."
-                )
-                Trade.rollback()
+    def run(self) -> None:
+        """Take over; what cannot be asked now is asked in the next iteration."""
+        if self._done:
+            return
+        if not self._started:
+            self._begin_ledger()
+            self._started = True
+        for sent in reversed(self._loans.ledger.sent_orders(None, "intent", "placed", "unknown")):
+            self._adopt(sent)
+        self._done = True
 
+    # -- the ledger ----------------------------------------------------------------------------
 
-def _adopt(bot: Any, order: UnconfirmedOrder, found: dict[str, Any]) -> None:
-    trade = None if order.trade_id is None else positions.own_trade(order.trade_id)
-    if order.kind == "entry":
-        _adopt_entry(bot, order, found, trade if trade is not None and trade.is_open else None)
-        kept = True
-    elif trade is None or not trade.is_open:
-        kept = False
-        _cancel_if_open(bot, order, found)
-    else:
-        kept = True
-        remaining = float(found["remaining"] or 0.0)
-        if positions.exceeds(positions.resting_exits(trade) + remaining, trade.amount):
-            # Another order was sent meanwhile: both together would be more than the position.
-            _cancel_if_open(bot, order, found)
-        _adopt_exit(bot, order, found, trade)
-    what = f"The {order.kind} order {found['id']} of {order.pair} was placed without an answer"
-    filled = f"{found['status']}, {found['filled'] or 0:g} of {found['amount'] or 0:g} filled"
-    end = "it is tracked now" if kept else "its trade is closed: look at it on BitoPro"
-    freqtrade_internals.warn_user(bot, f"{what}: found ({filled}), {end}.")
-
-
-def _cancel_if_open(bot: Any, order: UnconfirmedOrder, found: dict[str, Any]) -> None:
-    if is_over(found):
-        return
-    try:
-        bot.exchange.cancel_order(found["id"], order.pair)
-    except InvalidOrderException as error:
-        logger.warning(f"{order.pair}: order {found['id']} could not be cancelled: {error}")
-
-
-def _adopt_entry(bot: Any, order: UnconfirmedOrder, found: dict[str, Any], trade: Any) -> None:
-    accepted = as_accepted(order, found)
-    terms = (order.rate, order.stake_amount or order.amount * order.rate, order.leverage)
-    known = {one.id for one in positions.open_trades()}
-    try:
-        with bot.exchange.replaying(accepted), freqtrade_internals.entry_terms(bot, terms):
-            bot.execute_entry(
-                order.pair,
-                terms[1],
-                order.rate,
-                is_short=order.side == "sell",
-                ordertype=order.order_type,
-                enter_tag=order.tag,
-                trade=trade,
-                # Neither asks the strategy again: it has agreed to this order.
-                mode="replace" if trade is None else "pos_adjust",
-                leverage_=order.leverage,
+    def _begin_ledger(self) -> None:
+        """A new ledger begins with what is owed already: the user's, or that of open trades."""
+        ledger = self._loans.ledger
+        if ledger.meta("begun"):
+            return
+        self._loans.baseline()
+        trades = [
+            trade
+            for trade in Trade.get_open_trades()
+            if not trade.has_no_leverage and need_of(trade)
+        ]
+        if trades:
+            self._adopt_debts(trades)
+            ledger.write_meta("adopted", datetime.now(UTC).isoformat())
+            self._loans.notify(
+                "The ledger of loans is lost, and there are leveraged trades: their debts are taken"
+                " from the account. No entries until bitopro-margin loans --accept; exits go on."
             )
-    except Exception:
-        # Once the rows are committed, what is left is a message and a look at the wallet.
-        if positions.find_order(order.pair, found["id"]) is None:
-            raise
-        logger.exception(f"{order.pair}: the message about order {found['id']} failed.")
-    for new in positions.open_trades():
-        if new.id not in known:
-            new.open_date = dt_from_ts(found["timestamp"] or order.sent * 1000)
-    Trade.commit()
+        ledger.write_meta("begun", datetime.now(UTC).isoformat())
 
+    def _adopt_debts(self, trades: list[Any]) -> None:
+        """Give the trades of each currency what they need of its debt; the rest is the user's."""
+        for currency in {loan_currency(trade) for trade in trades}:
+            needs = {t.pair: need_of(t) for t in trades if loan_currency(t) == currency}
+            owed = total(self._loans.ledger.lines(currency))
+            needed = sum(needs.values(), ZERO)
+            part = min(Decimal(1), owed / needed) if needed else ZERO
+            # What is left over by less than a hundredth is the interest of these loans.
+            rest = owed - needed * part
+            interest = rest if rest <= needed / 100 else ZERO
+            lines = [
+                Line(pair, currency, need * part + interest * need / needed, need * part)
+                for pair, need in needs.items()
+            ]
+            if rest - interest > 0:
+                lines.append(Line(USER, currency, rest - interest, rest - interest))
+            self._loans.ledger.write_lines(currency, lines)
 
-def _adopt_exit(bot: Any, order: UnconfirmedOrder, found: dict[str, Any], trade: Any) -> None:
-    """What ``execute_trade_exit`` and ``create_stoploss_order`` do with an answer."""
-    is_stop = order.kind == "stoploss"
-    side = "stoploss" if is_stop else trade.exit_side
-    accepted = as_accepted(order, found)
-    row = Order.parse_from_ccxt_object(accepted, order.pair, side, order.amount, order.rate)
-    trade.orders.append(row)
-    if not is_stop:
-        row.ft_order_tag = trade.exit_reason = order.tag
-        trade.exit_order_status = ""
-        trade.close_rate_requested = order.rate
-    Trade.commit()
-    if not is_stop:
+    # -- orders --------------------------------------------------------------------------------
+
+    def _adopt(self, sent: Mapping[str, Any]) -> None:
+        ledger = self._loans.ledger
+        if sent["order_id"] is not None and positions.find_order(sent["pair"], sent["order_id"]):
+            ledger.finish_order(sent["id"], "known")
+            return
+        order = self._find(sent)
+        if order is None:
+            ledger.finish_order(sent["id"], "gone")
+            return
+        order_id = str(order["id"])
+        if positions.find_order(sent["pair"], order_id) is None:
+            self._take_in(sent, order)
+            self._loans.notify(
+                f"{sent['pair']}: the {sent['kind']} order {order_id} reached BitoPro before the"
+                " bot was stopped, and not its database: it is taken in."
+            )
+        ledger.finish_order(sent["id"], "known", order_id)
+
+    def _find(self, sent: Mapping[str, Any]) -> Any:
+        """The order as the exchange has it, by its id, or by what was asked for and when."""
+        api = freqtrade_internals.ccxt_api(self._exchange)
+        if sent["order_id"] is not None:
+            try:
+                return api.fetch_order(sent["order_id"], sent["pair"])
+            except ccxt.OrderNotFound:
+                return None
+        found = [*api.fetch_open_orders(sent["pair"]), *api.fetch_orders(sent["pair"], limit=100)]
+        for order in found:
+            if (
+                order["side"] == sent["side"]
+                and dec(order["amount"]) == sent["amount"]
+                and (order["timestamp"] or 0) / 1000 >= sent["sent"] - 10
+                and positions.find_order(sent["pair"], str(order["id"])) is None
+            ):
+                return order
+        return None
+
+    def _take_in(self, sent: Mapping[str, Any], order: Mapping[str, Any]) -> None:
+        """Into the database as an open order: what became of it is Freqtrade's to find out."""
+        pair, is_entry = sent["pair"], sent["kind"] == "entry"
+        trade = next(iter(Trade.get_trades_proxy(pair=pair, is_open=True)), None)
+        if trade is None and not is_entry:
+            return
+        side = "stoploss" if sent["kind"] == "stoploss" else sent["side"]
+        net = float(sent["net"])
+        opened = {**order, "status": "open", "filled": 0.0, "remaining": net, "amount": net}
+        opened.update(average=None, cost=None, fee=None)
+        row = Order.parse_from_ccxt_object(opened, pair, side, net, float(sent["price"]))
+        if trade is None:
+            trade = self._new_trade(sent, row)
+        trade.orders.append(row)
+        Trade.session.add(trade)
+        Trade.commit()
+
+    def _new_trade(self, sent: Mapping[str, Any], row: Any) -> Any:
+        """A trade like the one that ``execute_entry`` would have written a moment later."""
+        exchange, pair = self._exchange, sent["pair"]
+        rate, leverage = float(sent["price"]), sent["leverage"]
+        fee = self._fee(pair)
+        strategy = exchange._config.get("strategy")
+        timeframe = exchange._config.get("timeframe")
+        from freqtrade.exchange import timeframe_to_minutes
+
+        trade = Trade(
+            pair=pair,
+            base_currency=exchange.get_pair_base_currency(pair),
+            stake_currency=exchange.stake_currency,
+            stake_amount=float(sent["net"]) * rate / leverage,
+            amount=0,
+            is_open=True,
+            amount_requested=float(sent["net"]),
+            fee_open=fee,
+            fee_close=fee,
+            open_rate=rate,
+            open_rate_requested=rate,
+            open_date=datetime.fromtimestamp(sent["sent"], UTC),
+            exchange=exchange.id,
+            strategy=strategy,
+            timeframe=timeframe_to_minutes(timeframe) if timeframe else None,
+            leverage=leverage,
+            is_short=sent["side"] == "sell",
+            trading_mode=exchange.trading_mode,
+            funding_fees=0.0,
+            amount_precision=exchange.get_precision_amount(pair),
+            price_precision=exchange.get_precision_price(pair),
+            precision_mode=exchange.precisionMode,
+            precision_mode_price=exchange.precision_mode_price,
+            contract_size=exchange.get_contract_size(pair),
+        )
+        trade.adjust_stop_loss(rate, exchange._config.get("stoploss", -0.1), initial=True)
+        return trade
+
+    def _fee(self, pair: str) -> float:
         try:
-            freqtrade_internals.notify_exit(bot, trade, order.order_type, row, order.partial)
-        except Exception:
-            logger.exception(f"{order.pair}: the message about exit {row.order_id} failed.")
+            return float(self._exchange.get_fee(symbol=pair, taker_or_maker="maker"))
+        except DependencyException:
+            return 0.0

@@ -236,12 +236,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             self.cancel_order(order_id, pair)
         except InvalidOrderException as error:
             logger.warning(f"Could not cancel order {order_id} for {pair}: {error}")
-        try:
-            order = self._fetch_order(order_id, pair)
-        except InvalidOrderException as error:
-            order = self._kept_open(order_id, pair, error)
-            if order is None:
-                raise
+        order = self.fetch_order(order_id, pair)
         # The bot's handler for entries would let an exception stop the bot, and the one for exits
         # would report an open order as cancelled.
         if order["status"] == "open" and not positions.is_entry(pair, order_id):
@@ -305,7 +300,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         is_entry = initial_order or positions.is_entry_side(pair, side)
         kind: Kind = "entry" if is_entry else "exit"
         order = self._about_to_send(kind, pair, side, kwargs["ordertype"], amount, rate, leverage)
-        return self._send(order, create)
+        return self._create_once(order, create)
 
     def create_stoploss(
         self,
@@ -315,7 +310,6 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         order_types: Any,
         side: Any,
         leverage: float,
-        **kwargs: Any,
     ) -> Any:
         """Create a stoploss, but none beside another one that may still be open.
 
@@ -329,7 +323,6 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             order_types=order_types,
             side=side,
             leverage=leverage,
-            **kwargs,
         )
         if self._config["dry_run"]:
             return create()
@@ -337,7 +330,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         if trade is not None and trade.has_open_sl_orders:
             raise TemporaryError(f"{pair}: a stoploss is open, or not known to be over.")
         order = self._about_to_send("stoploss", pair, side, "limit", amount, stop_price, leverage)
-        return self._send(order, create)
+        return self._create_once(order, create)
 
     def _about_to_send(
         self,
@@ -370,7 +363,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             partial=intent.partial,
         )
 
-    def _send(self, order: UnconfirmedOrder, create: Callable[[], Any]) -> Any:
+    def _create_once(self, order: UnconfirmedOrder, create: Callable[[], Any]) -> Any:
         """Create an order, unless an earlier one that was not answered takes its place."""
         with one_attempt():
             api = freqtrade_internals.ccxt_api(self)
@@ -388,6 +381,15 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     def _get_stop_params(self, *args: Any, **kwargs: Any) -> Any:
         return _with_client_id(super()._get_stop_params(*args, **kwargs))
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the next order of this thread exists already: nothing is to be sent for it."""
+        return _replayed.get() is not None
+
+    def as_seen(self, order: dict[str, Any]) -> dict[str, Any]:
+        """An order that has no row yet, as Freqtrade must see it."""
+        return order
 
     @contextlib.contextmanager
     def replaying(self, accepted: Any) -> Iterator[None]:

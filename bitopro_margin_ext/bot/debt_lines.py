@@ -111,14 +111,18 @@ def shares(lines: list[Line], amount: Decimal) -> list[Decimal]:
     return parts
 
 
-def accrue(lines: list[Line], interest: Decimal) -> list[Line]:
-    """Spread interest over the lines that owe something; an unclear line takes none."""
+def bearers(lines: list[Line]) -> list[Line]:
+    """Who bears interest: who owes something, or else a line of the bot's that was just repaid."""
     owing = [line for line in lines if line.holder != UNCLEAR and line.owed > 0]
-    grown = dict(zip([line.holder for line in owing], shares(owing, interest), strict=True))
-    return [
-        replace(line, owed=line.owed + grown.get(line.holder, ZERO)) if line in owing else line
-        for line in lines
-    ]
+    return owing or [line for line in lines if line.is_bots][-1:]
+
+
+def accrue(lines: list[Line], interest: Decimal) -> list[Line]:
+    """Spread interest over the lines that bear it; an unclear line takes none."""
+    bearing = bearers(lines)
+    parts = shares(bearing, interest) if total(bearing) > 0 else [interest for _ in bearing]
+    grown = dict(zip([line.holder for line in bearing], parts, strict=True))
+    return [replace(line, owed=line.owed + grown.get(line.holder, ZERO)) for line in lines]
 
 
 def repaid_elsewhere(lines: list[Line], amount: Decimal) -> list[Line]:
@@ -204,7 +208,7 @@ def follow(
         lines = repaid_elsewhere(lines, flows.repaid)
     known = [line for line in lines if line.holder != UNCLEAR]
     rest = now.sum - total(known)
-    if is_interest(rest, before, now, most_interest, len(known)) and total(known) > 0:
+    if bearers(known) and is_interest(rest, before, now, most_interest, len(known)):
         lines, rest = accrue(known, rest), ZERO
     else:
         lines = known

@@ -7,7 +7,14 @@ from typing import Any
 
 from ..core.report import CancelReport
 from ..exchange import call_scope
-from . import adoption, database, freqtrade_internals, mapping, pending_exits, positions
+from . import (
+    database,
+    freqtrade_internals,
+    mapping,
+    order_adoption,
+    pending_exits,
+    positions,
+)
 from .options import Options
 from .pending_exits import EMERGENCY_EXIT, FORCE_EXIT, HeldExits
 from .sweeps import Sweeps, warn
@@ -204,7 +211,7 @@ class Emergency:
             self._attempt(_refresh)
             self._attempt(lambda: self._map_rest(bot))
             self._attempt(lambda: mapping.remove_empty_trades(bot))
-            self._attempt(lambda: adoption.adopt_unconfirmed(bot))
+            self._attempt(lambda: order_adoption.adopt_unconfirmed(bot))
             self._attempt(lambda: self._look_back(bot))
             self._attempt(lambda: self.exits.repeat(bot))
 

@@ -82,6 +82,24 @@ CLASS_MEMBERS: Final = (
      "how an exchange class lists its trading modes"),
     ("freqtrade.exchange:Exchange", "_ft_has_default", None,
      "how an exchange class lists its differences"),
+    ("freqtrade.exchange:Exchange", "_ft_has_futures", None,
+     "how an exchange class lists its differences with leverage"),
+    ("freqtrade.exchange:Exchange", "_fetch_funding_rate_history", "pair timeframe limit since_ms",
+     "download-data wants funding rates of a leveraged account"),
+    ("freqtrade.exchange:Exchange", "get_funding_fees", "pair amount is_short open_date",
+     "interest is booked as funding fees"),
+    ("freqtrade.exchange:Exchange", "calculate_funding_fees",
+     "amount is_short open_date close_date", "interest in backtests"),
+    ("freqtrade.exchange:Exchange", "market_is_future", "market", "which pairs have leverage"),
+    ("freqtrade.exchange:Exchange", "fetch_positions", "pair", "open trades as positions"),
+    ("freqtrade.exchange:Exchange", "reload_markets", "force", "the first call of an iteration"),
+    ("freqtrade.persistence:Order", "funding_fee", None, "what an exit's loan has cost"),
+    ("freqtrade.persistence:Trade", "funding_fee_running", None,
+     "older versions overwrite an order's funding fee with it"),
+    ("freqtrade.persistence:Trade", "recalc_trade_from_orders", "is_closing",
+     "a late cost changes a profit"),
+    ("freqtrade.persistence:LocalTrade", "bt_trades_open", None,
+     "backtests do not say whose interest they ask for"),
 )  # fmt: skip
 
 
@@ -141,6 +159,18 @@ def exit_lock(bot: Any) -> Any:
 def ccxt_api(exchange: Any) -> Any:
     """The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
     return exchange._api
+
+
+def ccxt_async_api(exchange: Any) -> Any:
+    """The asynchronous ccxt object of an exchange, for what is fetched inside its event loop."""
+    return exchange._api_async
+
+
+def funding_rate_columns() -> int:
+    """How many numbers stand behind the moment in a row of funding rates: it was a candle once."""
+    from freqtrade.exchange import Exchange
+
+    return 1 if hasattr(Exchange, "_add_funding_columns") else 5
 
 
 def dry_run_orders(exchange: Any) -> MutableMapping[str, Any]:

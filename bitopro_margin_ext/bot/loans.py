@@ -29,6 +29,7 @@ from .debt_lines import (
     Line,
     Owed,
     add_to,
+    bearers,
     follow,
     is_interest,
     settle_unclear,
@@ -109,7 +110,7 @@ class Loans:
         self.account: Account | None = None
         """The account as it was read last."""
         self._api = api
-        self._notify = notify
+        self.notify = notify
         self._before: dict[str, tuple[float, Owed]] = {}
         self._unclear_since: dict[str, float] = {}
         self._rates: dict[str, Decimal] = {}
@@ -167,8 +168,8 @@ class Loans:
         if last is None:
             return account[currency].owed.interest
         seconds = Decimal(str(max(1.0, self.now() - last[0])))
-        rate = self.rate(currency)
-        return total(lines) * rate / 100 * seconds / _YEAR * 3 + UNIT * 5
+        owed = max(total(lines), last[1].sum)
+        return owed * self.rate(currency) / 100 * seconds / _YEAR * 3 + UNIT * 5
 
     def _follows_from_interest(self, currency: str, account: Account) -> bool:
         """Take a change in that interest explains; False when the lists must be read."""
@@ -182,7 +183,7 @@ class Loans:
         if not growth:
             return True
         most = self._most_interest(currency, lines, account)
-        if total(lines) <= 0 or not is_interest(growth, before, now, most, len(lines)):
+        if not bearers(lines) or not is_interest(growth, before, now, most, len(lines)):
             return False
         after = follow(lines, currency, now, Flows(), before=before, most_interest=most)
         self.ledger.write_lines(currency, after)
@@ -214,14 +215,14 @@ class Loans:
 
     def _notify_flow(self, currency: str, flow: Flows, lines: list[Line]) -> None:
         if flow.liquidated:
-            self._notify(
+            self.notify(
                 f"BitoPro has liquidated: {flow.liquidated:f} {currency} of debt were repaid by"
                 " force. The trades follow; look at the account."
             )
         users = sum((line.owed for line in lines if line.holder == USER), ZERO)
         ours = any(line.is_bots and line.owed > 0 for line in lines)
         if flow.repaid > users + flow.borrowed and ours:
-            self._notify(
+            self.notify(
                 f"{flow.repaid:f} {currency} were repaid by hand: the bot's loans are smaller by"
                 " what the user did not owe."
             )
@@ -341,7 +342,7 @@ class Loans:
         self._unclear_since.pop(currency, None)
         if not unclear:
             return
-        self._notify(
+        self.notify(
             f"{abs(unclear):f} {currency} of {'debt' if unclear > 0 else 'repayment'} that no list"
             f" explains count as the user's."
         )

@@ -334,6 +334,14 @@ class LoansLedger:
             found = connection.execute(select(DUST))
             return {row.currency: (row.amount, row.cost) for row in found}
 
+    def add_dust(self, currency: str, amount: Decimal, cost: Decimal) -> None:
+        """Put something bought without a trade into the dust; ``cost`` is a price, in quote."""
+        held, paid = self.dust().get(currency, (Decimal(0), Decimal(0)))
+        with self._transaction() as connection:
+            connection.execute(delete(DUST).where(DUST.c.currency == currency))
+            row = {"currency": currency, "amount": held + amount, "cost": paid + amount * cost}
+            connection.execute(insert(DUST).values(**row))
+
     # -- the account over time -----------------------------------------------------------------
 
     def write_reading(

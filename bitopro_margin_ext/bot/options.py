@@ -1,10 +1,11 @@
 """The ``bitopro_margin`` block of a Freqtrade config, checked once at start-up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ..core.heartbeat_file import heartbeat_path, untouchable
 from .leverage_options import OPTION_NAMES, parse_leverage_options
 
 BLOCK: Final = "bitopro_margin"
@@ -48,7 +49,9 @@ def parse_options(config: Mapping[str, Any]) -> Options:
         cancel_on=_cancel_on(block.get("cancel_on", Options().cancel_on)),
         scope=_scope(block.get("scope", Options().scope)),
         deadline=_deadline(block.get("deadline", Options().deadline)),
-        heartbeat_file=_heartbeat_file(block.get("heartbeat_file")),
+        heartbeat_file=_heartbeat_file(
+            block.get("heartbeat_file"), config.get("config_files") or ()
+        ),
     )
 
 
@@ -83,9 +86,15 @@ def _deadline(value: Any) -> float:
     return float(value)
 
 
-def _heartbeat_file(value: Any) -> Path | None:
+def _heartbeat_file(value: Any, config_files: Sequence[str]) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value:
         raise ValueError(f"{BLOCK}.heartbeat_file: must be a path, not {value!r}")
-    return Path(value)
+    try:
+        path = heartbeat_path(value, config_files)
+    except ValueError as error:
+        raise ValueError(f"{BLOCK}.heartbeat_file: {error}") from None
+    if problem := untouchable(path):
+        raise ValueError(f"{BLOCK}.heartbeat_file: {problem}")
+    return path

@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 REASON: Final = "emergency: cancelled by bitopro_margin_ext"
 """The ``ft_cancel_reason`` of an order that the sweep cancelled."""
+KEPT_OPEN: Final = "kept_open"
+"""Marks, in ``info``, an open order's structure that the database made up for the exchange."""
 _REASON_LENGTH: Final = 255
 _ROUNDING: Final = 1e-12
 """Relative: what doubles lose in the few operations between an order and a position."""
@@ -137,6 +139,7 @@ def as_open_order(pair: str, order_id: str) -> dict[str, Any] | None:
         "stopPrice": order.stop_price,
         "triggerPrice": order.stop_price,
         "trades": [],
+        "info": {KEPT_OPEN: True},
     }
 
 

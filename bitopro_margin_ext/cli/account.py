@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read and show."""
     credentials, base_url = read_access(args, read_config(args.config))
-    from ..core.client import Transport
+    from ..core.client import MarginClient
 
-    transport = Transport(credentials, base_url)
+    client = MarginClient(credentials, base_url)
     title = f"Margin account {credentials.account} at {base_url}"
-    return show(lambda: view_account(transport.read(BALANCES, deadline=args.deadline), title), args)
+    return show(lambda: view_account(client.read(BALANCES, deadline=args.deadline), title), args)
 
 
 def view_account(answer: Any, title: str) -> View:

@@ -66,21 +66,23 @@ def run(args: argparse.Namespace) -> int:
         return common.INTERRUPTED
     # Only now: the terminal has its first line while the slowest import runs.
     from ..core import sweep
-    from ..core.client import Transport
+    from ..core.client import MarginClient
 
-    transport = Transport(credentials, base_url, Progress())
+    client = MarginClient(credentials, base_url, Progress())
     report = CancelReport(args.pair or "all")
     if args.dry_run:
-        flow = sweep.list_without_cancelling(args.pair, deadline=args.deadline, report=report)
+        flow = sweep.list_without_cancelling(
+            args.pair, deadline=args.deadline, exchange_clock=client, report=report
+        )
     else:
         flow = sweep.cancel_and_confirm(
             args.pair,
             deadline=args.deadline,
-            offset_ms=lambda: transport.clock_offset_ms,
+            exchange_clock=client,
             report=report,
         )
     try:
-        transport.drive(flow, report)
+        client.run(flow, report)
     except KeyboardInterrupt:
         _print(report, args, interrupted=True)
         return common.INTERRUPTED
@@ -104,7 +106,7 @@ class Progress:
     def __call__(self, failure: Failure) -> None:
         """Tell of one failed call."""
         text = str(failure)
-        if failure.sent and failure.worth_repeating and text not in self._told:
+        if failure.sent and failure.is_retryable and text not in self._told:
             self._told.add(text)
             tell(f"  {text}; trying again")
 

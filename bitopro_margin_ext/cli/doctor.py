@@ -68,7 +68,7 @@ def _findings(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Fin
 
 
 def _online(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Finding]":
-    from ..core.client import Transport
+    from ..core.client import MarginClient
     from ..core.credentials import CredentialError, require_address
     from ..core.endpoints import REST_URL
     from ..doctor import State, fail, note
@@ -91,4 +91,4 @@ def _online(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Findi
         reached &= not (finding.subject == "host" and finding.state is State.FAIL)
         yield finding
     if reached:
-        yield from check_key(Transport(credentials, base_url))
+        yield from check_key(MarginClient(credentials, base_url))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from . import common
-from .common import UsageError, add_access_arguments, read_access, read_config, seconds
+from .common import UsageError, add_access_arguments, read_access, read_config, seconds, tell
 
 if TYPE_CHECKING:
     from ..guard.heartbeat import Heartbeat
@@ -17,6 +17,8 @@ HELP: Final = "cancel every margin order when the bot falls silent or adRatio to
 AFTER: Final = 120.0
 INTERVAL: Final = 5.0
 DEADLINE: Final = 20.0
+PROCESS_THROTTLE_SECS: Final = 5
+"""Freqtrade's default."""
 WEBHOOK_VARIABLE: Final = "BITOPRO_GUARD_WEBHOOK"
 
 
@@ -24,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what to watch, and when to fire."""
     parser.epilog = (
         "A bot is silent while it finishes no round, also when it was stopped on purpose: end the "
-        "guard first. It fires once for one event and is armed again when the bot is back."
+        "guard first. It is armed by the first sign of life that it sees, fires once for one "
+        "event, and is armed again when the bot is back."
     )
     parser.add_argument(
         "--after",
@@ -46,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--heartbeat-file",
-        type=Path,
         metavar="FILE",
         help="watch a file that the bot touches (its option bitopro_margin.heartbeat_file)",
     )
@@ -54,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bot-url",
         metavar="URL",
         help="Freqtrade's REST server (default: where the config's api_server listens)",
+    )
+    parser.add_argument(
+        "--armed-from-start",
+        action="store_true",
+        help="fire for a bot that has never shown a sign of life, too",
     )
     parser.add_argument(
         "--deadline",
@@ -85,26 +92,37 @@ def run(args: argparse.Namespace) -> int:
     if webhook_url is not None and not webhook_url.startswith(("https://", "http://")):
         raise UsageError("the webhook must be an address that begins with https:// or http://")
     heartbeat = _heartbeat(args, config)
+    _check_throttle(config, args.after)
 
     import logging
     import signal
 
     from ..core import redaction
-    from ..core.client import Transport
-    from ..guard.state import Memory, Rule
-    from ..guard.watch import Watch, Webhook, refusal
+    from ..core.client import MarginClient
+    from ..guard.state import Phase, Rule, StateFile
+    from ..guard.watch import READ_SECONDS, Watch, Webhook, refusal
 
     redaction.redact_all_records()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logger = logging.getLogger(__name__)
     rule = Rule(args.after, min(args.interval, args.after / 3), args.min_ad_ratio)
-    transport = Transport(credentials, base_url)
-    refused = refusal(transport)
+    client = MarginClient(credentials, base_url)
+    subject = _digest(f"{heartbeat.identity} {base_url} {credentials.key}")
+    watch = Watch(
+        rule,
+        heartbeat,
+        client,
+        StateFile(args.state_file or _default_state_file(subject), subject),
+        Webhook(webhook_url),
+        deadline=args.deadline,
+        armed_from_start=args.armed_from_start,
+    )
+    never_seen = watch.state.beat is None
+    if heartbeat.look(READ_SECONDS) is None and heartbeat.refused and never_seen:
+        raise UsageError(f"the guard could never see the bot: {heartbeat.refused}")
+    refused = refusal(client)
     if refused is not None:
         raise UsageError(f"the guard could not cancel anything: {refused}")
-    subject = _digest(f"{heartbeat} {base_url} {credentials.key}")
-    memory = Memory(args.state_file or _default_state_file(subject), subject)
-    watch = Watch(rule, heartbeat, transport, memory, Webhook(webhook_url), deadline=args.deadline)
     ended_by: list[int] = []
 
     def end(number: int, frame: Any) -> None:
@@ -119,27 +137,52 @@ def run(args: argparse.Namespace) -> int:
         f"watching {heartbeat} every {rule.interval:g} s: {rule.after:g} s of silence{low} cancels "
         f"every margin order of {credentials.account} at {base_url}"
     )
+    if watch.state.heartbeat is Phase.WAITING:
+        logger.info("not armed yet: the first sign of life of the bot arms it")
     watch.run()
     logger.info("the guard has ended: nobody watches the bot now")
     return common.INTERRUPTED if signal.SIGINT in ended_by else common.CONFIRMED
 
 
 def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
+    from ..core.heartbeat_file import heartbeat_path
     from ..guard.heartbeat import BeatFile, find_health
 
-    if args.heartbeat_file is not None:
-        return BeatFile(args.heartbeat_file)
-    health = find_health(config, args.bot_url)
-    if health is not None:
-        return health
     own = config.get("bitopro_margin")
-    path = own.get("heartbeat_file") if isinstance(own, dict) else None
-    if path:
-        return BeatFile(Path(path))
+    configured = own.get("heartbeat_file") if isinstance(own, dict) else None
+    try:
+        if args.heartbeat_file is not None:
+            path = heartbeat_path(args.heartbeat_file)
+            if configured and (bots := heartbeat_path(str(configured), args.config)) != path:
+                tell(f"warning: the bot touches {bots}, by its config, and not {path}")
+            return BeatFile(path)
+        health = find_health(config, args.bot_url)
+        if health is not None:
+            return health
+        if configured:
+            return BeatFile(heartbeat_path(str(configured), args.config))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     raise UsageError(
         "nothing to watch: enable api_server in the config given with -c, or name the bot's "
         "--heartbeat-file or --bot-url"
     )
+
+
+def _check_throttle(config: dict[str, Any], after: float) -> None:
+    """Refuse to call a bot silent that only waits for its next round."""
+    internals = config.get("internals")
+    # A whole config, rather than one with the keys alone, leaves Freqtrade's default standing.
+    throttle = PROCESS_THROTTLE_SECS if "stake_currency" in config else None
+    if isinstance(internals, dict):
+        throttle = internals.get("process_throttle_secs", throttle)
+    if isinstance(throttle, bool) or not isinstance(throttle, int | float):
+        return
+    if throttle >= after:
+        raise UsageError(
+            f"--after {after:g} is too short: the bot makes a round every {throttle:g} s "
+            "(internals.process_throttle_secs), and would look silent between two of them"
+        )
 
 
 def _ratio(text: str) -> Decimal:

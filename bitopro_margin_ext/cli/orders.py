@@ -40,15 +40,17 @@ def run(args: argparse.Namespace) -> int:
     """Read and show."""
     credentials, base_url = read_access(args, read_config(args.config))
     from ..core import sweep
-    from ..core.client import Transport
+    from ..core.client import MarginClient
 
-    transport = Transport(credentials, base_url)
+    client = MarginClient(credentials, base_url)
     title = f"Open margin orders of {credentials.account} at {base_url}"
 
     def read() -> View:
         report = CancelReport(args.pair or "all")
-        flow = sweep.list_without_cancelling(args.pair, deadline=args.deadline, report=report)
-        transport.drive(flow, report)
+        flow = sweep.list_without_cancelling(
+            args.pair, deadline=args.deadline, exchange_clock=client, report=report
+        )
+        client.run(flow, report)
         return view_orders(report, title)
 
     return show(read, args)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import threading
 from types import FrameType
 
 from ..sandbox import defaults
+from .common import UsageError
 
 HELP = "run a local exchange that behaves as BitoPro documents"
 
@@ -39,11 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    try:
-        from ..sandbox.server import SandboxServer
-        from ..sandbox.state import Switches
-    except ModuleNotFoundError as error:
-        return _fail(f"{error.name} is missing: pip install 'bitopro-margin-ext[sandbox]'")
+    from ..sandbox.server import SandboxServer
+    from ..sandbox.state import Switches
+
     try:
         server = SandboxServer(
             args.host,
@@ -52,24 +50,25 @@ def run(args: argparse.Namespace) -> int:
             rate_limits=not args.no_rate_limits,
             switches=Switches(matching=not args.no_matching),
             allow_remote=args.allow_remote,
-        )
-        server.start()
+        ).start()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return _fail(f"cannot listen on {args.host}:{args.port}: {reason}")
+        raise UsageError(f"cannot listen on {args.host}:{args.port}: {reason}") from None
     except ValueError as error:
-        return _fail(f"{error} (use --allow-remote to listen anyway)")
+        raise UsageError(f"{error} (use --allow-remote to listen anyway)") from None
     print(
         f"sandbox ready: rest={server.rest_url} ws={server.ws_url} control={server.control_url} "
         f"key={defaults.API_KEY} secret={defaults.API_SECRET}",
+        f"to watch and steer it, open {server.url}/ in a browser",
+        sep="\n",
         flush=True,
     )
-    _wait_for_the_end()
+    _wait_for_interrupt()
     server.stop()
     return 0
 
 
-def _wait_for_the_end() -> None:
+def _wait_for_interrupt() -> None:
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -80,14 +79,9 @@ def _wait_for_the_end() -> None:
     ended.wait()
 
 
-def _fail(text: str) -> int:
-    print(f"bitopro-margin sandbox: {text}", file=sys.stderr)
-    return 2
-
-
 def _reference() -> str:
     try:
         from ..sandbox.control_api import reference
     except ModuleNotFoundError as error:
-        return f"{error.name} is missing: pip install 'bitopro-margin-ext[sandbox]'"
+        return f"{error.name} is not installed: pip install 'bitopro-margin-ext[sandbox]'"
     return reference()

@@ -1,6 +1,7 @@
 """The kill switch's way to the exchange: ``requests`` alone, each call bounded in time."""
 
 import json
+import math
 import threading
 import time
 import urllib.parse
@@ -9,18 +10,30 @@ from typing import Any, TypeVar
 
 import requests
 
-from . import sweep
 from .credentials import Credentials
 from .endpoints import Endpoint
-from .errors import Failure, Meaning, classify, network_failure, not_sent, unreadable
+from .errors import Failure, classify, network_failure, not_sent, unreadable
 from .rate_limit import cancel_all_limiter
 from .report import CancelReport
 from .signing import build_request
+from .steps import (
+    LONGEST_CALL,
+    Call,
+    Flow,
+    Gather,
+    Params,
+    RequestCounter,
+    Result,
+    Sleep,
+    Step,
+    call,
+    call_concurrently,
+)
 
 T = TypeVar("T")
 
 
-class BoundedSession:
+class DeadlineSession:
     """A ``requests`` session for one caller. ``trusted`` lets it use the environment's proxies."""
 
     def __init__(self, *, trusted: bool) -> None:
@@ -62,17 +75,23 @@ class BoundedSession:
     def _new_session(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = self._trusted
+        # An entry for the host in ~/.netrc is the user's for another purpose: never sent.
+        session.auth = _keep_headers
         return session
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 SHORTEST_CALL = 0.05
 """Seconds. A call with less time than this is not started."""
 
 
-class Transport:
+class MarginClient:
     """One account at one host. ``base_url`` is what stands before ``/margin``.
 
-    ``on_failure`` is told of every call that failed, as it happens.
+    ``on_failure`` is called with every failed call, as it happens.
     """
 
     def __init__(
@@ -84,64 +103,37 @@ class Transport:
         self.credentials = credentials
         self.base_url = base_url
         self.clock_offset_ms = 0
-        self.repeated = 0
-        """How many calls were repeated here, with a corrected clock."""
+        self.sent = RequestCounter()
         self._on_failure = on_failure or (lambda failure: None)
         # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
-        self._session = BoundedSession(trusted=base_url.startswith("https:"))
+        self._session = DeadlineSession(trusted=base_url.startswith("https:"))
         self._limiter = cancel_all_limiter(urllib.parse.urlsplit(base_url).netloc)
 
-    def drive(self, flow: sweep.Flow, report: CancelReport) -> CancelReport:
+    def run(self, flow: Flow[CancelReport], report: CancelReport) -> CancelReport:
         """Run a flow that fills ``report`` to its end.
 
         When the user interrupts, the report holds what was learnt until then, and says that it is
         in doubt if a write was on its way.
         """
-        answer: Any = None
-        step: sweep.Step | None = None
-        before = self.repeated
+        before = self.sent.requests
         try:
-            while True:
-                step = flow.send(answer)
-                if isinstance(step, sweep.Pause):
-                    time.sleep(step.seconds)
-                    answer = None
-                else:
-                    answer = self.call(step.endpoint, step.params, step.timeout)
-        except StopIteration as stop:
-            finished: CancelReport = stop.value
-            return finished
+            return self._perform_all(flow)
         except KeyboardInterrupt:
-            flow.close()
             report.listed = False
-            report.in_doubt |= isinstance(step, sweep.Send) and step.endpoint.method != "GET"
+            report.in_doubt |= self._is_writing
             raise
         finally:
-            report.requests += self.repeated - before
+            report.requests += self.sent.requests - before
 
     def call(self, endpoint: Endpoint, params: Mapping[str, Any], timeout: float) -> Any:
         """Make one signed call and return its decoded answer, or a ``Failure``: never an exception.
 
-        After a clock mismatch the exchange's time is taken and the call repeated once: a 409 is its
-        word that nothing was done. ``timeout`` bounds all of it.
+        ``timeout`` (seconds) bounds all of it, a second call with a corrected clock included.
         """
-        ends = time.monotonic() + timeout
-        answer = self._call_once(endpoint, params, ends)
-        if isinstance(answer, Failure) and answer.clock_offset_ms is not None:
-            offset = self.clock_offset_ms = answer.clock_offset_ms
-            self.repeated += 1
-            answer = self._call_once(endpoint, params, ends)
-            if isinstance(answer, Failure) and answer.meaning is Meaning.NONCE:
-                self.clock_offset_ms = 0
-                side = "behind" if offset > 0 else "ahead of"
-                text = f"this machine's clock is {abs(offset)} ms {side} the exchange's"
-                answer = answer._replace(text=f"{answer.text}: {text}; set it by NTP")
-        if isinstance(answer, Failure):
-            self._on_failure(answer)
-        return answer
+        return self._perform_all(call(self, endpoint, params, timeout))
 
     def read(self, endpoint: Endpoint, *, deadline: float) -> Any:
-        """Make a call without parameters that only reads, and repeat it until it is answered.
+        """Make a call without parameters that only reads, and retry it until it is answered.
 
         ``deadline`` is in seconds.
         """
@@ -149,19 +141,49 @@ class Transport:
         pause = 0.2
         while True:
             answer = self.call(endpoint, {}, ends - time.monotonic())
-            if not isinstance(answer, Failure) or not answer.worth_repeating:
+            if not isinstance(answer, Failure) or not answer.is_retryable:
                 return answer
             pause = max(pause * 2, answer.retry_after or 0.0)
             if pause >= ends - time.monotonic():
                 return answer
             time.sleep(pause)
 
-    def _call_once(self, endpoint: Endpoint, params: Mapping[str, Any], ends: float) -> Any:
+    def _perform_all(self, flow: Flow[Result]) -> Result:
+        answer: Any = None
+        self._is_writing = False
+        try:
+            while True:
+                answer = self._perform(flow.send(answer))
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+        finally:
+            flow.close()
+
+    def _perform(self, step: Step) -> Any:
+        match step:
+            case Sleep(seconds):
+                self._is_writing = False
+                return time.sleep(seconds)
+            case Gather(calls):
+                return call_concurrently(self._perform_call, calls)
+            case Call(endpoint):
+                self._is_writing = endpoint.method != "GET"
+                return self._perform_call(step)
+
+    def _perform_call(self, step: Call) -> Any:
+        timeout = math.inf if step.timeout is None else step.timeout
+        answer = self._send(step.endpoint, step.params, time.monotonic() + timeout)
+        if isinstance(answer, Failure) and answer.clock_offset_ms is None:
+            self._on_failure(answer)
+        return answer
+
+    def _send(self, endpoint: Endpoint, params: Params, ends: float) -> Any:
         if endpoint.cancels_all:
-            wait = self._limiter.wait()
-            if wait >= ends - time.monotonic():
+            wait = self._limiter.reserve_within(ends - time.monotonic())
+            if wait is None:
                 return not_sent("a cancel-all left a moment ago")
-            time.sleep(self._limiter.reserve())
+            time.sleep(wait)
         left = ends - time.monotonic()
         if left < SHORTEST_CALL:
             return not_sent("no time left for this call")
@@ -174,8 +196,9 @@ class Transport:
             identity=self.credentials.email,
             offset_ms=self.clock_offset_ms,
         )
+        self.sent.add()
         return self._session.request(
-            left,
+            min(left, LONGEST_CALL),
             _read,
             method=request.method,
             url=request.url,

@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 class Outcome(enum.Enum):
     """The fate of a command that did not answer with success."""
 
+    NOT_SENT = "not sent"
+    """It never left: nothing happened, and the exchange has said nothing."""
     REFUSED = "refused"
     """The exchange said no: nothing happened."""
     UNKNOWN = "unknown"
@@ -44,7 +46,7 @@ class Meaning(enum.Enum):
 _UNKNOWN_OUTCOMES: Final = frozenset(
     {Meaning.TIMEOUT, Meaning.UNAVAILABLE, Meaning.BAD_RESPONSE, Meaning.NETWORK}
 )
-_WORTH_REPEATING: Final = _UNKNOWN_OUTCOMES | {Meaning.RATE_LIMIT, Meaning.NONCE}
+_RETRYABLE: Final = _UNKNOWN_OUTCOMES | {Meaning.RATE_LIMIT, Meaning.NONCE}
 
 _BY_TEXT: Final = (
     # First match wins. Seen in BitoPro's pages or answers, or in ccxt's own table of them.
@@ -71,6 +73,9 @@ _BY_STATUS: Final = {
     504: Meaning.TIMEOUT,
 }
 
+FATAL: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION, Meaning.NONCE})
+"""Refusals that no retry cures."""
+
 _SAID_BY_GATEWAYS: Final = frozenset({Meaning.RATE_LIMIT, Meaning.TIMEOUT, Meaning.UNAVAILABLE})
 """What a page of a proxy can say truly; it cannot refuse a key or an order."""
 
@@ -87,7 +92,7 @@ class Failure(NamedTuple):
     """Why a call failed, in the exchange's words where there are any.
 
     ``retry_after`` is in seconds; ``clock_offset_ms`` is the exchange's clock minus ours. ``sent``
-    is False for a call that we held back ourselves.
+    is False for a call that we held back ourselves. ``error`` is what a library raised, if one did.
     """
 
     meaning: Meaning
@@ -96,22 +101,23 @@ class Failure(NamedTuple):
     retry_after: float | None = None
     clock_offset_ms: int | None = None
     sent: bool = True
+    error: Exception | None = None
 
     @property
     def outcome(self) -> Outcome:
         """Whether the command is known not to have happened.
 
-        Only the exchange's own refusal is ``REFUSED``, and a call that never left. A time-out, a
-        dropped connection, a 5xx or an unreadable answer leaves the fate of the orders open, so it
-        is ``UNKNOWN``.
+        Only the exchange's own refusal is ``REFUSED``. A time-out, a dropped connection, a 5xx or
+        an unreadable answer leaves the fate of the orders open, so it is ``UNKNOWN``.
         """
-        unknown = self.sent and self.meaning in _UNKNOWN_OUTCOMES
-        return Outcome.UNKNOWN if unknown else Outcome.REFUSED
+        if not self.sent:
+            return Outcome.NOT_SENT
+        return Outcome.UNKNOWN if self.meaning in _UNKNOWN_OUTCOMES else Outcome.REFUSED
 
     @property
-    def worth_repeating(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether the same call can succeed later, unchanged but for its signature."""
-        return self.meaning in _WORTH_REPEATING
+        return self.meaning in _RETRYABLE
 
     def __str__(self) -> str:
         """One line: what happened and, where we know it, the next step."""
@@ -135,7 +141,7 @@ def error_text(body: str | None) -> str:
     # An answer may repeat what was sent to it. (Imported here: a first call needs no logging.)
     from .redaction import redact
 
-    return redact(found)[:200]
+    return " ".join(redact(found).split())[:200]
 
 
 def classify(

@@ -1,94 +1,259 @@
-"""The calls of a flow: what it yields, how often it repeats, and how fast it may go."""
+"""The vocabulary of flows: what a generator asks of whoever performs it, and how often it asks.
 
+A flow yields steps and receives their answers. Whoever performs a ``Call`` answers with the decoded
+body or with a ``Failure``, never with an exception, and does nothing else: no retry, no correction
+of the clock. Performers are ``core.client`` and the blocking and the asynchronous ccxt class.
+"""
+
+import contextvars
 import random
-from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final, NamedTuple
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from .endpoints import REQUESTS_PER_SECOND, Endpoint
 from .errors import Failure, Meaning, Outcome, not_sent
 from .report import CancelReport
 
-REPEATS: Final = 3
-"""How often one call is repeated before something else is asked; its turn comes again."""
+MAX_RETRIES: Final = 3
+"""How often one call is retried before something else is asked; its turn comes again."""
 LONGEST_CALL: Final = 10.0
 """Seconds that any one call may take, however far the deadline is."""
+CONCURRENT_CALLS: Final = 8
+"""How many calls of one ``Gather`` a blocking performer has on their way at the same time."""
+
+Params = Mapping[str, Any] | list[Any]
 
 
-class Send(NamedTuple):
-    """Send this call, waiting at most ``timeout`` seconds; answer with the body or a Failure."""
+class Call(NamedTuple):
+    """Make this call, within ``timeout`` seconds if one is given."""
 
     endpoint: Endpoint
-    params: Mapping[str, Any]
-    timeout: float
+    params: Params
+    timeout: float | None = None
 
 
-class Pause(NamedTuple):
+class Gather(NamedTuple):
+    """Make these calls at the same time; the answer is a list of theirs, in their order."""
+
+    calls: tuple[Call, ...]
+
+
+class Sleep(NamedTuple):
     """Wait this many seconds."""
 
     seconds: float
 
 
-Step = Send | Pause
+Step = Call | Gather | Sleep
+
+Result = TypeVar("Result")
+
+Flow = Generator[Step, Any, Result]
 
 
-class Sender:
-    """Yields the calls of one flow within its deadline (seconds), counted in its report."""
+class HasClockOffset(Protocol):
+    """What knows how many ms the exchange's clock is ahead of ours; 0 until it is learnt."""
 
-    def __init__(self, report: CancelReport, deadline: float, clock: Callable[[], float]) -> None:
+    clock_offset_ms: int
+
+
+def call(
+    clock: HasClockOffset,
+    endpoint: Endpoint,
+    params: Params,
+    timeout: float | None = None,
+    now: Callable[[], float] = time.monotonic,
+) -> Flow[Any]:
+    """Make one call; after a clock mismatch take the exchange's time and retry it once.
+
+    A 409 is the exchange's word that nothing was done, so any call may be retried after it.
+    ``timeout`` (seconds) bounds both.
+
+    :returns: the decoded body or a ``Failure``; one that names the offset when the retry is refused
+        for the clock as well.
+    """
+    started = now()
+    answer = yield Call(endpoint, params, timeout)
+    return (yield from _retry_clock(clock, Call(endpoint, params, timeout), answer, started, now))
+
+
+def _retry_clock(
+    clock: HasClockOffset, first: Call, answer: Any, started: float, now: Callable[[], float]
+) -> Flow[Any]:
+    if not isinstance(answer, Failure) or answer.clock_offset_ms is None:
+        return answer
+    offset = clock.clock_offset_ms = answer.clock_offset_ms
+    left = None if first.timeout is None else started + first.timeout - now()
+    if left is not None and left <= 0:
+        return answer
+    answer = yield Call(first.endpoint, _restamped(first.params, offset), left)
+    if isinstance(answer, Failure) and answer.meaning is Meaning.NONCE:
+        clock.clock_offset_ms = 0
+        side = "behind" if offset > 0 else "ahead of"
+        text = f"this machine's clock is {abs(offset)} ms {side} the exchange's"
+        return answer._replace(text=f"{answer.text}: {text}; set it by NTP", error=None)
+    return answer
+
+
+def _restamped(params: Params, offset_ms: int) -> Params:
+    """The same body dated anew: orders carry the time that the exchange has just refused."""
+    if isinstance(params, list):
+        return [_restamped(entry, offset_ms) for entry in params]
+    if "timestamp" not in params:
+        return params
+    return {**params, "timestamp": time.time_ns() // 1_000_000 + offset_ms}
+
+
+class RetryingCaller:
+    """Makes the calls of one flow within its deadline (seconds), each page at its documented pace.
+
+    Failures that were retried are added to the report.
+    """
+
+    def __init__(
+        self,
+        report: CancelReport,
+        deadline: float,
+        now: Callable[[], float],
+        clock: HasClockOffset,
+    ) -> None:
         self._report = report
+        self._now = now
         self._clock = clock
-        self._ends = clock() + deadline
+        self._ends = now() + deadline
         # One call that hangs must leave time to ask again.
         self._call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
         self._free_at: dict[str, float] = {}
         """When a page's call may be made again, by its documented limit or by Retry-After: two
         spellings of a path are one call to the exchange."""
 
-    def send(
-        self, endpoint: Endpoint, params: Mapping[str, Any], *, repeat_unknown: bool = True
-    ) -> Generator[Step, Any, Any]:
-        """Send, and repeat what a repetition can mend, within the deadline.
+    def call(
+        self, endpoint: Endpoint, params: Mapping[str, Any], *, retry_unknown: bool = True
+    ) -> Flow[Any]:
+        """Call, and retry what a retry can cure, within the deadline.
 
-        With ``repeat_unknown`` False a call whose outcome is unknown is not repeated here: after a
+        With ``retry_unknown`` False a call whose outcome is unknown is not retried here: after a
         cancel without an answer the lists are read first.
         """
-        for attempt in range(REPEATS + 1):
-            wait = max(0.0, self._free_at.get(endpoint.page, 0.0) - self._clock())
-            if wait >= self.remaining():
-                return not_sent("no time left for this call")
-            yield from self._wait(wait)
-            self._report.requests += 1
-            timeout = min(self._call_timeout, self.remaining())
-            reply = yield Send(endpoint, params, timeout)
-            self._free_at[endpoint.page] = self._clock() + endpoint.cost / REQUESTS_PER_SECOND
-            if not isinstance(reply, Failure) or not reply.worth_repeating:
-                return reply
-            if not reply.sent:
-                self._report.requests -= 1
-            if reply.retry_after is not None:
-                self._free_at[endpoint.page] = self._clock() + reply.retry_after
-            if attempt == REPEATS or reply.meaning is Meaning.NONCE:
-                # The transport has corrected its clock and repeated the call already.
-                return reply
-            if reply.outcome is Outcome.UNKNOWN and not repeat_unknown:
-                return reply
-            self._report.failures.append(reply)
-            yield from self.pause(0.2 * 2**attempt)
-        raise AssertionError("the last attempt returns")
+        answer = yield from self._call_in_turn(endpoint, params)
+        return (yield from self._retry(endpoint, params, answer, retry_unknown))
 
-    def pause(self, seconds: float) -> Generator[Step, Any, None]:
+    def call_together(self, requests: Sequence[tuple[Endpoint, Mapping[str, Any]]]) -> Flow[Any]:
+        """Make several reads at the same time, each retried as ``call`` does.
+
+        :returns: a list of their answers, in their order. A read whose page is not free yet waits
+            for its turn after the others.
+        """
+        answers: list[Any] = [None] * len(requests)
+        pages: set[str] = set()
+        together: list[int] = []
+        for place, (endpoint, _) in enumerate(requests):
+            # Two calls of one page follow each other at its pace.
+            if self._wait_for(endpoint) <= 0 and endpoint.page not in pages:
+                pages.add(endpoint.page)
+                together.append(place)
+        if self.remaining() > 0 and len(together) > 1:
+            started, timeout = self._now(), self._timeout()
+            calls = tuple(Call(*requests[place], timeout) for place in together)
+            for place, first, answer in zip(together, calls, (yield Gather(calls)), strict=True):
+                answer = yield from _retry_clock(self._clock, first, answer, started, self._now)
+                self._note_pace(first.endpoint, answer)
+                answers[place] = yield from self._retry(*requests[place], answer, True)
+        else:
+            together = []
+        for place, (endpoint, params) in enumerate(requests):
+            if place not in together:
+                answers[place] = yield from self.call(endpoint, params)
+        return answers
+
+    def pause(self, seconds: float) -> Flow[None]:
         """Wait about so long: jitter keeps two bots on one account from meeting again."""
-        yield from self._wait(seconds * random.uniform(1.0, 1.25))  # noqa: S311 - not for secrets
+        yield from self._sleep(seconds * random.uniform(1.0, 1.25))  # noqa: S311 - not for secrets
 
     def remaining(self) -> float:
         """Seconds until the deadline."""
-        return self._ends - self._clock()
+        return self._ends - self._now()
 
     def is_barred(self, endpoint: Endpoint) -> bool:
         """Whether the exchange will not answer this call again before the deadline."""
         return self._free_at.get(endpoint.page, 0.0) >= self._ends
 
-    def _wait(self, seconds: float) -> Generator[Step, Any, None]:
+    def _call_in_turn(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Flow[Any]:
+        wait = self._wait_for(endpoint)
+        if wait >= self.remaining():
+            return not_sent("no time left for this call")
+        yield from self._sleep(wait)
+        answer = yield from call(self._clock, endpoint, params, self._timeout(), self._now)
+        self._note_pace(endpoint, answer)
+        return answer
+
+    def _note_pace(self, endpoint: Endpoint, answer: Any) -> None:
+        pace = endpoint.cost / REQUESTS_PER_SECOND
+        if isinstance(answer, Failure) and answer.retry_after is not None:
+            pace = answer.retry_after
+        self._free_at[endpoint.page] = self._now() + pace
+
+    def _retry(
+        self, endpoint: Endpoint, params: Mapping[str, Any], answer: Any, retry_unknown: bool
+    ) -> Flow[Any]:
+        for attempt in range(MAX_RETRIES + 1):
+            if not isinstance(answer, Failure) or not answer.is_retryable:
+                return answer
+            # After a second 409 the clock is corrected already.
+            is_unknown = answer.outcome is Outcome.UNKNOWN
+            if answer.meaning is Meaning.NONCE or (is_unknown and not retry_unknown):
+                return answer
+            if attempt == MAX_RETRIES or self._wait_for(endpoint) >= self.remaining():
+                return answer
+            self._report.failures.append(answer)
+            yield from self.pause(0.2 * 2**attempt)
+            answer = yield from self._call_in_turn(endpoint, params)
+        raise AssertionError("the last attempt returns")
+
+    def _timeout(self) -> float:
+        return min(self._call_timeout, self.remaining())
+
+    def _wait_for(self, endpoint: Endpoint) -> float:
+        return max(0.0, self._free_at.get(endpoint.page, 0.0) - self._now())
+
+    def _sleep(self, seconds: float) -> Flow[None]:
         bounded = min(seconds, self.remaining())
         if bounded > 0:
-            yield Pause(bounded)
+            yield Sleep(bounded)
+
+
+class RequestCounter:
+    """Counts the requests that leave, from whatever thread."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        """Note that a request leaves now."""
+        with self._lock:
+            self.requests += 1
+
+
+def call_concurrently(perform: Callable[[Call], Any], calls: Sequence[Call]) -> list[Any]:
+    """Perform calls on a few threads, this one among them, and return their answers in order."""
+    answers: list[Any] = [None] * len(calls)
+
+    def work(place: int) -> None:
+        answers[place] = perform(calls[place])
+
+    for start in range(0, len(calls), CONCURRENT_CALLS):
+        first, *others = range(start, min(start + CONCURRENT_CALLS, len(calls)))
+        # Daemons: whoever is interrupted here does not wait for them.
+        threads = [
+            threading.Thread(target=contextvars.copy_context().run, args=(work, place), daemon=True)
+            for place in others
+        ]
+        for thread in threads:
+            thread.start()
+        work(first)
+        for thread in threads:
+            thread.join()
+    return answers

@@ -1,13 +1,12 @@
 """Cancel and confirm: cancel everything in scope, then believe only what the exchange shows.
 
-The flow is written once, as a generator that yields what to send or how long to wait, and receives
-the decoded answer or a ``Failure``. The ccxt classes and the kill switch each drive it with their
-own transport; so it knows neither HTTP nor ccxt.
+Written once, as a flow of ``core.steps``; the kill switch and the ccxt classes perform it as it is,
+so it knows neither HTTP nor ccxt.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from .endpoints import (
     CANCEL_ALL,
@@ -19,13 +18,11 @@ from .endpoints import (
     Endpoint,
     OpenOrdersPath,
 )
-from .errors import Failure, Meaning, Outcome, unreadable
+from .errors import FATAL, Failure, Outcome, unreadable
 from .report import CancelReport
-from .steps import Pause, Send, Sender, Step
+from .steps import Flow, HasClockOffset, RetryingCaller
 from .sweep_state import Findings, Key, Order, key_of, read_cancelled, read_collection, read_order
 from .symbols import batch_pair_id, pair_id, pair_symbol
-
-__all__ = ["Flow", "Pause", "Send", "Step", "cancel_and_confirm", "list_without_cancelling"]
 
 LIST_LIMIT: Final = 1000
 """How many orders one list call may bring; more than a pair can hold open, five times over."""
@@ -35,11 +32,6 @@ SINGLES: Final = 25
 """How many orders one by one in a round: the lists, read between rounds, tell of all at once."""
 ROUNDS_OF_LISTS: Final = 2
 """How many rounds a history that contradicts the open orders has to catch up."""
-HOPELESS: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION, Meaning.NONCE})
-"""Refusals that no repetition mends."""
-
-
-Flow = Generator[Step, Any, "CancelReport"]
 
 
 def cancel_and_confirm(
@@ -49,23 +41,23 @@ def cancel_and_confirm(
     deadline: float,
     open_orders: OpenOrdersPath | None = None,
     clock: Callable[[], float] = time.monotonic,
-    offset_ms: Callable[[], int] = lambda: 0,
+    exchange_clock: HasClockOffset | None = None,
     report: CancelReport | None = None,
     heard: Callable[[], Iterable[Order]] = tuple,
-) -> Flow:
+) -> Flow[CancelReport]:
     """Cancel the margin orders of ``symbol`` (None: of every pair) and report what became of them.
 
     ``known`` are the orders whose final state the caller needs, as (symbol, id); those of other
     pairs than ``symbol`` are left out. ``deadline`` is in seconds from now: the flow ends by then
-    and reports what it knows. ``offset_ms`` tells the exchange's clock minus ours. A caller that
-    may stop early gives the ``report`` to fill, and finds in it what was learnt until it closed
-    the flow. ``heard`` gives the parsed orders that a stream has told of: those that have ended by
-    its word are not fetched again.
+    and reports what it knows. ``exchange_clock`` holds the exchange's clock minus ours. A caller
+    that may stop early gives the ``report`` to fill, and finds in it what was learnt until it
+    closed the flow. ``heard`` gives the parsed orders that a stream has told of: those that have
+    ended by its word are not fetched again.
 
     :raises ValueError: for a symbol that is not a pair, before anything is sent.
     """
     paths = open_orders or OpenOrdersPath()
-    return _Sweep(symbol, known, deadline, paths, clock, offset_ms, report, heard).run()
+    return _Sweep(symbol, known, deadline, paths, clock, exchange_clock, report, heard).run()
 
 
 def list_without_cancelling(
@@ -74,11 +66,18 @@ def list_without_cancelling(
     deadline: float,
     open_orders: OpenOrdersPath | None = None,
     clock: Callable[[], float] = time.monotonic,
+    exchange_clock: HasClockOffset | None = None,
     report: CancelReport | None = None,
-) -> Flow:
+) -> Flow[CancelReport]:
     """Report what is open in scope, as parsed orders in ``still_open``; send no write at all."""
     paths = open_orders or OpenOrdersPath()
-    return _Sweep(symbol, (), deadline, paths, clock, lambda: 0, report).look()
+    return _Sweep(symbol, (), deadline, paths, clock, exchange_clock, report).look()
+
+
+class _OwnClock:
+    """A clock offset that only this sweep knows."""
+
+    clock_offset_ms = 0
 
 
 class _Sweep:
@@ -89,7 +88,7 @@ class _Sweep:
         deadline: float,
         open_orders: OpenOrdersPath,
         clock: Callable[[], float],
-        offset_ms: Callable[[], int],
+        exchange_clock: HasClockOffset | None,
         report: CancelReport | None = None,
         heard: Callable[[], Iterable[Order]] = tuple,
     ) -> None:
@@ -99,34 +98,35 @@ class _Sweep:
         self.clock = clock
         self.started = clock()
         began_ms = time.time_ns() // 1_000_000
+        offset = exchange_clock or _OwnClock()
         # The offset may be learnt on the way, from a refused call.
-        self.found = Findings(self.symbol, known, lambda: began_ms + offset_ms())
+        self.found = Findings(self.symbol, known, lambda: began_ms + offset.clock_offset_ms)
         self.cancel_all_due = True
         """Whether no cancel-all is known to have been carried out."""
         self.resends = 0
         self.report = report or CancelReport("all")
         self.report.scope = self.symbol or "all"
-        self.sender = Sender(self.report, deadline, clock)
+        self.caller = RetryingCaller(self.report, deadline, clock, offset)
 
     # -- the flow ------------------------------------------------------------------------------
 
-    def run(self) -> Flow:
+    def run(self) -> Flow[CancelReport]:
         try:
             yield from self._cancel_all()
             round_number = 0
-            while self.sender.remaining() > 0:
+            while self.caller.remaining() > 0:
                 self.report.listed = yield from self._list_open()
-                if not self.report.listed and self._is_hopeless():
+                if not self.report.listed and self._is_fatal():
                     break
                 yield from self._fetch_known(round_number)
                 unsettled = self.found.unsettled(listed=self.report.listed)
                 if not unsettled and (
-                    self.report.listed or self.sender.is_barred(self.open_orders.candidates[0])
+                    self.report.listed or self.caller.is_barred(self.open_orders.candidates[0])
                 ):
                     break
-                if self._is_hopeless() or self.sender.remaining() <= 0:
+                if self._is_fatal() or self.caller.remaining() <= 0:
                     break
-                yield from self.sender.pause(0.1 * 2 ** min(round_number, 3))
+                yield from self.caller.pause(0.1 * 2 ** min(round_number, 3))
                 yield from self._cancel_survivors()
                 round_number += 1
         finally:
@@ -134,7 +134,7 @@ class _Sweep:
             self._fill_report()
         return self.report
 
-    def look(self) -> Flow:
+    def look(self) -> Flow[CancelReport]:
         """List, and nothing else."""
         try:
             self.report.listed = yield from self._list_open()
@@ -146,15 +146,15 @@ class _Sweep:
         self.found.fill(self.report)
         self.report.elapsed_ms = round((self.clock() - self.started) * 1000)
 
-    def _cancel_all(self) -> Generator[Step, Any, None]:
+    def _cancel_all(self) -> Flow[None]:
         endpoint, params = CANCEL_ALL, {}
         if self.symbol is not None:
             endpoint, params = CANCEL_PAIR, {"pair": pair_id(self.symbol)}
-        reply = yield from self.sender.send(endpoint, params, repeat_unknown=False)
+        reply = yield from self.caller.call(endpoint, params, retry_unknown=False)
         answer = read_cancelled(reply)
         if isinstance(answer, Failure):
             self._note(answer)
-            self.cancel_all_due = answer.worth_repeating
+            self.cancel_all_due = answer.is_retryable
             if answer.outcome is Outcome.UNKNOWN:
                 self.report.in_doubt = True
                 self.found.note_unanswered()
@@ -170,13 +170,13 @@ class _Sweep:
             self.report.in_doubt = True
             self._note(unreadable(f"{count} cancelled ids that were not asked for"))
 
-    def _list_open(self) -> Generator[Step, Any, bool]:
+    def _list_open(self) -> Flow[bool]:
         for endpoint, params in self._listings():
-            reply = yield from self.sender.send(endpoint, params)
+            reply = yield from self.caller.call(endpoint, params)
             rows = read_collection(reply, list)
             if isinstance(rows, Failure):
                 self._note(rows)
-                if rows.worth_repeating or rows.meaning in HOPELESS:
+                if rows.is_retryable or rows.meaning in FATAL:
                     return False
                 continue
             self.open_orders.remember(endpoint)
@@ -201,7 +201,7 @@ class _Sweep:
             *((endpoint, {}) for endpoint in endpoints),
         ]
 
-    def _fetch_known(self, round_number: int) -> Generator[Step, Any, None]:
+    def _fetch_known(self, round_number: int) -> Flow[None]:
         """One list call a pair, then single calls for what the lists lack or contradict."""
         self._learn_heard()
         pairs = {symbol for symbol, _ in self.found.wanted()}
@@ -210,13 +210,13 @@ class _Sweep:
             # not answer: only the list can name them.
             pairs.add(self.symbol)
         for symbol in sorted(pairs):
-            reply = yield from self.sender.send(
+            reply = yield from self.caller.call(
                 ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT}
             )
             rows = read_collection(reply, list)
             if isinstance(rows, Failure):
                 self._note(rows)
-                if rows.meaning in HOPELESS:
+                if rows.meaning in FATAL:
                     return
                 continue
             for order in (read_order(row, symbol) for row in rows):
@@ -229,14 +229,14 @@ class _Sweep:
             if not self.found.is_listed(key) and not (lists_may_lag and self.found.has_row(key))
         ]
         for key in missing[:SINGLES]:
-            if self.sender.remaining() <= 0:
+            if self.caller.remaining() <= 0:
                 return
             self.found.note_lookup(key)
             params = {"pair": pair_id(key[0]), "orderId": key[1]}
-            reply = yield from self.sender.send(FETCH_ORDER, params)
+            reply = yield from self.caller.call(FETCH_ORDER, params)
             if isinstance(reply, Failure):
                 self._note(reply)
-                if reply.meaning in HOPELESS:
+                if reply.meaning in FATAL:
                     return
                 continue
             order = read_order(reply, key[0])
@@ -252,7 +252,7 @@ class _Sweep:
             if order["status"] in ("closed", "canceled") and key_of(order) in wanted:
                 self.found.learn(order)
 
-    def _cancel_survivors(self) -> Generator[Step, Any, None]:
+    def _cancel_survivors(self) -> Flow[None]:
         if self.cancel_all_due and self.resends < RESENDS:
             # The first one may never have arrived. The answer to a second can be empty because it
             # did, so nothing is concluded from that: the lists are read again.
@@ -265,15 +265,15 @@ class _Sweep:
             yield from self._cancel_batch(fresh)
             return
         for key in survivors[:SINGLES]:
-            if self.sender.remaining() <= 0:
+            if self.caller.remaining() <= 0:
                 return
             yield from self._cancel_one(key)
 
-    def _cancel_batch(self, keys: list[Key]) -> Generator[Step, Any, None]:
+    def _cancel_batch(self, keys: list[Key]) -> Flow[None]:
         ids: dict[str, list[str]] = {}
         for symbol, order_id in keys:
             ids.setdefault(batch_pair_id(symbol), []).append(order_id)
-        reply = yield from self.sender.send(CANCEL_BATCH, ids, repeat_unknown=False)
+        reply = yield from self.caller.call(CANCEL_BATCH, ids, retry_unknown=False)
         for key in keys:
             self.found.note_try(key)
         answer = read_cancelled(reply)
@@ -284,9 +284,9 @@ class _Sweep:
         self.found.note_cancelled(believed)
         self._note_strangers(len(answer) - len(believed))
 
-    def _cancel_one(self, key: Key) -> Generator[Step, Any, None]:
+    def _cancel_one(self, key: Key) -> Flow[None]:
         params = {"pair": pair_id(key[0]), "orderId": key[1]}
-        reply = yield from self.sender.send(CANCEL_ORDER, params, repeat_unknown=False)
+        reply = yield from self.caller.call(CANCEL_ORDER, params, retry_unknown=False)
         self.found.note_try(key)
         if isinstance(reply, Failure):
             self._note_failed_cancel(reply, [key])
@@ -306,6 +306,6 @@ class _Sweep:
     def _note(self, failure: Failure) -> None:
         self.report.failures.append(failure)
 
-    def _is_hopeless(self) -> bool:
+    def _is_fatal(self) -> bool:
         failures = self.report.failures
-        return bool(failures) and failures[-1].meaning in HOPELESS
+        return bool(failures) and failures[-1].meaning in FATAL

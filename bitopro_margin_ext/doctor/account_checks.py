@@ -8,7 +8,7 @@ from typing import Final
 import requests
 
 from ..core import sweep
-from ..core.client import BoundedSession, Transport
+from ..core.client import DeadlineSession, MarginClient
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse_account import parse_margin_account
@@ -23,7 +23,7 @@ MOST_OFFSET_MS: Final = 1_000
 
 def check_host(base_url: str) -> Iterator[Finding]:
     """A public call, which needs no key, and the clock that its answer shows."""
-    session = BoundedSession(trusted=base_url.startswith("https:"))
+    session = DeadlineSession(trusted=base_url.startswith("https:"))
     sent = time.time()
     found = session.request(SECONDS, _read, method="GET", url=f"{base_url}/{PUBLIC_PATH}")
     took = time.time() - sent
@@ -38,9 +38,9 @@ def check_host(base_url: str) -> Iterator[Finding]:
     yield _check_clock(date, sent + took / 2)
 
 
-def check_key(transport: Transport) -> Iterator[Finding]:
+def check_key(client: MarginClient) -> Iterator[Finding]:
     """What reading shows; what only trading would show is said."""
-    answer = transport.read(BALANCES, deadline=SECONDS)
+    answer = client.read(BALANCES, deadline=SECONDS)
     if isinstance(answer, Failure):
         if answer.meaning is Meaning.PERMISSION:
             yield ok("key", "known to the exchange")
@@ -50,7 +50,7 @@ def check_key(transport: Transport) -> Iterator[Finding]:
         else:
             yield fail("key", f"cannot be tried: {answer}", "run this again")
         return
-    yield ok("key", f"accepted for {transport.credentials.account}")
+    yield ok("key", f"accepted for {client.credentials.account}")
     account = parse_margin_account(answer)
     if account["marginStatus"] in (None, "1"):
         ratio = f"adRatio {account['adRatio']} {account['adRatioLabel']}"
@@ -59,8 +59,10 @@ def check_key(transport: Transport) -> Iterator[Finding]:
         status = account["marginStatus"]
         yield fail("margin", f"marginStatus is {status}", "enable margin trading on BitoPro's page")
     report = CancelReport("all")
-    flow = sweep.list_without_cancelling(None, deadline=SECONDS, report=report)
-    transport.drive(flow, report)
+    flow = sweep.list_without_cancelling(
+        None, deadline=SECONDS, exchange_clock=client, report=report
+    )
+    client.run(flow, report)
     if report.listed:
         yield ok("open orders", f"can be listed; there are {len(report.still_open)}")
     else:

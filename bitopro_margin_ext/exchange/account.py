@@ -17,7 +17,7 @@ from .amounts import (
     margin_only,
     read_rows,
 )
-from .flow import NO_PARAMS, Flow, LoadMarkets, Params, Parent, call
+from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call
 from .structures import margin_params, reading, require_pair, rows_of, sorted_since_limit
 
 
@@ -230,7 +230,7 @@ def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        balances: Balances = yield Parent("fetch_balance", (rest,))
+        balances: Balances = yield Inherited("fetch_balance", (rest,))
         return balances
     return balance_structure(api, (yield from call(api, BALANCES, rest)))
 

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import ccxt.async_support
 
+from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
     call_scope,
@@ -20,9 +21,9 @@ from . import (
     transfers,
 )
 from .base import MarginParsing, MarginSession
-from .call_scope import inherited_parsing
 from .describe import CancelAllCost
-from .flow import Call, Flow, LoadMarkets, Parent, Sleep, Step
+from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
+from .unified import account_chosen, present_as_method
 
 P = ParamSpec("P")
 
@@ -34,9 +35,11 @@ def awaiting(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
     """Make a coroutine method of a unified method's flow."""
 
+    start = account_chosen(method)
+
     @functools.wraps(method)
     async def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        flow = method(self, *args, **kwargs)
+        flow = start(self, *args, **kwargs)
         try:
             step = next(flow)
             while True:
@@ -50,6 +53,7 @@ def awaiting(
             result: R = stop.value
             return result
 
+    present_as_method(run, method)
     return run
 
 
@@ -59,19 +63,27 @@ class AwaitingSession(MarginSession):
     async def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:
-            case Call(endpoint, params, timeout):
-                call = getattr(self, endpoint.implicit)
-                if timeout is None:
-                    return await call(params)
-                with call_scope.deadline(timeout):
-                    return await call(params)
-            case Parent(method, args):
-                with inherited_parsing():
-                    return await getattr(super(), method)(*args)
+            case Call():
+                return await self._perform_call(step)
+            case Gather(calls):
+                return await asyncio.gather(*(self._perform_call(call) for call in calls))
+            case Sleep(seconds):
+                return await asyncio.sleep(call_scope.clamp_to_deadline(seconds))
+            case Inherited(method, args, kwargs):
+                with call_scope.narrowed(inherited=True):
+                    return await getattr(super(), method)(*args, **kwargs)
             case LoadMarkets():
                 return await self.load_markets()
-            case Sleep(seconds):
-                return await asyncio.sleep(call_scope.bounded(seconds))
+
+    async def _perform_call(self, step: Call) -> Any:
+        call = getattr(self, step.endpoint.implicit)
+        try:
+            if step.timeout is None:
+                return await call(step.params)
+            with call_scope.deadline(step.timeout):
+                return await call(step.params)
+        except Exception as error:
+            return failure_of(error)._replace(error=error)
 
     def open(self, *lazy: Any) -> None:
         """Open ccxt's session, without aiohttp's habit of sending some requests twice.
@@ -93,13 +105,13 @@ class AwaitingSession(MarginSession):
         left = call_scope.remaining()
         if isinstance(cost, CancelAllCost):
             return await asyncio.sleep(self.reserve_cancel_all(left))
-        if call_scope.is_kept_by_caller():
+        if call_scope.current().unthrottled:
             return None
         try:
             async with asyncio.timeout(left):
                 return await super().throttle(cost)
         except TimeoutError:
-            raise self.held_back() from None
+            raise self.not_sent_error() from None
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
@@ -107,15 +119,15 @@ class AwaitingSession(MarginSession):
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
         left = call_scope.remaining()
         if left is not None and left <= 0:
-            raise self.held_back()
-        call_scope.count()
+            raise self.not_sent_error()
+        call_scope.count_request()
         try:
             async with asyncio.timeout(left):
                 return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
-            raise self.mended(error) from error.__cause__
+            raise self.as_network_error(error) from error.__cause__
         except TimeoutError:
-            raise self.past_deadline(method, url) from None
+            raise self.deadline_error(method, url) from None
 
 
 class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming

@@ -15,9 +15,8 @@ from ..core.errors import classify, network_failure, not_sent
 from ..core.rate_limit import cancel_all_limiter
 from . import call_scope
 from .account import balance_structure
-from .call_scope import _as_inherited
 from .describe import ImplicitMarginApi, margin_description
-from .flow import _with_failure, raise_failure
+from .flow import error_of, raise_failure
 from .markets import mark_margin, merge_chains
 from .structures import order_from_row
 
@@ -40,7 +39,7 @@ class MarginParsing(_Exchange):  # type: ignore[misc]
 
     def parse_order(self, order: Any, market: Any = None) -> Any:
         """An order structure of a margin row; status 3 is ``canceled`` with its fill."""
-        if _as_inherited.get():
+        if call_scope.current().inherited:
             return super().parse_order(order, market)
         return order_from_row(self, order, None if market is None else market["symbol"])
 
@@ -153,7 +152,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
                 key=self.apiKey,
                 secret=self.secret,
                 identity=getattr(self, "login", None) or None,
-                offset_ms=int(self.options["clockOffset"]),
+                offset_ms=self.clock_offset_ms,
             )
         except KeyError as missing:
             raise ccxt.ArgumentsRequired(
@@ -206,7 +205,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         path = urllib.parse.urlsplit(url).path
         return raise_failure(self.id, classify(int(code), body, path=path, headers=headers))
 
-    def mended(self, error: ccxt.BaseError) -> ccxt.BaseError:
+    def as_network_error(self, error: ccxt.BaseError) -> ccxt.BaseError:
         """An error of the transport as a network error: ccxt calls some of them ``ExchangeError``.
 
         A body that broke off says nothing about the fate of the command. The cause keeps its type
@@ -216,20 +215,19 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         if cause is not None:
             redaction.strip_requests(cause)
         if type(error) is ccxt.ExchangeError and cause is not None:
-            return _with_failure(
-                ccxt.NetworkError(str(error)), network_failure(cause, timed_out=False)
-            )
+            failure = network_failure(cause, timed_out=False)
+            return error_of(failure, str(error), ccxt.NetworkError)
         return error
 
-    def past_deadline(self, method: str, url: str) -> ccxt.BaseError:
+    def deadline_error(self, method: str, url: str) -> ccxt.BaseError:
         """The error of a call that the current deadline cut short."""
         path = re.sub(r"\?.*", "", url)
         return ccxt.RequestTimeout(f"{self.id} {method} {path} did not answer by the deadline")
 
-    def held_back(self) -> ccxt.BaseError:
+    def not_sent_error(self) -> ccxt.BaseError:
         """The error of a call that was not sent, because its turn comes after the deadline."""
         failure = not_sent("its turn comes after the deadline")
-        return _with_failure(ccxt.RequestTimeout(f"{self.id} {failure}"), failure)
+        return error_of(failure, f"{self.id} {failure}")
 
     def heard_orders(self) -> list[dict[str, Any]]:
         """What streams have told of orders, as parsed rows; this class has none."""
@@ -237,9 +235,18 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
     # -- throttling and time -------------------------------------------------------------------
 
+    @property
+    def clock_offset_ms(self) -> int:
+        """The exchange's clock minus ours, in ms: the option ``clockOffset``."""
+        return int(self.options["clockOffset"])
+
+    @clock_offset_ms.setter
+    def clock_offset_ms(self, value: int) -> None:
+        self.options["clockOffset"] = value
+
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
-        return int(self.milliseconds()) + int(self.options["clockOffset"])
+        return int(self.milliseconds()) + self.clock_offset_ms
 
     def reserve_cancel_all(self, left: float | None) -> float:
         """Take the next slot for a cancel-all, and say how many seconds to wait for it.
@@ -248,7 +255,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         """
         wait = cancel_all_limiter(self.host).reserve_within(math.inf if left is None else left)
         if wait is None:
-            raise self.held_back()
+            raise self.not_sent_error()
         return wait
 
     @property

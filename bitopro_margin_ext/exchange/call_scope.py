@@ -1,95 +1,74 @@
-"""A time by which every call inside a scope has ended, however slowly the exchange answers.
+"""What holds for every call made inside a ``with``: one frozen scope in one context variable.
 
-ccxt's ``timeout`` bounds each read of a socket, so name resolution or an answer that drips can
-outlast it. Inside a scope the blocking classes wait for a call on another thread, and give up on
-it when the time has come.
+A scope is inherited by what is called inside it, and by threads that are started with a copy of
+the context. ccxt's ``timeout`` bounds each read of a socket, so name resolution or an answer that
+drips can outlast it; inside a deadline every call has ended when the time has come.
 """
 
 import contextlib
 import contextvars
+import dataclasses
 import time
 from collections.abc import Iterator
+from typing import Any, Final
 
-_ends: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
+from ..core.steps import RequestCounter
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scope:
+    """The current scope: outside every ``with`` it asks for nothing."""
+
+    ends: float | None = None
+    """When every call has ended, on the monotonic clock."""
+    unthrottled: bool = False
+    """Whether calls leave at once, because their caller keeps the exchange's limits."""
+    inherited: bool = False
+    """Whether an inherited method of ``ccxt.bitopro`` runs: it reads its rows as it always did, and
+    what it calls in turn is for the spot account as well."""
+    counter: RequestCounter | None = None
+
+
+_NO_SCOPE: Final = Scope()
+
+_scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("call_scope", default=_NO_SCOPE)
+
+
+def current() -> Scope:
+    """The scope that a call made now belongs to."""
+    return _scope.get()
 
 
 @contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Bound every call in this scope to end within ``seconds``, or by a nearer outer bound."""
-    end = time.monotonic() + seconds
-    outer = _ends.get()
-    token = _ends.set(end if outer is None else min(end, outer))
+def narrowed(**changes: Any) -> Iterator[None]:
+    """The current scope with these fields changed."""
+    token = _scope.set(dataclasses.replace(_scope.get(), **changes))
     try:
         yield
     finally:
-        _ends.reset(token)
+        _scope.reset(token)
+
+
+def deadline(seconds: float) -> contextlib.AbstractContextManager[None]:
+    """Bound every call in this scope to end within ``seconds``, or by a nearer outer bound."""
+    end, outer = time.monotonic() + seconds, _scope.get().ends
+    return narrowed(ends=end if outer is None else min(end, outer))
 
 
 def remaining() -> float | None:
-    """Seconds left in the current scope (0 or less: none), or None outside every scope."""
-    end = _ends.get()
-    return None if end is None else end - time.monotonic()
+    """Seconds left in the current scope (0 or less: none), or None outside every deadline."""
+    ends = _scope.get().ends
+    return None if ends is None else ends - time.monotonic()
 
 
-def bounded(seconds: float) -> float:
+def clamp_to_deadline(seconds: float) -> float:
     """The part of a wait of so many seconds that fits into the current scope."""
     left = remaining()
     return seconds if left is None else max(0.0, min(seconds, left))
 
 
-class Tally:
-    """How many requests have left so far."""
-
-    requests = 0
-
-
-_current: contextvars.ContextVar[Tally | None] = contextvars.ContextVar("tally", default=None)
-
-
-@contextlib.contextmanager
-def counting() -> Iterator[Tally]:
-    """Count the requests of this scope, also those that another thread sends for it."""
-    found = Tally()
-    token = _current.set(found)
-    try:
-        yield found
-    finally:
-        _current.reset(token)
-
-
-def count() -> None:
+def count_request() -> None:
     """Note that a request leaves now."""
-    found = _current.get()
-    if found is not None:
-        found.requests += 1
-
-
-_by_caller: contextvars.ContextVar[bool] = contextvars.ContextVar("by_caller", default=False)
-
-
-@contextlib.contextmanager
-def kept_by_caller() -> Iterator[None]:
-    """Let every call of this scope leave at once."""
-    token = _by_caller.set(True)
-    try:
-        yield
-    finally:
-        _by_caller.reset(token)
-
-
-def is_kept_by_caller() -> bool:
-    """Whether the current scope needs no throttle."""
-    return _by_caller.get()
-
-
-_as_inherited: contextvars.ContextVar[bool] = contextvars.ContextVar("as_inherited", default=False)
-
-
-@contextlib.contextmanager
-def inherited_parsing() -> Iterator[None]:
-    """Let the spot methods of ``ccxt.bitopro`` read their rows as they always did."""
-    token = _as_inherited.set(True)
-    try:
-        yield
-    finally:
-        _as_inherited.reset(token)
+    counter = _scope.get().counter
+    if counter is not None:
+        counter.add()

@@ -1,16 +1,16 @@
-"""What a unified method asks of the object that runs it.
+"""Steps that only a ccxt class can perform, one call of a unified method, and its errors.
 
-Each unified method is written once, as a generator of these steps; ``sync`` and ``asynchronous``
-perform them. So nothing of a method is kept in two copies.
+Each unified method is written once, as a flow; ``sync`` and ``async_support`` perform it. So
+nothing of a method is kept in two copies.
 """
 
-import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeVar
 
 import ccxt
 
+from ..core import steps
 from ..core.endpoints import Endpoint
 from ..core.errors import Failure, Meaning, Outcome, network_failure, unreadable
 
@@ -20,36 +20,22 @@ NO_PARAMS: Final[Params] = {}
 """ccxt's default for ``params``; never written to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Call an endpoint's implicit method, within ``timeout`` seconds if one is given."""
+class Inherited(NamedTuple):
+    """Call the method of that name that the class inherits, for the spot account.
 
-    endpoint: Endpoint
-    params: Mapping[str, Any] | list[Any]
-    timeout: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """Call the inherited spot method of that name."""
+    What it raises is raised in the flow.
+    """
 
     method: str
     args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class LoadMarkets:
+class LoadMarkets(NamedTuple):
     """Load the markets, unless they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Wait this many seconds."""
-
-    seconds: float
-
-
-Step = Call | Parent | LoadMarkets | Sleep
+Step = steps.Step | Inherited | LoadMarkets
 
 Result = TypeVar("Result")
 
@@ -57,50 +43,20 @@ Flow = Generator[Step, Any, Result]
 
 
 def call(
-    api: Any,
-    endpoint: Endpoint,
-    params: Mapping[str, Any] | list[Any] | None = None,
-    timeout: float | None = None,
+    api: Any, endpoint: Endpoint, params: steps.Params | None = None, timeout: float | None = None
 ) -> Flow[Any]:
-    """Call an endpoint; after a clock mismatch take the exchange's time and repeat the call once.
+    """Call an endpoint, within ``timeout`` seconds if one is given.
 
-    A 409 is the exchange's word that nothing was done, so any call may be repeated after it.
-    ``timeout`` (seconds) bounds both.
-
-    :raises ccxt.InvalidNonce: naming the offset, when the repeated call is refused as well.
+    :raises ccxt.BaseError: the class of what the failure means, with the failure.
     """
-    params = {} if params is None else params
-    started = time.monotonic()
-    try:
-        return (yield Call(endpoint, params, timeout))
-    except ccxt.InvalidNonce as error:
-        failure = failure_of(error)
-        if failure.clock_offset_ms is None:
-            raise
-        offset = failure.clock_offset_ms
-        api.options["clockOffset"] = offset
-    left = None if timeout is None else started + timeout - time.monotonic()
-    try:
-        return (yield Call(endpoint, _restamped(api, params), left))
-    except ccxt.InvalidNonce as error:
-        api.options["clockOffset"] = 0
-        failure = failure_of(error)
-        side = "behind" if offset > 0 else "ahead of"
-        text = f"{failure.text}: this machine's clock is {abs(offset)} ms {side} the exchange's"
-        raise_failure(api.id, failure._replace(text=f"{text}; set it by NTP"), error)
+    answer = yield from steps.call(api, endpoint, {} if params is None else params, timeout)
+    if isinstance(answer, Failure):
+        raise_failure(api.id, answer)
+    return answer
 
 
-def _restamped(api: Any, params: Any) -> Any:
-    """The same body dated anew: orders carry the time that the exchange has just refused."""
-    if isinstance(params, list):
-        return [_restamped(api, entry) for entry in params]
-    if "timestamp" not in params:
-        return params
-    return {**params, "timestamp": api.exchange_time()}
-
-
-def command(api: Any, endpoint: Endpoint, body: Mapping[str, Any], look: str) -> Flow[Any]:
-    """Send a command once; ``look`` says where the user sees what became of it.
+def send_once(api: Any, endpoint: Endpoint, body: Mapping[str, Any], check_with: str) -> Flow[Any]:
+    """Send a command once; ``check_with`` names the methods that show what became of it.
 
     :raises ccxt.NetworkError: or the child of it that says why, when the outcome is unknown: the
         command may have been carried out. Nothing is sent a second time.
@@ -109,41 +65,79 @@ def command(api: Any, endpoint: Endpoint, body: Mapping[str, Any], look: str) ->
         answer = yield from call(api, endpoint, body)
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         failure = failure_of(error)
-        if failure.outcome is Outcome.REFUSED:
+        if failure.outcome is not Outcome.UNKNOWN:
             raise
-        kind = type(error) if isinstance(error, ccxt.OperationFailed) else ccxt.NetworkError
-        raise _unknown(api, kind, str(failure), endpoint, look, failure) from error
+        raise _unknown_command(api, endpoint, check_with, failure, error) from error
     if not isinstance(answer, Mapping):
-        text = "the answer cannot be read"
-        raise _unknown(api, ccxt.BadResponse, text, endpoint, look, None)
+        failure = unreadable("not an object")
+        raise _unknown_command(api, endpoint, check_with, failure)
     return answer
 
 
-def _unknown(
-    api: Any, kind: type[Exception], reason: str, endpoint: Endpoint, look: str, failure: Any
-) -> Exception:
+def _unknown_command(
+    api: Any, endpoint: Endpoint, check_with: str, failure: Failure, error: Exception | None = None
+) -> ccxt.BaseError:
     name = endpoint.path.rpartition("/")[2]
-    error = kind(
-        f"{api.id} {reason}: the {name} may have been carried out, its outcome is unknown."
-        f" See {look} before you send it again"
+    text = (
+        f"the {name} may have been carried out, its outcome is unknown."
+        f" See {check_with} before you send it again"
     )
-    if failure is not None:
-        error.failure = failure  # type: ignore[attr-defined]
-    return error
+    return unknown_outcome(api.id, failure, text, error)
 
 
-def raise_failure(exchange_id: str, failure: Failure, cause: BaseException | None = None) -> None:
-    """Raise the ccxt error of that meaning; the error carries the failure as ``.failure``."""
-    error: ccxt.BaseError = getattr(ccxt, failure.meaning.value)(f"{exchange_id} {failure}")
-    raise _with_failure(error, failure) from cause
+# -- errors ----------------------------------------------------------------------------------------
 
 
-def _with_failure(error: ccxt.BaseError, failure: Failure) -> ccxt.BaseError:
+class UnknownOutcome:
+    """Mixed into a ccxt error of a command that may have been carried out.
+
+    ``failure`` is what happened to the call; ``client_order_id`` is the order's own, where the
+    command was to create one.
+    """
+
+    failure: Failure
+    client_order_id: int | None = None
+
+
+def _of_unknown_outcome(kind: Any) -> Any:
+    """A ccxt class and ``UnknownOutcome``, under ccxt's name: handlers and readers know that."""
+    return type(kind.__name__, (UnknownOutcome, kind), {"__doc__": UnknownOutcome.__doc__})
+
+
+def unknown_outcome(
+    exchange_id: str,
+    failure: Failure,
+    text: str,
+    error: Exception | None = None,
+    client_order_id: int | None = None,
+) -> ccxt.BaseError:
+    """The ccxt error, a network one, of a command that may have been carried out.
+
+    ``error`` is what the call raised, if it did: the class is that one's.
+    """
+    kind = getattr(ccxt, failure.meaning.value) if error is None else type(error)
+    if not issubclass(kind, ccxt.OperationFailed):
+        kind = ccxt.NetworkError
+    unknown = _of_unknown_outcome(kind)(f"{exchange_id} {failure}: {text}")
+    unknown.failure, unknown.client_order_id = failure, client_order_id
+    return unknown
+
+
+def error_of(failure: Failure, text: str, kind: Any = None) -> ccxt.BaseError:
+    """The ccxt error of that meaning, or of class ``kind``, with the failure in ``failure``."""
+    error = (kind or getattr(ccxt, failure.meaning.value))(text)
     error.failure = failure
     return error
 
 
-def failure_of(error: BaseException) -> Failure:
+def raise_failure(exchange_id: str, failure: Failure) -> None:
+    """Raise what a library raised, or the ccxt error of that meaning."""
+    if failure.error is not None:
+        raise failure.error
+    raise error_of(failure, f"{exchange_id} {failure}")
+
+
+def failure_of(error: Exception) -> Failure:
     """What an exception of a call means; anything not recognised leaves the outcome unknown."""
     failure = getattr(error, "failure", None)
     if isinstance(failure, Failure):

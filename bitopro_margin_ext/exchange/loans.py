@@ -18,7 +18,7 @@ from .amounts import (
     margin_only,
     read_rows,
 )
-from .flow import NO_PARAMS, Flow, Params, call, command
+from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .structures import rows_of
 
 
@@ -43,7 +43,7 @@ def borrow_cross_margin(
     wanted = exact_amount(api, amount)
     yield from _check_lent(api, code, wanted)
     body = {"currency": code.lower(), "borrowAmount": wanted, **rest}
-    answer = yield from command(api, BORROW, body, "fetch_borrows() and fetch_balance()")
+    answer = yield from send_once(api, BORROW, body, "fetch_borrows() and fetch_balance()")
     return _invoice(api, answer, code, wanted)
 
 
@@ -65,7 +65,7 @@ def repay_cross_margin(
     code = yield from known_currency(api, code)
     paid = exact_amount(api, amount)
     body = {"currency": code.lower(), "repayAmount": paid, **rest}
-    answer = yield from command(api, REPAY, body, "fetch_repays() and fetch_balance()")
+    answer = yield from send_once(api, REPAY, body, "fetch_repays() and fetch_balance()")
     return _invoice(api, answer, code, paid)
 
 

@@ -8,7 +8,7 @@ import ccxt
 from ..core import parse_account
 from ..core.assumptions import AMOUNT_DECIMALS
 from ..core.parse import text
-from .flow import NO_PARAMS, Flow, Params, Parent
+from .flow import NO_PARAMS, Flow, Inherited, Params
 from .loans import lending_terms
 
 TERMS_TIMEOUT: Final = 3.0
@@ -40,7 +40,7 @@ def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
         ]
         if usable:
             api.options["marginCurrencies"] = usable
-    markets: list[Any] = yield Parent("fetch_markets", (rest,))
+    markets: list[Any] = yield Inherited("fetch_markets", (rest,))
     return markets
 
 

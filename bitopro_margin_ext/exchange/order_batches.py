@@ -8,7 +8,7 @@ import ccxt
 from ..core.endpoints import CREATE_BATCH
 from ..core.errors import Failure, Outcome
 from ..core.parse import text
-from .flow import NO_PARAMS, Flow, LoadMarkets, Params, Parent, call, failure_of
+from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call, failure_of
 from .order_creation import accepted_order, asked_for, build_order, find_by_client_ids
 from .structures import Order, margin_params, order_structure, rows_of
 
@@ -46,7 +46,7 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        created: list[Order] = yield Parent("create_orders", (orders, rest))
+        created: list[Order] = yield Inherited("create_orders", (orders, rest))
         return created
     if not orders:
         return []
@@ -65,7 +65,7 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
             outcomes, failure = _outcomes(api, chunk, rows_of(api, answer)), None
         except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
             failure = failure_of(error)
-            if failure.outcome is Outcome.REFUSED:
+            if failure.outcome is not Outcome.UNKNOWN:
                 if not done:
                     raise
                 done += [_refused(api, order, str(failure)) for order in chunk]

@@ -1,6 +1,6 @@
 """Unified methods that cancel margin orders, and cancel-and-confirm on top of them."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ccxt
@@ -9,8 +9,9 @@ from ..core import sweep, symbols
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..core.parse import parse_cancelled_ids
 from ..core.report import CancelReport
+from ..core.steps import RequestCounter
 from . import call_scope
-from .flow import NO_PARAMS, Flow, Params, Parent, Sleep, call, failure_of
+from .flow import NO_PARAMS, Flow, Inherited, Params, call
 from .structures import (
     Order,
     margin_params,
@@ -36,7 +37,7 @@ def cancel_all_orders(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        orders: list[Order] = yield Parent("cancel_all_orders", (symbol, rest))
+        orders: list[Order] = yield Inherited("cancel_all_orders", (symbol, rest))
         return orders
     return (yield from _cancel_all(api, symbol, rest))
 
@@ -80,7 +81,7 @@ def cancel_order(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        order: Order = yield Parent("cancel_order", (id, symbol, rest))
+        order: Order = yield Inherited("cancel_order", (id, symbol, rest))
         return order
     symbol = require_symbol(api, symbol, "cancelOrder")
     request = {**rest, "pair": symbols.pair_id(symbol), "orderId": id}
@@ -102,7 +103,7 @@ def cancel_orders(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        orders: list[Order] = yield Parent("cancel_orders", (ids, symbol, rest))
+        orders: list[Order] = yield Inherited("cancel_orders", (ids, symbol, rest))
         return orders
     asked: list[tuple[str, str]] = []
     for entry in ids:
@@ -156,39 +157,21 @@ def cancel_and_confirm(
     Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_cancel_all_orders.md
     """
     unified = None if symbol is None else require_pair(api, symbol)
-    left = call_scope.remaining()
-    flow = sweep.cancel_and_confirm(
-        unified,
-        known,
-        deadline=deadline if left is None else min(deadline, left),
-        open_orders=api.open_orders_path,
-        offset_ms=lambda: int(api.options["clockOffset"]),
-        heard=api.heard_orders,
-    )
-    with call_scope.counting() as sent:
-        report: CancelReport = yield from _drive(api, flow)
-    report.requests = sent.requests
+    counter = RequestCounter()
+    # Each page is called at its own documented pace.
+    with call_scope.narrowed(unthrottled=True, counter=counter):
+        report = yield from sweep.cancel_and_confirm(
+            unified,
+            known,
+            deadline=call_scope.clamp_to_deadline(deadline),
+            open_orders=api.open_orders_path,
+            exchange_clock=api,
+            heard=api.heard_orders,
+        )
+    report.requests = counter.requests
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
         orders[:] = [_finished(api, order) for order in orders]
     return report
-
-
-def _drive(api: Any, flow: sweep.Flow) -> Generator[Any, Any, CancelReport]:
-    answer: Any = None
-    try:
-        while True:
-            step = flow.send(answer)
-            if isinstance(step, sweep.Pause):
-                answer = yield Sleep(step.seconds)
-                continue
-            try:
-                with call_scope.kept_by_caller():
-                    answer = yield from call(api, step.endpoint, step.params, step.timeout)
-            except Exception as error:
-                answer = failure_of(error)
-    except StopIteration as stop:
-        report: CancelReport = stop.value
-        return report
 
 
 def _finished(api: Any, parsed: Order) -> Order:

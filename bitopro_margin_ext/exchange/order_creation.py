@@ -11,16 +11,17 @@ from ..core import symbols
 from ..core.assumptions import MARKET_BUY_AMOUNT_IN_QUOTE
 from ..core.endpoints import CREATE_ORDER, ORDERS, Endpoint
 from ..core.errors import Meaning, Outcome
+from ..core.steps import Sleep
 from .flow import (
     NO_PARAMS,
     Flow,
+    Inherited,
     LoadMarkets,
     Params,
-    Parent,
-    Sleep,
     call,
+    error_of,
     failure_of,
-    raise_failure,
+    unknown_outcome,
 )
 from .structures import Order, margin_params, order_from_row, order_structure, rows_of
 
@@ -110,7 +111,7 @@ def create_order(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        order: Order = yield Parent("create_order", (symbol, type, side, amount, price, rest))
+        order: Order = yield Inherited("create_order", (symbol, type, side, amount, price, rest))
         return order
     yield LoadMarkets()
     request = build_order(api, symbol, type, side, amount, price, rest)
@@ -121,15 +122,20 @@ def create_order(
         return accepted_order(api, answer, request, asked, market["symbol"])
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         failure = failure_of(error)
-        if failure.outcome is Outcome.REFUSED:
+        if failure.outcome is not Outcome.UNKNOWN:
             if failure.status is not None and failure.meaning is Meaning.BAD_REQUEST:
                 # In whatever words: it is this order that the exchange will not have.
-                raise_failure(api.id, failure._replace(meaning=Meaning.INVALID_ORDER), error)
+                refusal = failure._replace(meaning=Meaning.INVALID_ORDER)
+                raise error_of(refusal, f"{api.id} {refusal}") from error
             raise
         found = yield from find_by_client_ids(api, {request["clientId"]: market})
         if found:
             return found[request["clientId"]]
-        raise _unknown(api, error, request["clientId"]) from error
+        text = (
+            "the order may exist; the exchange does not list clientOrderId"
+            f" {request['clientId']} so far. Look for it before you send another"
+        )
+        raise unknown_outcome(api.id, failure, text, error, request["clientId"]) from error
 
 
 def build_order(
@@ -328,15 +334,3 @@ def accepted_order(
     amount = order["amount"] if order["amount"] and asked["type"] == "limit" else asked["amount"]
     parsed = {**order, **asked, "amount": amount, "filled": None, "remaining": None, "info": answer}
     return order_structure(api, parsed)
-
-
-def _unknown(api: Any, error: Exception, client_id: int) -> Exception:
-    failure = failure_of(error)
-    kind = type(error) if isinstance(error, ccxt.OperationFailed) else ccxt.NetworkError
-    mended: Exception = kind(
-        f"{api.id} {failure}: the order may exist; the exchange does not list clientOrderId"
-        f" {client_id} so far. Look for it before you send another"
-    )
-    mended.failure = failure  # type: ignore[attr-defined]
-    mended.client_order_id = client_id  # type: ignore[attr-defined]
-    return mended

@@ -6,7 +6,7 @@ import ccxt
 
 from ..core import symbols
 from ..core.endpoints import FETCH_ORDER, ORDERS, TRADES
-from .flow import NO_PARAMS, Flow, Params, Parent, call, failure_of
+from .flow import NO_PARAMS, Flow, Inherited, Params, call, failure_of
 from .structures import (
     Order,
     margin_params,
@@ -31,7 +31,7 @@ def fetch_order(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        order: Order = yield Parent("fetch_order", (id, symbol, rest))
+        order: Order = yield Inherited("fetch_order", (id, symbol, rest))
         return order
     symbol = require_symbol(api, symbol, "fetchOrder")
     request = {**rest, "pair": symbols.pair_id(symbol), "orderId": id}
@@ -51,7 +51,7 @@ def fetch_open_orders(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        orders: list[Order] = yield Parent("fetch_open_orders", (symbol, since, limit, rest))
+        orders: list[Order] = yield Inherited("fetch_open_orders", (symbol, since, limit, rest))
         return orders
     if symbol is not None:
         symbol = require_pair(api, symbol)
@@ -98,7 +98,7 @@ def fetch_orders(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        orders: list[Order] = yield Parent("fetch_orders", (symbol, since, limit, rest))
+        orders: list[Order] = yield Inherited("fetch_orders", (symbol, since, limit, rest))
         return orders
     return (yield from _orders(api, "fetchOrders", symbol, since, limit, rest))
 
@@ -118,7 +118,7 @@ def fetch_closed_orders(
     if not margin:
         # The inherited method would come back to ``fetch_orders`` of this class, and so to margin.
         spot = {"statusKind": "DONE", **rest}
-        orders: list[Order] = yield Parent("fetch_orders", (symbol, since, limit, spot))
+        orders: list[Order] = yield Inherited("fetch_orders", (symbol, since, limit, spot))
         return orders
     return (yield from _done(api, "fetchClosedOrders", symbol, since, limit, rest, ("closed",)))
 
@@ -229,7 +229,7 @@ def fetch_my_trades(
     """
     margin, rest = margin_params(api, params)
     if not margin:
-        trades: list[Order] = yield Parent("fetch_my_trades", (symbol, since, limit, rest))
+        trades: list[Order] = yield Inherited("fetch_my_trades", (symbol, since, limit, rest))
         return trades
     symbol = require_symbol(api, symbol, "fetchMyTrades")
     paginate = rest.pop("paginate", False)

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import requests
 
+from ..core.steps import Call, Gather, Sleep, call_concurrently
 from . import (
     account,
     call_scope,
@@ -24,9 +25,9 @@ from . import (
     transfers,
 )
 from .base import MarginParsing, MarginSession
-from .call_scope import inherited_parsing
 from .describe import CancelAllCost
-from .flow import Call, Flow, LoadMarkets, Parent, Sleep, Step
+from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
+from .unified import account_chosen, present_as_method
 
 P = ParamSpec("P")
 
@@ -38,9 +39,11 @@ def blocking(
 ) -> Callable[Concatenate[Any, P], R]:
     """Make a blocking method of a unified method's flow."""
 
+    start = account_chosen(method)
+
     @functools.wraps(method)
     def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        flow = method(self, *args, **kwargs)
+        flow = start(self, *args, **kwargs)
         try:
             step = next(flow)
             while True:
@@ -54,6 +57,7 @@ def blocking(
             result: R = stop.value
             return result
 
+    present_as_method(run, method)
     return run
 
 
@@ -70,39 +74,47 @@ class BlockingSession(MarginSession):
     def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:
-            case Call(endpoint, params, timeout):
-                call = getattr(self, endpoint.implicit)
-                if timeout is None:
-                    return call(params)
-                with call_scope.deadline(timeout):
-                    return call(params)
-            case Parent(method, args):
-                with inherited_parsing():
-                    return getattr(super(), method)(*args)
+            case Call():
+                return self._perform_call(step)
+            case Gather(calls):
+                return call_concurrently(self._perform_call, calls)
+            case Sleep(seconds):
+                return time.sleep(call_scope.clamp_to_deadline(seconds))
+            case Inherited(method, args, kwargs):
+                with call_scope.narrowed(inherited=True):
+                    return getattr(super(), method)(*args, **kwargs)
             case LoadMarkets():
                 return self.load_markets()
-            case Sleep(seconds):
-                return time.sleep(call_scope.bounded(seconds))
+
+    def _perform_call(self, step: Call) -> Any:
+        call = getattr(self, step.endpoint.implicit)
+        try:
+            if step.timeout is None:
+                return call(step.params)
+            with call_scope.deadline(step.timeout):
+                return call(step.params)
+        except Exception as error:
+            return failure_of(error)._replace(error=error)
 
     def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
         left = call_scope.remaining()
         if isinstance(cost, CancelAllCost):
             return time.sleep(self.reserve_cancel_all(left))
-        if call_scope.is_kept_by_caller():
+        if call_scope.current().unthrottled:
             return None
         if left is not None:
             elapsed = self.milliseconds() - self.lastRestRequestTimestamp
             if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:
-                raise self.held_back()
+                raise self.not_sent_error()
         return super().throttle(cost)
 
     def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
         left = call_scope.remaining()
         if left is not None and left <= 0:
-            raise self.held_back()
-        call_scope.count()
+            raise self.not_sent_error()
+        call_scope.count_request()
         if left is None:
             return self._send(url, method, headers, body)
         return self._send_within(left, url, method, headers, body)
@@ -111,7 +123,7 @@ class BlockingSession(MarginSession):
         try:
             return super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
-            raise self.mended(error) from error.__cause__
+            raise self.as_network_error(error) from error.__cause__
 
     def _send_within(self, seconds: float, *request: Any) -> Any:
         answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
@@ -135,7 +147,7 @@ class BlockingSession(MarginSession):
             # The abandoned call keeps its connection, and its session: a copy shares the settings.
             self.session = copy.copy(self.session)
             url, method, *_ = request
-            raise self.past_deadline(method, url) from None
+            raise self.deadline_error(method, url) from None
 
 
 class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming

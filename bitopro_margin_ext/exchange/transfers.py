@@ -17,7 +17,7 @@ from .amounts import (
     margin_only,
     read_rows,
 )
-from .flow import NO_PARAMS, Flow, Params, call, command
+from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .loans import lending_terms
 from .structures import rows_of
 
@@ -62,7 +62,7 @@ def transfer(
         "toBalanceKind": TRANSFER_CALL_KINDS[target],
         **rest,
     }
-    answer = yield from command(api, TRANSFER, body, "fetch_transfers() and both balances")
+    answer = yield from send_once(api, TRANSFER, body, "fetch_transfers() and both balances")
     moment = api.milliseconds()
     return {
         "id": text(answer, "fromInvoiceID"),

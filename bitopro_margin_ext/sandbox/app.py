@@ -12,6 +12,7 @@ from .account_routes import margin_routes, spot_routes
 from .auth import Authenticator
 from .call import call_of
 from .control_api import control_routes
+from .dashboard import Dashboard, dashboard_routes
 from .defaults import CONTROL_PREFIX, REST_PREFIX
 from .faults import Faults
 from .gateway import Gateway
@@ -34,6 +35,7 @@ class Parts:
     log: RequestLog
     streams: Streams
     gateway: Gateway
+    dashboard: Dashboard
 
 
 def assemble(exchange: Exchange) -> Parts:
@@ -75,8 +77,9 @@ def assemble(exchange: Exchange) -> Parts:
     app.include_router(order_routes(exchange, "margin", admit), prefix=f"{REST_PREFIX}/margin")
     app.include_router(stream_routes(streams))
     app.include_router(control_routes(), prefix=CONTROL_PREFIX)
+    app.include_router(dashboard_routes())
     gateway = Gateway(app, exchange, faults, limits, log)
-    parts = Parts(exchange, faults, limits, log, streams, gateway)
+    parts = Parts(exchange, faults, limits, log, streams, gateway, Dashboard(exchange))
     app.state.parts = parts
     return parts
 

@@ -12,6 +12,10 @@ from .state.markets import LoanTerms
 
 Json = dict[str, object]
 
+OVERVIEW_ROWS = 100
+OVERVIEW_TRADES = 20
+OVERVIEW_LEVELS = 7
+
 
 def order(one: Order) -> Json:
     """An order with everything that is known of it."""
@@ -87,6 +91,78 @@ def account(exchange: Exchange, email: str) -> Json:
         "adRatio": plain(round(standing.ratio, 8)),
         "liquidations": len(one.liquidations),
         "keys": [key(k) for k in exchange.keys.values() if k.email == email],
+    }
+
+
+def account_point(exchange: Exchange) -> Json:
+    """The default account at this moment, in USDT; no ratio where nothing is owed."""
+    standing = exchange.loans.standing()
+    owes = bool(standing.total_debts)
+    return {
+        "time_ms": exchange.clock.now_ms(),
+        "ratio": float(standing.ratio) if owes else None,
+        "assets": float(standing.total_assets),
+        "debts": float(standing.total_debts),
+    }
+
+
+def overview(exchange: Exchange, pair: str) -> Json:
+    """What the page shows of the default account and of one pair."""
+    with exchange.lock:
+        one, switches = exchange.account(), exchange.switches
+        standing = exchange.loans.standing()
+        return {
+            "now_ms": exchange.clock.now_ms(),
+            "account": one.email,
+            "label": exchange.loans.label(standing.ratio),
+            "ratios": {
+                "safe": float(switches.safe_ratio),
+                "warning": float(switches.warning_ratio),
+                "liquidation": float(switches.liquidation_ratio),
+            },
+            "balances": _balances(exchange, one),
+            "liquidations": len(one.liquidations),
+            "prices": {name: exchange.describe_price(name) for name in exchange.pairs},
+            "pair": pair,
+            "decimals": exchange.pairs[pair].price_decimals,
+            "books": {kind: _book(exchange, pair, kind) for kind in KINDS},
+            "orders": [order(o) for o in exchange.orders(only_open=True)][-OVERVIEW_ROWS:],
+            "trades": [trade(t) for t in exchange.matching.trades[-OVERVIEW_TRADES:]],
+            "pending_stop_rejections": len(exchange.stop_rejections),
+        }
+
+
+def _balances(exchange: Exchange, one: Account) -> list[Json]:
+    rows: list[Json] = []
+    held = {name for kind in KINDS for name in one.wallets[kind].currencies()}
+    for name in sorted(held | set(exchange.margin_currencies())):
+        row: Json = {"currency": name}
+        for kind in KINDS:
+            balance = one.wallets[kind][name]
+            row[kind] = {"available": plain(balance.available), "locked": plain(balance.locked)}
+        debt = exchange.loans.debt(name, one.email)
+        row["owed"], row["interest"] = plain(debt.owed), plain(debt.interest)
+        rows.append(row)
+    return rows
+
+
+def _book(exchange: Exchange, pair: str, kind: Kind) -> Json:
+    """The best levels of a side's book: price, amount, and how much of it is the accounts' own."""
+    own = [
+        (o.action, o.price, o.remaining)
+        for o in exchange.orders(kind, pair, only_open=True)
+        if o.status >= 0 and o.type != "MARKET"
+    ]
+    mine: dict[Decimal, Decimal] = {}
+    for _, price, amount in own:
+        mine[price] = mine.get(price, Decimal(0)) + amount
+    bids, asks = exchange.quotes[pair].depth(own)
+    return {
+        side: [
+            [plain(x.price), plain(x.amount), plain(mine.get(x.price, Decimal(0)))]
+            for x in levels[:OVERVIEW_LEVELS]
+        ]
+        for side, levels in (("bids", bids), ("asks", asks))
     }
 
 

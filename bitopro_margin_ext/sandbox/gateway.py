@@ -88,6 +88,7 @@ class Gateway:
             answer = await self._judge(scope, call, line, rules)
             await _pause(half_trip + _delay(rules, "after"))
         line.account = call.email
+        line.done = True
         line.duration_ms = round((time.monotonic() - began) * 1000, 3)
         if answer is None or _has(rules, "process_close"):
             await _drop(scope, receive)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(slots=True)
 class Line:
-    """One request. ``status`` is None while it runs and for a dropped connection."""
+    """One request. ``status`` is None until it is done, and for a dropped connection."""
 
     n: int
     time_ms: int
@@ -23,6 +22,7 @@ class Line:
     faults: list[str] = field(default_factory=list)
     limited: bool = False
     duration_ms: float = 0
+    done: bool = False
 
 
 class RequestLog:
@@ -30,11 +30,12 @@ class RequestLog:
 
     def __init__(self, size: int = 20_000) -> None:
         self._lines: deque[Line] = deque(maxlen=size)
-        self._numbers = itertools.count(1)
+        self.last_number = 0
 
     def open(self, time_ms: int, method: str, path: str, query: str, body: bytes) -> Line:
         """Begin a line; its outcome is filled in later."""
-        line = Line(next(self._numbers), time_ms, method, path, query, _readable(body))
+        self.last_number += 1
+        line = Line(self.last_number, time_ms, method, path, query, _readable(body))
         self._lines.append(line)
         return line
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, cast
 
 import uvicorn
+import websockets  # noqa: F401 - without it uvicorn starts, and refuses every stream
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import assemble

@@ -69,12 +69,12 @@ class Streams:
             channel, email = self._admit(socket)
             line.account = email or None
         except Refusal as refusal:
-            line.status = refusal.status
+            line.status, line.done = refusal.status, True
             await socket.send_denial_response(
                 JSONResponse({"error": refusal.text}, status_code=refusal.status)
             )
             return
-        line.status = 101
+        line.status, line.done = 101, True
         rules = call_of(socket).rules
         line.faults = [rule.kind for rule in rules]
         await socket.accept()

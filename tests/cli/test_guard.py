@@ -18,6 +18,8 @@ from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import KEY, SECRET, Runner, clean_environment, command, freqtrade
 
+SILENT_BOT = ("--heartbeat-file", "none", "--armed-from-start")
+
 
 class Guard:
     """A guard at work, and its log."""
@@ -121,7 +123,7 @@ def test_it_fires_once_for_one_silence_and_is_armed_again(
 def test_its_own_restart_neither_forgets_nor_repeats(
     sandbox: SandboxServer, seeded: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
-    arguments = ("--heartbeat-file", str(tmp_path / "none"), "--base-url", sandbox.rest_url)
+    arguments = (*SILENT_BOT, "--base-url", sandbox.rest_url)
     sandbox.control.add_fault("status", method="*", path="*/orders/*", status=502, times=None)
     with guard(environment, tmp_path / "one", *arguments, "--deadline", "1") as watch:
         watch.wait_for("trying again")
@@ -144,7 +146,7 @@ def test_a_lost_network_is_outlived(
 ) -> None:
     url = f"http://127.0.0.1:{sandbox.port}/v3"
     sandbox.control.add_fault("close", times=None)
-    arguments = ("--heartbeat-file", str(tmp_path / "none"), "--base-url", url, "--deadline", "1")
+    arguments = (*SILENT_BOT, "--base-url", url, "--deadline", "1")
     with guard(environment, tmp_path / "log", *arguments) as watch:
         watch.wait_for("watching all the same")
         watch.wait_for("trying again")
@@ -205,7 +207,7 @@ def test_a_webhook_is_told(
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/services/T0000/very-secret"
-    arguments = ("--heartbeat-file", str(tmp_path / "none"), "--base-url", sandbox.rest_url)
+    arguments = (*SILENT_BOT, "--base-url", sandbox.rest_url)
     try:
         with guard(environment, tmp_path / "log", *arguments, BITOPRO_GUARD_WEBHOOK=url) as watch:
             watch.wait_for("confirmed, 3 cancelled")

@@ -20,7 +20,8 @@ from bitopro_margin_ext.core.endpoints import (
     ORDERS,
 )
 from bitopro_margin_ext.core.errors import classify, network_failure, not_sent
-from bitopro_margin_ext.core.sweep import Pause, Send, cancel_and_confirm
+from bitopro_margin_ext.core.steps import Call, Gather, Sleep
+from bitopro_margin_ext.core.sweep import cancel_and_confirm
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
 OPEN, FILLED, PARTLY_DONE, CANCELLED = 0, 2, 3, 4
@@ -84,7 +85,7 @@ class Model:
 
     # -- one call ------------------------------------------------------------------------------
 
-    def answer(self, step: Send) -> Any:
+    def answer(self, step: Call) -> Any:
         fault = next(self.faults, "fine")
         kind, _, detail = fault.partition(":")
         if kind == "not_sent":
@@ -123,7 +124,7 @@ class Model:
         self._hear(step, reply)
         return reply
 
-    def _process(self, step: Send, kind: str, lag: float) -> Any:
+    def _process(self, step: Call, kind: str, lag: float) -> Any:
         params, endpoint = step.params, step.endpoint
         moment = self.clock.now - lag
         if endpoint in (CANCEL_ALL, CANCEL_PAIR):
@@ -162,7 +163,7 @@ class Model:
     def _end(self, row: Row) -> None:
         row.set(self.clock.now, CANCELLED if row.executed == "0" else PARTLY_DONE)
 
-    def _fill(self, step: Send, detail: str) -> None:
+    def _fill(self, step: Call, detail: str) -> None:
         for row in self.orders:
             if row.is_open:
                 full = detail == "all"
@@ -176,7 +177,7 @@ class Model:
         key = (_symbol(params["pair"]), params["orderId"])
         return next((row for row in self.orders if row.key == key), None)
 
-    def _hear(self, step: Send, reply: Any) -> None:
+    def _hear(self, step: Call, reply: Any) -> None:
         """Note what the client has been told."""
         if not isinstance(reply, dict):
             return
@@ -197,17 +198,21 @@ class Model:
 def drive(flow: Any, model: Model) -> Any:
     """Run a flow to its end against the model."""
     answer: Any = None
+    before = len(model.calls)
     try:
         while True:
             step = flow.send(answer)
-            if isinstance(step, Pause):
+            if isinstance(step, Sleep):
                 assert step.seconds > 0
                 model.clock.now += step.seconds
                 answer = None
+            elif isinstance(step, Gather):
+                answer = [model.answer(call) for call in step.calls]
             else:
                 assert step.timeout > 0
                 answer = model.answer(step)
     except StopIteration as stop:
+        stop.value.requests = len(model.calls) - before
         return stop.value
 
 

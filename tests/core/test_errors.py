@@ -84,7 +84,7 @@ def test_every_meaning_is_a_class_of_ccxt():
         (network_failure(OSError("http://url"), timed_out=False), Outcome.UNKNOWN, True),
         (network_failure(OSError(), timed_out=True), Outcome.UNKNOWN, True),
         (unreadable("x"), Outcome.UNKNOWN, True),
-        (not_sent("x"), Outcome.REFUSED, True),
+        (not_sent("x"), Outcome.NOT_SENT, True),
         (Failure(Meaning.RATE_LIMIT, "x"), Outcome.REFUSED, True),
         (Failure(Meaning.NONCE, "x"), Outcome.REFUSED, True),
         (Failure(Meaning.AUTHENTICATION, "x"), Outcome.REFUSED, False),
@@ -92,7 +92,7 @@ def test_every_meaning_is_a_class_of_ccxt():
     ],
 )
 def test_outcome(failure, outcome, again):
-    assert (failure.outcome, failure.worth_repeating) == (outcome, again)
+    assert (failure.outcome, failure.is_retryable) == (outcome, again)
     assert "http" not in str(failure)
     assert pickle.loads(pickle.dumps(failure)) == failure
 

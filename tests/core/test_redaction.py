@@ -1,7 +1,10 @@
+import base64
 import io
+import json
 import logging
 import subprocess
 import sys
+import urllib.parse
 
 import pytest
 
@@ -130,3 +133,76 @@ def test_the_headers_that_an_aiohttp_error_carries_are_taken_from_it():
     redaction.strip_requests(outer)
     assert SIGNATURE not in repr(inner) + repr(inner.args) + repr(inner.request_info)
     assert "bad" in str(inner)
+
+
+@pytest.mark.parametrize(
+    "secret", ["My/Secret+Key==1", "first-part\nsecond-part", "p\xe4ss w\xf6rd"]
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        str.upper,
+        str.lower,
+        lambda s: repr(s),
+        lambda s: repr(s.encode()),
+        lambda s: json.dumps({"x": s}),
+        urllib.parse.quote,
+        urllib.parse.quote_plus,
+        lambda s: urllib.parse.urlencode({"x": s}),
+        lambda s: "Basic " + base64.b64encode(f"me:{s}".encode()).decode(),
+        lambda s: base64.b64encode(f"{s}!".encode()).decode(),
+        lambda s: base64.urlsafe_b64encode(f"ab{s}cd".encode()).decode(),
+        lambda s: f"Invalid header value {s.encode()!r}",
+    ],
+)
+def test_a_secret_is_blanked_however_it_is_written(secret, written):
+    redaction.add_secret(secret)
+    text = written(secret)
+    shown = redaction.redact(text)
+    assert "***" in shown
+    for part in (secret, *secret.split("\n"), *secret.split()):
+        assert written(part).strip("'\"{}=")[-12:] not in shown.replace("***", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "leak"),
+    [
+        ("proxy socks5h://me:hunter22@10.0.0.1:1080 failed", "hunter22"),
+        ("ProxyError('https://me:p%40ss@proxy:3128/')", "p%40ss"),
+        ('https://x:443 "GET /v3?token=abc&limit=5 HTTP/1.1" 200', "abc"),
+        ("environ({'BITOPRO_API_SECRET': 'tiny', 'HOME': '/root'})", "tiny"),
+        ("BITOPRO_API_KEY=tiny FREQTRADE__EXCHANGE__SECRET=small freqtrade", "tiny"),
+        ("BITOPRO_API_KEY=tiny FREQTRADE__EXCHANGE__SECRET=small freqtrade", "small"),
+        ("{'Authorization': 'Basic bWU6aHVudGVy'}", "bWU6aHVudGVy"),
+        ("Authorization: Bearer a.b-c", "a.b-c"),
+        ('{"jwt_secret_key": "tiny", "ws_token": "small"}', "tiny"),
+        ('{"jwt_secret_key": "tiny", "ws_token": "small"}', "small"),
+    ],
+)
+def test_what_is_named_a_secret_is_blanked_though_nobody_registered_it(text, leak):
+    assert leak not in redaction.redact(text)
+
+
+def test_the_rest_of_such_a_text_stays():
+    text = 'https://***@x:443 "GET /v3?limit=5 HTTP/1.1" 200, exit reason key=roi, a@b.example'
+    assert redaction.redact(text) == text
+
+
+def test_what_an_address_holds_is_blanked():
+    url = "https://trader:hunter%2022@hooks.example/services/T00/B00xyz?thread=abcdefgh"
+    redaction.add_url_secrets(url, path=True)
+    for text in (url, "hunter 22", "abcdefgh", "POST /services/T00/B00xyz?thread=abcdefgh HTTP"):
+        shown = redaction.redact(text)
+        assert not any(part in shown for part in ("hunter", "B00xyz", "abcdefgh"))
+
+
+def test_control_characters_are_written_out():
+    shown = redaction.redact("a\x1b[2Jb\x07\r\x9b1m\u202ec\td\ne")
+    assert shown == "a\\x1b[2Jb\\x07\\r\\x9b1m\\u202ec\td\ne"
+
+
+def test_arguments_that_a_formatter_reads_one_by_one_stay_arguments():
+    record = logging.LogRecord("n", logging.INFO, "f", 1, "%s %d", (SECRET, 5), None)
+    redaction.add_secret(SECRET)
+    redaction.redact_record(record)
+    assert (record.msg, record.args) == ("%s %d", ("***", 5))

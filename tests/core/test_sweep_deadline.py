@@ -4,7 +4,8 @@ import pytest
 
 from bitopro_margin_ext.core.endpoints import CANCEL_BATCH, CANCEL_PAIR, OPEN_ORDERS
 from bitopro_margin_ext.core.report import SweepOutcome
-from bitopro_margin_ext.core.sweep import Pause, Send, cancel_and_confirm
+from bitopro_margin_ext.core.steps import Call, Sleep
+from bitopro_margin_ext.core.sweep import cancel_and_confirm
 from tests.core.model import BTC, Clock, Row, a_model, keys, sweep
 
 
@@ -72,8 +73,8 @@ def test_a_cancel_answered_after_the_last_list_counts():
     row = {"id": "1", "pair": "btc_usdt", "status": 0}
     assert flow.send({"data": {}}).endpoint is OPEN_ORDERS
     step = flow.send({"data": [row]})
-    while not (isinstance(step, Send) and step.endpoint is CANCEL_BATCH):
-        reply = None if isinstance(step, Pause) else {"data": [row]}
+    while not (isinstance(step, Call) and step.endpoint is CANCEL_BATCH):
+        reply = None if isinstance(step, Sleep) else {"data": [row]}
         step = flow.send(reply)
     clock.now += 5
     with pytest.raises(StopIteration) as stop:

@@ -139,7 +139,7 @@ def test_the_turn_that_a_call_waits_for_is_bounded_too(connect, sandbox, control
     api("fetch_balance")
     with pytest.raises(ccxt.RequestTimeout, match="not sent: its turn comes after") as caught:
         in_time(0.3, lambda: [api("fetch_balance") for _ in range(3)])
-    assert failure_of(caught.value).outcome is Outcome.REFUSED
+    assert failure_of(caught.value).outcome is Outcome.NOT_SENT
     sent = [line for line in control.requests() if line["path"].endswith("balances")]
     assert len(sent) <= 2
 
@@ -177,10 +177,10 @@ def test_an_object_is_of_use_after_a_call_was_abandoned(api, control):
 def test_the_nearest_of_several_deadlines_holds():
     with call_scope.deadline(100), call_scope.deadline(1), call_scope.deadline(50):
         assert call_scope.remaining() <= 1
-        assert call_scope.bounded(30) <= 1
-        assert call_scope.bounded(0.1) == 0.1
+        assert call_scope.clamp_to_deadline(30) <= 1
+        assert call_scope.clamp_to_deadline(0.1) == 0.1
     assert call_scope.remaining() is None
-    assert call_scope.bounded(30) == 30
+    assert call_scope.clamp_to_deadline(30) == 30
 
 
 def test_a_deadline_is_not_another_threads():

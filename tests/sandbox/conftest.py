@@ -24,12 +24,6 @@ def trader(sandbox):
 
 
 @pytest.fixture
-def free(sandbox):
-    """Rate limits are off, for tests that are not about them."""
-    sandbox.exchange.set_switches({"rate_limits": False})
-
-
-@pytest.fixture
 def example():
     def read(name):
         return json.loads((DATA / f"{name}.json").read_text())

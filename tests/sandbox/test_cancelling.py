@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 
 
 def statuses(control):

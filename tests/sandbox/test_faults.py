@@ -17,7 +17,7 @@ from bitopro_margin_ext.sandbox.faults import KINDS
 from bitopro_margin_ext.sandbox.state import Refusal
 from tests.sandbox.trader import Trader, headers
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 ALL = {"method": "DELETE", "path": "/margin/orders/all"}
 CANCEL_ALL = "/margin/orders/all"
 SMALL = {"pair": "btc_usdt", "action": "BUY", "amount": "0.01", "price": "50000"}

@@ -7,7 +7,7 @@ import requests
 
 from bitopro_margin_ext.sandbox.control_client import ControlError
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 YEAR = 365 * 86400
 
 

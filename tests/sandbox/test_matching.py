@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 
 
 def D(text):  # noqa: N802 - reads as the type it makes

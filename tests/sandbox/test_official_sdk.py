@@ -22,7 +22,7 @@ from bitoproClient.bitopro_restful_client import (
 
 from tests.sandbox.trader import EMAIL, KEY, SECRET, Trader
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 
 # Its websocket threads reconnect for ever and cannot be stopped, so they get their own process.
 LISTEN = r"""

@@ -6,7 +6,7 @@ import time
 import pytest
 import requests
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 CANCEL_ALL = "/margin/orders/all"
 ALL = {"method": "DELETE", "path": CANCEL_ALL}
 OPEN = "/margin/orders/orders/open"

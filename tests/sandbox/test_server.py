@@ -16,17 +16,13 @@ import pytest
 import requests
 
 import bitopro_margin_ext.sandbox as package
+from bitopro_margin_ext.cli import main
 from bitopro_margin_ext.cli import sandbox as command
 from bitopro_margin_ext.sandbox import SandboxControl, SandboxServer
 from bitopro_margin_ext.sandbox.control_api import CONTROLS
 from bitopro_margin_ext.sandbox.control_client import ControlError
 from bitopro_margin_ext.sandbox.faults import KINDS
 from bitopro_margin_ext.sandbox.state import Switches
-
-RUN = (
-    "import argparse, sys; from bitopro_margin_ext.cli import sandbox as s;"
-    "p = argparse.ArgumentParser(); s.add_arguments(p); sys.exit(s.run(p.parse_args()))"
-)
 
 
 def test_it_starts_and_stops_quickly():
@@ -86,7 +82,16 @@ def test_stopping_cuts_what_hangs():
 
 
 def test_the_command_runs_and_ends_on_interrupt():
-    arguments = [sys.executable, "-c", RUN, "--port", "0", "--latency-ms", "1"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "bitopro_margin_ext",
+        "sandbox",
+        "--port",
+        "0",
+        "--latency-ms",
+        "1",
+    ]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline()
         assert line.startswith("sandbox ready: rest=http://127.0.0.1:")
@@ -95,15 +100,15 @@ def test_the_command_runs_and_ends_on_interrupt():
         assert set(fields) == {"rest", "ws", "control", "key", "secret"}
         assert requests.get(fields["rest"] + "/tickers", timeout=2).status_code == 200
         assert requests.get(fields["control"] + "/state", timeout=2).status_code == 200
+        page = fields["control"].removesuffix("_sandbox")
+        assert process.stdout.readline().split()[6] == page
+        assert "<title>BitoPro sandbox</title>" in requests.get(page, timeout=2).text
         process.send_signal(2)
         assert process.wait(5) == 0
 
 
 def run_command(capsys, *arguments):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    code = command.run(parser.parse_args(arguments))
-    return code, capsys.readouterr()
+    return main(["sandbox", *arguments]), capsys.readouterr()
 
 
 def test_a_busy_port_is_one_line_and_2(capsys):

@@ -6,7 +6,7 @@ import time
 import pytest
 import requests
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 
 
 def shape(value):

@@ -12,7 +12,7 @@ from bitopro_margin_ext.sandbox import SandboxServer
 from tests.sandbox.test_shapes import shape
 from tests.sandbox.trader import NONCES, claims, headers
 
-pytestmark = pytest.mark.usefixtures("free")
+pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 
 
 @contextlib.contextmanager

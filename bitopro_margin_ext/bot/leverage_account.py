@@ -1,0 +1,237 @@
+"""The margin account as Freqtrade's leveraged account: what it is, has, owes and costs."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import ccxt
+from freqtrade.enums import CandleType, RunMode
+from freqtrade.exceptions import (
+    OperationalException,
+    TemporaryError,
+)
+from freqtrade.persistence import Trade
+
+from . import freqtrade_internals
+from .bitopromargin import Bitopromargin
+from .interest import loan_currency
+from .leverage_options import parse_leverage_options
+from .leverage_wallet import shown_balances
+from .liquidation import (
+    Holdings,
+    liquidation_price,
+    simulated_holdings,
+    with_buffer,
+)
+from .loans import Loans
+from .simulated_interest import SimulatedInterest
+
+logger = logging.getLogger(__name__)
+
+MARKS_SECONDS: Final = 5.0
+"""How old prices and balances may be for a liquidation price."""
+
+
+class LeverageAccount(Bitopromargin):
+    """What Freqtrade asks of an exchange with leverage, orders left out."""
+
+    _ft_has_futures: dict[str, Any] = {  # noqa: RUF012 - the host's way
+        "mark_ohlcv_price": "futures",
+        "mark_ohlcv_timeframe": "1h",
+        "funding_fee_timeframe": "1h",
+        "uses_leverage_tiers": False,
+        "ccxt_futures_name": "margin",
+        "stoploss_blocks_assets": True,
+    }
+
+    def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
+        self._loans: Loans | None = None
+        self.on_notice: Callable[[str], None] | None = None
+        """Who tells the user; the mixin sets it. Without, the log has to do."""
+        self._marks: tuple[float, dict[str, float]] = (0.0, {})
+        super().__init__(config, exchange_config=exchange_config, **kwargs)
+        self.leverage_options = parse_leverage_options(self._config)
+        self.simulated = SimulatedInterest(self)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether real loans are made: leveraged, trading, and no dry run."""
+        runmode = self._config.get("runmode")
+        return self.is_leveraged and not self._config["dry_run"] and runmode == RunMode.LIVE
+
+    @property
+    def loans(self) -> Loans:
+        """The bot's loans; there are some in live trading only.
+
+        :raises OperationalException: anywhere else.
+        """
+        if self._loans is None:
+            raise OperationalException(f"{self.name}: loans are made in live trading only.")
+        return self._loans
+
+    @property
+    def stake_currency(self) -> str:
+        """What trades are made in."""
+        return str(self._config["stake_currency"])
+
+    def close(self) -> None:
+        """Let another bot have the ledger."""
+        if self._loans is not None:
+            self.loans.ledger.close()
+        super().close()
+
+    def notify(self, text: str) -> None:
+        """Tell the user, and the log."""
+        logger.warning(text)
+        if self.on_notice is not None:
+            self.on_notice(text)
+
+    def market_is_future(self, market: dict[str, Any]) -> bool:
+        """Whether a market can be traded with leverage: every margin pair."""
+        if self.is_leveraged:
+            return bool(self.market_is_margin(market))
+        return bool(super().market_is_future(market))
+
+    def check_candle_type_support(self, candle_type: CandleType) -> bool:
+        """Funding rates stand for interest, and are made here."""
+        if self.is_leveraged and candle_type == CandleType.FUNDING_RATE:
+            return True
+        return bool(super().check_candle_type_support(candle_type))
+
+    async def _fetch_funding_rate_history(
+        self, pair: str, timeframe: str, limit: int, since_ms: int | None = None
+    ) -> list[list[Any]]:
+        """Rows of zeros: interest depends on the trade, and is computed where it is known."""
+        return await self.simulated.rows(limit, since_ms)
+
+    def get_max_leverage(self, pair: str, stake_amount: float | None) -> float:
+        """The higher cap of both sides: Freqtrade does not say which one it asks for."""
+        if not self.is_leveraged:
+            return float(super().get_max_leverage(pair, stake_amount))
+        options = self.leverage_options
+        return max(options.max_leverage(False), options.max_leverage(True))
+
+    def marks(self) -> dict[str, float]:
+        """Prices in stake currency by currency, a few seconds old at most."""
+        moment, marks = self._marks
+        if time.monotonic() - moment > MARKS_SECONDS:
+            found = freqtrade_internals.ccxt_api(self).fetch_mark_prices()
+            usdt = {key.split("/")[0]: float(row["markPrice"]) for key, row in found.items()}
+            usdt.setdefault("USDT", 1.0)
+            unit = usdt.get(self.stake_currency) or 1.0
+            marks = {currency: price / unit for currency, price in usdt.items()}
+            self._marks = (time.monotonic(), marks)
+        return marks
+
+    def get_balances(self, *args: Any, **kwargs: Any) -> Any:
+        """The balances less what stands behind positions: see ``leverage_wallet``."""
+        balances = super().get_balances(*args, **kwargs)
+        if not self.is_live:
+            return balances
+        return shown_balances(balances, Trade.get_open_trades(), self.stake_currency)
+
+    def fetch_positions(self, pair: str | None = None, params: Any = None) -> list[Any]:
+        """The open trades as positions, as far as the account shows them."""
+        if not self.is_live:
+            return []
+        balances = self._last_balances or super().get_balances()
+        found = []
+        for trade in Trade.get_trades_proxy(pair=pair, is_open=True):
+            row = balances.get(trade.safe_base_currency) or {}
+            there = float(row.get("debt" if trade.is_short else "total") or 0.0)
+            size = min(trade.amount, there * (1 + 1e-9))
+            if size <= 0:
+                continue
+            found.append(
+                {
+                    "symbol": trade.pair,
+                    "side": trade.trade_direction,
+                    "contracts": size,
+                    "leverage": trade.leverage,
+                    "collateral": trade.stake_amount,
+                    "initialMargin": trade.stake_amount,
+                    "liquidationPrice": trade.liquidation_price,
+                }
+            )
+        return found
+
+    def get_funding_fees(
+        self, pair: str, amount: float, is_short: bool, open_date: datetime
+    ) -> float:
+        """What the loan of a pair's trade has cost since its last exit, negative, in quote."""
+        if not self.is_leveraged:
+            return float(super().get_funding_fees(pair, amount, is_short, open_date))
+        trades = [
+            trade
+            for trade in Trade.get_trades_proxy(pair=pair, is_open=True)
+            if trade.is_short == is_short and trade.amount
+        ]
+        if not trades:
+            return 0.0
+        if self._loans is None:
+            return self.simulated.running(trades[0], datetime.now(UTC).timestamp())
+        line = self.loans.line(loan_currency(trades[0]), pair)
+        price = 1.0
+        if is_short:
+            price = self.get_rate(pair, refresh=False, side="exit", is_short=True)
+        return -max(0.0, float(line.interest)) * price
+
+    def calculate_funding_fees(
+        self,
+        df: Any,
+        amount: float,
+        is_short: bool,
+        open_date: datetime,
+        close_date: datetime,
+        **kwargs: Any,
+    ) -> float:
+        """Backtesting's question, which names no trade: see ``SimulatedInterest``."""
+        if not self.is_leveraged:
+            return float(
+                super().calculate_funding_fees(
+                    df, amount, is_short, open_date, close_date, **kwargs
+                )
+            )
+        return self.simulated.backtest(df, amount, is_short, open_date, close_date)
+
+    def get_liquidation_price(
+        self,
+        pair: str,
+        open_rate: float,
+        is_short: bool,
+        amount: float = 0.0,
+        stake_amount: float = 0.0,
+        leverage: float = 1.0,
+        wallet_balance: float = 0.0,
+        open_trades: list[Any] | None = None,
+    ) -> float | None:
+        """The price at which the account would be liquidated, Freqtrade's safety distance added.
+
+        0.0 where there is none: None would leave an old price standing.
+        """
+        if not self.is_leveraged:
+            return super().get_liquidation_price(pair, open_rate, is_short)
+        if self._loans is not None:
+            holdings = self._holdings()
+        else:
+            trades = [trade for trade in open_trades or [] if trade.has_open_position]
+            holdings = simulated_holdings(wallet_balance, self.stake_currency, trades)
+        threshold = self.leverage_options.liquidation_ad_ratio
+        price = liquidation_price(holdings, pair.split("/")[0], threshold, is_short)
+        return with_buffer(price, open_rate, is_short, self.liquidation_buffer)
+
+    def _holdings(self) -> Holdings:
+        """What the account holds and owes, as it was read last."""
+        try:
+            account = self.loans.account
+            if account is None or time.monotonic() - account.moment > MARKS_SECONDS:
+                account = self.loans.read()
+            marks = self.marks()
+        except ccxt.BaseError as error:
+            raise TemporaryError(f"{self.name}: no account: {type(error).__name__}") from error
+        holdings = Holdings(marks=marks)
+        for currency, row in account.balances.items():
+            holdings.add(currency, float(row.total), float(row.owed.sum))
+        return holdings

@@ -1,0 +1,187 @@
+"""Once an iteration: what is owed beyond what the trades need is repaid, and every doubt is asked.
+
+Level-triggered: it looks at what is, not at what happened, so it does not matter what was missed.
+The user's debt and coins are left alone.
+"""
+
+import logging
+import time
+from decimal import Decimal
+from typing import Any, Final
+
+import ccxt
+from freqtrade.persistence import Trade
+
+from .debt_lines import UNIT, ZERO, Line, down, up
+from .interest import loan_currency
+from .loan_need import ended_exits, need_of
+from .loans import Account, LoanRefusedError, Loans, LoanUnknownError
+from .settlement import Settlements
+
+logger = logging.getLogger(__name__)
+
+_ROUNDING: Final = Decimal("1e-7")
+"""Relative: what floats and the exchange's steps make of a need."""
+ENTRY_SECONDS: Final = 10.0
+"""How long a loan may be without a trade in the database: its entry is just being made."""
+READING_SECONDS: Final = 60.0
+"""How often the account's state is noted for the plot."""
+
+
+class Reconciler:
+    """Keeps debts and needs together for one exchange object."""
+
+    def __init__(self, loans: Loans, settlements: Settlements, exchange: Any) -> None:
+        self._loans = loans
+        self._settlements = settlements
+        self._exchange = exchange
+        self.entering: dict[str, float] = {}
+        """Pairs for which an entry is being made, and since when (monotonic)."""
+        self._noted = 0.0
+        self._told: set[str] = set()
+
+    def run(self) -> None:
+        """Look at everything once; what fails is looked at again in the next iteration."""
+        try:
+            account = self._loans.read()
+            self._note(account)
+            self._settle_exits()
+            self._repay_what_nobody_needs()
+        except ccxt.BaseError as error:
+            logger.warning(
+                f"The loans cannot be looked at now ({type(error).__name__}); the next iteration"
+                " tries again."
+            )
+
+    # -- exits ---------------------------------------------------------------------------------
+
+    def _settle_exits(self) -> None:
+        for trade in self._trades_with_exits():
+            for row in ended_exits(trade):
+                if self._loans.ledger.booking(trade.pair, row.order_id) is None:
+                    raw = self._exchange.fetch_raw_order(row.order_id, trade.pair)
+                    self._settlements.begin(trade, row, raw)
+        for booking in self._loans.ledger.bookings("repaying"):
+            self._settlements.advance(booking)
+        for booking in self._loans.ledger.bookings("repaid"):
+            self._settlements.book(booking)
+
+    def _trades_with_exits(self) -> list[Any]:
+        """The trades that have a loan, or had one until an exit that is not settled yet."""
+        pairs = {line.holder for line in self._loans.ledger.lines() if "/" in line.holder}
+        found = list(Trade.get_open_trades())
+        for pair in pairs - {trade.pair for trade in found}:
+            closed = Trade.get_trades([Trade.pair == pair, Trade.is_open.is_(False)]).all()
+            found += [trade for trade in closed[-1:] if not trade.has_no_leverage]
+        return found
+
+    # -- what nobody needs ---------------------------------------------------------------------
+
+    def _repay_what_nobody_needs(self) -> None:
+        trades = {
+            (trade.pair, loan_currency(trade)): trade
+            for trade in Trade.get_open_trades()
+            if not trade.has_no_leverage
+        }
+        for (pair, _), _trade in trades.items():
+            self.entering.pop(pair, None)
+        for line in self._loans.ledger.lines():
+            if not line.is_bots or line.holder.startswith("exit:"):
+                continue
+            trade = trades.get((line.holder, line.currency))
+            if trade is None and self._is_entering(line.holder):
+                continue
+            if self._exchange.has_unconfirmed_order(line.holder):
+                continue
+            fees = self._loans.ledger.entry_fees(line.holder)
+            need = ZERO if trade is None else need_of(trade, fees)
+            self._repay_excess(line, need, trade)
+
+    def _is_entering(self, pair: str) -> bool:
+        since = self.entering.get(pair)
+        return since is not None and time.monotonic() - since < ENTRY_SECONDS
+
+    def repay_unused(self, pair: str, currency: str) -> None:
+        """At once, for an entry that was refused: nothing of its loan is needed."""
+        self.entering.pop(pair, None)
+        trade = next(
+            (t for t in Trade.get_trades_proxy(pair=pair, is_open=True) if not t.has_no_leverage),
+            None,
+        )
+        fees = self._loans.ledger.entry_fees(pair)
+        need = ZERO if trade is None else need_of(trade, fees)
+        line = self._loans.line(currency, pair)
+        if line.owed or line.borrowed:
+            self._repay_excess(line, need, trade)
+
+    def _repay_excess(self, line: Line, need: Decimal, trade: Any) -> None:
+        whole = need <= UNIT
+        excess = line.owed if whole else line.outstanding - need
+        if excess <= (ZERO if whole else max(UNIT * 100, need * _ROUNDING)):
+            if whole and line.owed <= 0 and trade is None:
+                self._drop(line)
+            return
+        account = self._loans.account or self._loans.read()
+        is_base = line.currency != self._exchange.stake_currency
+        budget = account[line.currency].free
+        if is_base:
+            # Borrowed and not sold: more of the coin is not the bot's to give back.
+            unsold = line.outstanding - need
+            dust = self._loans.ledger.dust().get(line.currency, (ZERO, ZERO))[0]
+            budget = min(budget, max(unsold, ZERO) + (dust if whole else ZERO))
+        amount = min(up(excess), account[line.currency].owed.sum, down(max(budget, ZERO)))
+        if amount > 0:
+            try:
+                self._loans.repay(line.currency, amount, line.holder, "not needed")
+            except (LoanRefusedError, LoanUnknownError) as error:
+                logger.warning(f"{line.holder}: {error}.")
+                return
+            self._loans.read()
+            line = self._loans.line(line.currency, line.holder)
+        if whole and line.owed < UNIT:
+            if trade is None:
+                self._drop(line)
+        elif whole and is_base and amount <= 0:
+            self._exchange.buy_for_debt(line)
+        elif whole and amount <= 0:
+            self._tell(
+                f"short:{line.holder}",
+                f"{line.owed:f} {line.currency} of {line.holder} are owed and not needed, and there"
+                " is nothing free to repay them with.",
+            )
+
+    def _drop(self, line: Line) -> None:
+        """Forget a line that owes nothing and that no trade will book."""
+        others = [
+            one for one in self._loans.ledger.lines(line.currency) if one.holder != line.holder
+        ]
+        if line.interest > UNIT:
+            logger.info(
+                f"{line.holder}: a loan that no trade used has cost {line.interest:f}"
+                f" {line.currency} of interest."
+            )
+        self._loans.ledger.write_lines(line.currency, others)
+
+    def _tell(self, key: str, text: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            self._loans.notify(text)
+
+    # -- for the plot --------------------------------------------------------------------------
+
+    def _note(self, account: Account) -> None:
+        if time.monotonic() - self._noted < READING_SECONDS and self._noted:
+            return
+        self._noted = time.monotonic()
+        marks = self._exchange.marks()
+        interest = sum(
+            float(line.interest) * marks.get(line.currency, 0.0)
+            for line in self._loans.ledger.lines()
+            if line.is_bots
+        )
+        self._loans.ledger.write_reading(
+            None if account.ad_ratio is None else float(account.ad_ratio),
+            float(account.assets),
+            float(account.debt),
+            interest,
+        )
