@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..core.errors import BitoproMarginError
+
 SUPPORTED: Final = "2025.11.2 or later"
 """The versions of Freqtrade that the suite has passed on."""
 
@@ -103,7 +105,7 @@ CLASS_MEMBERS: Final = (
 )  # fmt: skip
 
 
-class UnsupportedFreqtradeError(RuntimeError):
+class UnsupportedFreqtradeError(BitoproMarginError):
     """This Freqtrade lacks something that the plugin stands on."""
 
     def __init__(self, missing: str, why: str) -> None:

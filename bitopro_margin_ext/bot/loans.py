@@ -16,7 +16,7 @@ from typing import Any, Final
 import ccxt
 
 from ..core import assumptions
-from ..core.errors import Outcome
+from ..core.errors import BitoproMarginError, Outcome
 from ..core.parse_account import parse_liquidation
 from ..exchange.flow import failure_of
 from .buy_back import dec
@@ -45,11 +45,11 @@ _WINDOW_SECONDS: Final = 120.0
 _YEAR: Final = Decimal(365 * 86400)
 
 
-class LoanRefusedError(Exception):
+class LoanRefusedError(BitoproMarginError):
     """The exchange does not lend, or does not take a repayment: nothing has happened."""
 
 
-class LoanUnknownError(Exception):
+class LoanUnknownError(BitoproMarginError):
     """Whether the exchange has lent, or has taken a repayment, is not known yet."""
 
 

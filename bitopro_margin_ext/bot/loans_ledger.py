@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..core.errors import BitoproMarginError
 from .debt_lines import Line
 from .loans_schema import (
     BOOKINGS,
@@ -44,7 +45,7 @@ from .loans_schema import (
 KEEP_READINGS_SECONDS: Final = 400 * 86_400.0
 
 
-class LedgerError(RuntimeError):
+class LedgerError(BitoproMarginError):
     """The ledger of loans cannot be used; the text says what to do."""
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from freqtrade.exceptions import OperationalException
 from freqtrade.strategy.interface import IStrategy
 
+from ..core.errors import BitoproMarginError
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
 from .emergency import Emergency
@@ -20,7 +21,7 @@ from .options import Options, parse_options
 logger = logging.getLogger(__name__)
 
 
-class WrongBaseOrderError(OperationalException, ImportError):  # type: ignore[misc]
+class WrongBaseOrderError(BitoproMarginError, OperationalException, ImportError):  # type: ignore[misc]
     """The mixin stands behind ``IStrategy``, where nothing of it would be called.
 
     An ``ImportError`` too: it is one of the errors for which Freqtrade leaves a strategy file out

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..core.errors import BitoproMarginError
+
 PREFIX: Final = "FREQTRADE__"
 _AS_TEXT: Final = ("CHAT_ID", "PASSWORD")
 _CCXT_SECTIONS: Final = frozenset({"ccxt_config", "ccxt_sync_config", "ccxt_async_config"})
@@ -23,7 +25,7 @@ _STRING_OR_LAST_COMMA: Final = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])', re
 Config = dict[str, Any]
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(BitoproMarginError, ValueError):
     """A config that cannot be read; the text is one line that says what to do."""
 
 

@@ -58,3 +58,12 @@ SAFETY_THRESHOLD at 5.76; their example of a liquidation has 0.15. A guess on th
 REPAY_BEYOND_DEBT: Final = False
 """Whether more than the debt may be repaid, the rest being left alone: nothing says so. The exact
 sum of the balances is repaid, and what has grown meanwhile in a second step."""
+
+LIST_LAG_SECONDS: Final = 2.0
+"""How far the lists of orders may be behind what the exchange has already said. No page says: its
+streams push within a second, so that a list which shows an order open two seconds after its cancel
+is taken at its word. The look-up of one order is not expected to be behind at all."""
+
+MAX_ORDERS_IN_ANSWER: Final = 20_000
+"""More ids or rows than that are no answer but a fault: a pair holds 200 open orders, and this is a
+hundred full pairs."""

@@ -2,17 +2,17 @@
 
 import json
 import math
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 
 from .credentials import Credentials
+from .deadline_session import DeadlineSession
 from .endpoints import Endpoint
-from .errors import Failure, classify, network_failure, not_sent, unreadable
+from .errors import Failure, classify, not_sent, unreadable
 from .rate_limit import cancel_all_limiter
 from .report import CancelReport
 from .signing import build_request
@@ -30,60 +30,6 @@ from .steps import (
     call_concurrently,
 )
 
-T = TypeVar("T")
-
-
-class DeadlineSession:
-    """A ``requests`` session for one caller. ``trusted`` lets it use the environment's proxies."""
-
-    def __init__(self, *, trusted: bool) -> None:
-        self._trusted = trusted
-        self._session = self._new_session()
-
-    def request(
-        self, seconds: float, read: Callable[[requests.Response], T], **options: Any
-    ) -> T | Failure:
-        """Send within ``seconds`` and return what ``read`` makes of the response, or a Failure.
-
-        ``options`` are those of ``requests.Session.request``. Redirects are not followed: what
-        signs a call must not travel to wherever an answer points.
-        """
-        answers: list[T | Failure] = []
-        done = threading.Event()
-        session = self._session
-
-        def work() -> None:
-            try:
-                # The bound here is for the thread that was given up: it ends by itself, too.
-                answer = session.request(allow_redirects=False, timeout=seconds, **options)
-                answers.append(read(answer))
-            except requests.Timeout as error:
-                answers.append(network_failure(error, timed_out=True))
-            except Exception as error:
-                answers.append(network_failure(error, timed_out=False))
-            finally:
-                done.set()
-
-        # A daemon: one that hangs must hold up neither the next call nor the end of the process.
-        threading.Thread(target=work, name="bitopro-margin-call", daemon=True).start()
-        if not done.wait(seconds):
-            # The abandoned call keeps its connection.
-            self._session = self._new_session()
-            return network_failure(TimeoutError(), timed_out=True)
-        return answers[0]
-
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = self._trusted
-        # An entry for the host in ~/.netrc is the user's for another purpose: never sent.
-        session.auth = _keep_headers
-        return session
-
-
-def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
 SHORTEST_CALL = 0.05
 """Seconds. A call with less time than this is not started."""
 
@@ -91,7 +37,7 @@ SHORTEST_CALL = 0.05
 class MarginClient:
     """One account at one host. ``base_url`` is what stands before ``/margin``.
 
-    ``on_failure`` is called with every failed call, as it happens.
+    ``on_failure`` is called with every call that was tried and failed, as it happens.
     """
 
     def __init__(
@@ -173,10 +119,7 @@ class MarginClient:
 
     def _perform_call(self, step: Call) -> Any:
         timeout = math.inf if step.timeout is None else step.timeout
-        answer = self._send(step.endpoint, step.params, time.monotonic() + timeout)
-        if isinstance(answer, Failure) and answer.clock_offset_ms is None:
-            self._on_failure(answer)
-        return answer
+        return self._send(step.endpoint, step.params, time.monotonic() + timeout)
 
     def _send(self, endpoint: Endpoint, params: Params, ends: float) -> Any:
         if endpoint.cancels_all:
@@ -196,15 +139,18 @@ class MarginClient:
             identity=self.credentials.email,
             offset_ms=self.clock_offset_ms,
         )
-        self.sent.add()
-        return self._session.request(
+        answer = self._session.request(
             min(left, LONGEST_CALL),
             _read,
+            on_sent=self.sent.add,
             method=request.method,
             url=request.url,
             headers=request.headers,
             data=request.body,
         )
+        if isinstance(answer, Failure) and answer.clock_offset_ms is None:
+            self._on_failure(answer)
+        return answer
 
 
 def _read(response: requests.Response) -> Any:
@@ -215,5 +161,5 @@ def _read(response: requests.Response) -> Any:
         return classify(status, body, path=path, headers=response.headers)
     try:
         return json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return unreadable("not JSON")

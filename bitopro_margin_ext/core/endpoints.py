@@ -34,44 +34,52 @@ class Endpoint(NamedTuple):
     method: str
     path: str
     page: str
-    limit: str = GENERAL_LIMIT
-    cost: float = 1.0
-    unified: tuple[str, ...] = ()
-    cancels_all: bool = False
-
-    @property
-    def implicit(self) -> str:
-        """ccxt's camelCase name of the endpoint's implicit method."""
-        return (
-            "private"
-            + self.method.capitalize()
-            + "".join(part[0].upper() + part[1:] for part in self._parts)
-        )
-
-    @property
-    def implicit_snake(self) -> str:
-        """ccxt's snake_case name of the same method."""
-        return "_".join(("private", self.method, *self._parts)).lower()
+    limit: str
+    cost: float
+    unified: tuple[str, ...]
+    cancels_all: bool
+    placeholders: tuple[str, ...]
+    """The names in the path that a call must fill, in order."""
+    implicit: str
+    """ccxt's camelCase name of the endpoint's implicit method."""
+    implicit_snake: str
+    """ccxt's snake_case name of the same method."""
 
     @property
     def documentation(self) -> str:
         """The address of BitoPro's page about the endpoint."""
         return f"{DOCS}api/v3/private/{self.page}"
 
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The names in the path that a call must fill, in order."""
-        return tuple(re.findall(r"{(\w+)}", self.path))
 
-    @property
-    def _parts(self) -> list[str]:
-        return re.findall(r"[A-Za-z0-9]+", self.path)
+def _endpoint(
+    method: str,
+    path: str,
+    page: str,
+    limit: str = GENERAL_LIMIT,
+    cost: float = 1.0,
+    unified: tuple[str, ...] = (),
+    cancels_all: bool = False,
+) -> Endpoint:
+    words = re.findall(r"[A-Za-z0-9]+", path)
+    capitals = "".join(word[0].upper() + word[1:] for word in words)
+    return Endpoint(
+        method,
+        path,
+        page,
+        limit,
+        cost,
+        unified,
+        cancels_all,
+        placeholders=tuple(re.findall(r"{(\w+)}", path)),
+        implicit=f"private{method.capitalize()}{capitals}",
+        implicit_snake="_".join(("private", method, *words)).lower(),
+    )
 
 
 CANCEL_ALL_LIMIT: Final = "1/s per IP, 2/s per IP and UID"
 
 
-CANCEL_ALL = Endpoint(
+CANCEL_ALL = _endpoint(
     "DELETE",
     "margin/orders/all",
     "margin_cancel_all_orders.md",
@@ -80,7 +88,7 @@ CANCEL_ALL = Endpoint(
     cancels_all=True,
 )
 
-CANCEL_PAIR = Endpoint(
+CANCEL_PAIR = _endpoint(
     "DELETE",
     "margin/orders/{pair}",
     "margin_cancel_all_orders.md",
@@ -89,7 +97,7 @@ CANCEL_PAIR = Endpoint(
     cancels_all=True,
 )
 
-CANCEL_ORDER = Endpoint(
+CANCEL_ORDER = _endpoint(
     "DELETE",
     "margin/orders/{pair}/{orderId}",
     "margin_cancel_an_order.md",
@@ -97,7 +105,7 @@ CANCEL_ORDER = Endpoint(
     unified=("cancelOrder",),
 )
 
-CANCEL_BATCH = Endpoint(
+CANCEL_BATCH = _endpoint(
     "PUT",
     "margin/orders",
     "margin_cancel_batch_orders.md",
@@ -106,7 +114,7 @@ CANCEL_BATCH = Endpoint(
     unified=("cancelOrders",),
 )
 
-CREATE_ORDER = Endpoint(
+CREATE_ORDER = _endpoint(
     "POST",
     "margin/orders/{pair}",
     "margin_create_an_order.md",
@@ -114,7 +122,7 @@ CREATE_ORDER = Endpoint(
     unified=("createOrder",),
 )
 
-CREATE_BATCH = Endpoint(
+CREATE_BATCH = _endpoint(
     "POST",
     "margin/orders/batch",
     "margin_create_batch_orders.md",
@@ -123,11 +131,11 @@ CREATE_BATCH = Endpoint(
     unified=("createOrders",),
 )
 
-FETCH_ORDER = Endpoint(
+FETCH_ORDER = _endpoint(
     "GET", "margin/orders/{pair}/{orderId}", "margin_get_an_order_data.md", unified=("fetchOrder",)
 )
 
-OPEN_ORDERS = Endpoint(
+OPEN_ORDERS = _endpoint(
     "GET",
     OPEN_ORDERS_PATHS[0],
     "margin_get_open_orders_data.md",
@@ -136,68 +144,68 @@ OPEN_ORDERS = Endpoint(
     unified=("fetchOpenOrders",),
 )
 
-OPEN_ORDERS_FALLBACK = Endpoint(
+OPEN_ORDERS_FALLBACK = _endpoint(
     "GET", OPEN_ORDERS_PATHS[1], "margin_get_open_orders_data.md", "5/s", cost=2.0
 )
 
-ORDERS = Endpoint(
+ORDERS = _endpoint(
     "GET",
     "margin/orders/all/{pair}",
     "margin_get_orders_data.md",
     unified=("fetchOrders", "fetchClosedOrders", "fetchCanceledOrders"),
 )
 
-TRADES = Endpoint(
+TRADES = _endpoint(
     "GET",
     "margin/orders/trades/{pair}",
     "margin_get_trades_data.md",
     unified=("fetchMyTrades", "fetchOrderTrades"),
 )
 
-BALANCES = Endpoint(
+BALANCES = _endpoint(
     "GET",
     "margin/balances",
     "get_margin_acccount_balance.md",
     unified=("fetchBalance", "fetch_margin_account", "fetchBorrowInterest"),
 )
 
-BORROW = Endpoint("POST", "margin/borrow", "borrow.md", unified=("borrowCrossMargin",))
+BORROW = _endpoint("POST", "margin/borrow", "borrow.md", unified=("borrowCrossMargin",))
 
-REPAY = Endpoint("POST", "margin/repay", "repay.md", unified=("repayCrossMargin",))
+REPAY = _endpoint("POST", "margin/repay", "repay.md", unified=("repayCrossMargin",))
 
-TRANSFER = Endpoint("POST", "margin/transfer", "transfer.md", unified=("transfer",))
+TRANSFER = _endpoint("POST", "margin/transfer", "transfer.md", unified=("transfer",))
 
-CALCULATE_AD_RATIO = Endpoint(
+CALCULATE_AD_RATIO = _endpoint(
     "POST", "margin/calculate/ad-ratio", "calculate_ad_ratio.md", unified=("calculate_ad_ratio",)
 )
 
-BORROW_PROVISIONING = Endpoint(
+BORROW_PROVISIONING = _endpoint(
     "GET",
     "margin/provisioning/borrow",
     "get_borrow_provisioning.md",
     unified=("fetchCrossBorrowRate", "fetchCrossBorrowRates"),
 )
 
-MARK_PRICE = Endpoint(
+MARK_PRICE = _endpoint(
     "GET", "margin/mark-price", "get_mark_price.md", unified=("fetchMarkPrice", "fetchMarkPrices")
 )
 
-USER_BORROWS = Endpoint(
+USER_BORROWS = _endpoint(
     "GET", "margin/user-borrows", "list_user_borrow.md", unified=("fetch_borrows",)
 )
 
-USER_REPAYS = Endpoint(
+USER_REPAYS = _endpoint(
     "GET", "margin/user-repays", "list_user_repays.md", unified=("fetch_repays",)
 )
 
-USER_LIQUIDATIONS = Endpoint(
+USER_LIQUIDATIONS = _endpoint(
     "GET",
     "margin/user-liquidations",
     "list_user_liquidations.md",
     unified=("fetchMyLiquidations",),
 )
 
-USER_TRANSFERS = Endpoint(
+USER_TRANSFERS = _endpoint(
     "GET", "history/user-transfers", "list_user_transfers.md", unified=("fetchTransfers",)
 )
 

@@ -1,7 +1,23 @@
-"""What a failed call means, and whether its command is known to have failed.
+"""What a failed call means, and whether its command is known to have failed; our own exceptions.
 
 One classification serves ccxt (which raises the named class) and the kill switch (which has no
 ccxt): by HTTP status first, then by BitoPro's texts where we know them.
+
+The exceptions of this package, but for those of the sandbox, which stands alone:
+
+BitoproMarginError
+  + ConfigurationError (a ValueError): a Freqtrade config that cannot be read or used
+  + CredentialError (a ValueError): no API key and secret, or unusable ones
+  + DrillError: a drill that could not be played
+  + LedgerError: the bot's record of its loans cannot be kept
+  + LoanRefusedError: the exchange said no to a loan or a repayment
+  + LoanUnknownError: whether a loan or a repayment was made is not known
+  + UnsupportedFreqtradeError: something of Freqtrade's that we need is not there any more
+  + UsageError: a command line that cannot be carried out
+  + WrongBaseOrderError (Freqtrade's, and an ImportError): the mixin stands behind IStrategy
+
+What the exchange refuses or leaves open is a ``Failure`` inside and an error of ccxt outside: see
+``exchange.flow.UnknownOutcome``.
 """
 
 import email.utils
@@ -11,6 +27,10 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+
+class BitoproMarginError(Exception):
+    """The root of our own exceptions; its text is one line that tells the next step."""
 
 
 class Outcome(enum.Enum):

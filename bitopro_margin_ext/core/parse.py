@@ -11,6 +11,7 @@ from typing import Any, Final
 from .assumptions import (
     CLIENT_ID_KEYS,
     MARKET_BUY_AMOUNT_IN_QUOTE,
+    MAX_ORDERS_IN_ANSWER,
     PARTLY_FILLED_DONE,
     SECONDS_BELOW,
 )
@@ -154,6 +155,8 @@ def parse_cancelled_ids(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     :raises ValueError: for anything else, so that nothing is taken for an id that is none.
     """
+    if sum(len(ids) for ids in data.values() if isinstance(ids, list)) > MAX_ORDERS_IN_ANSWER:
+        raise ValueError("more ids than an account can have orders")
     return [
         {
             "id": order_id,

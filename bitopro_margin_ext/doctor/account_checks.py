@@ -8,7 +8,8 @@ from typing import Final
 import requests
 
 from ..core import sweep
-from ..core.client import DeadlineSession, MarginClient
+from ..core.client import MarginClient
+from ..core.deadline_session import DeadlineSession
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse_account import parse_margin_account

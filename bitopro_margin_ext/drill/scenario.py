@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ..core.errors import BitoproMarginError
 from ..sandbox.defaults import API_KEY, API_SECRET
 from ..sandbox.server import SandboxServer
 from .bot_process import PAIRS, BotProcess, write_userfolder
@@ -24,7 +25,7 @@ NOT_CONFIRMED: Final = "What is not confirmed stays open in the database"
 Story = Callable[[str], None]
 
 
-class DrillError(Exception):
+class DrillError(BitoproMarginError):
     """The drill could not be played to its end; the text says why."""
 
 

@@ -5,9 +5,12 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import aiohttp
 import ccxt
 import ccxt.async_support
 
+from ..core.connecting import NEXT_ADDRESS_SECONDS
+from ..core.guarded_session import MAX_ANSWER_BYTES
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
@@ -57,6 +60,35 @@ def awaiting(
     return run
 
 
+class _BoundedAnswer:
+    """What ``async with session.get(…)`` enters: an answer that is read, and not too long.
+
+    A redirect is not followed.
+    """
+
+    def __init__(self, method: Callable[..., Any], *more: Any, **named: Any) -> None:
+        self._context = method(*more, **named, allow_redirects=False)
+
+    async def __aenter__(self) -> Any:
+        response = await self._context.__aenter__()
+        try:
+            body = bytearray()
+            async for piece in response.content.iter_any():
+                body += piece
+                if len(body) > MAX_ANSWER_BYTES:
+                    response.close()
+                    raise aiohttp.ClientPayloadError("the answer is longer than any documented one")
+        except BaseException as error:
+            await self._context.__aexit__(type(error), error, error.__traceback__)
+            raise
+        # aiohttp has no public way to put a body that somebody else has read.
+        response._body = bytes(body)
+        return response
+
+    async def __aexit__(self, *failure: Any) -> None:
+        await self._context.__aexit__(*failure)
+
+
 class AwaitingSession(MarginSession):
     """The margin session over ccxt's asynchronous transport."""
 
@@ -95,10 +127,12 @@ class AwaitingSession(MarginSession):
         super().open(*lazy)
         if fresh and self.session is not None:
             self.session._retry_connection = False
+            # ccxt sets 0 ("at once"), which aiohttp reads as "not before the first has failed".
+            self.tcp_connector._happy_eyeballs_delay = NEXT_ADDRESS_SECONDS
             # A redirect would carry the signed headers to wherever it points.
             for method in ("get", "post", "put", "delete"):
-                stay = functools.partial(getattr(self.session, method), allow_redirects=False)
-                setattr(self.session, method, stay)
+                bounded = functools.partial(_BoundedAnswer, getattr(self.session, method))
+                setattr(self.session, method, bounded)
 
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import ccxt
 
 from ..core import redaction, signing
-from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
+from ..core.credentials import sandbox_rest_url
+from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
 from ..core.rate_limit import cancel_all_limiter
 from . import call_scope
@@ -90,8 +91,8 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
     def describe(self) -> Any:
         """ccxt's description of the exchange: the inherited one and the margin differences."""
-        sandbox_url = os.environ.get(SANDBOX_URL_VARIABLE, SANDBOX_URL).rstrip("/")
-        return self.deep_extend(super().describe(), margin_description(sandbox_url))
+        sandbox = sandbox_rest_url(os.environ)
+        return self.deep_extend(super().describe(), margin_description(sandbox))
 
     # -- addresses -----------------------------------------------------------------------------
 
@@ -205,28 +206,32 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         path = urllib.parse.urlsplit(url).path
         return raise_failure(self.id, classify(int(code), body, path=path, headers=headers))
 
-    def as_network_error(self, error: ccxt.BaseError) -> ccxt.BaseError:
+    def as_network_error(self, error: ccxt.BaseError, *, sent: bool = True) -> ccxt.BaseError:
         """An error of the transport as a network error: ccxt calls some of them ``ExchangeError``.
 
         A body that broke off says nothing about the fate of the command. The cause keeps its type
-        and words, but not the request that an aiohttp error carries, headers and all.
+        and words, but not the request that an aiohttp error carries, headers and all. What was not
+        ``sent``, because no connection came about, is known not to have happened.
         """
         cause = error.__cause__
         if cause is not None:
             redaction.strip_requests(cause)
-        if type(error) is ccxt.ExchangeError and cause is not None:
-            failure = network_failure(cause, timed_out=False)
-            return error_of(failure, str(error), ccxt.NetworkError)
-        return error
+        is_classified = getattr(error, "failure", None) is not None
+        if cause is None or is_classified or (sent and type(error) is not ccxt.ExchangeError):
+            return error
+        timed_out = isinstance(error, ccxt.RequestTimeout)
+        failure = network_failure(cause, timed_out=timed_out)._replace(sent=sent)
+        base = ccxt.NetworkError if type(error) is ccxt.ExchangeError else type(error)
+        return error_of(failure, str(error), base)
 
     def deadline_error(self, method: str, url: str) -> ccxt.BaseError:
         """The error of a call that the current deadline cut short."""
         path = re.sub(r"\?.*", "", url)
         return ccxt.RequestTimeout(f"{self.id} {method} {path} did not answer by the deadline")
 
-    def not_sent_error(self) -> ccxt.BaseError:
-        """The error of a call that was not sent, because its turn comes after the deadline."""
-        failure = not_sent("its turn comes after the deadline")
+    def not_sent_error(self, why: str = "its turn comes after the deadline") -> ccxt.BaseError:
+        """The error of a call that was not sent, so that nothing can have happened."""
+        failure = not_sent(why)
         return error_of(failure, f"{self.id} {failure}")
 
     def heard_orders(self) -> list[dict[str, Any]]:

@@ -1,10 +1,7 @@
 """Perform the steps of a unified method with blocking calls."""
 
-import concurrent.futures
-import contextvars
-import copy
 import functools
-import threading
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -12,6 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import requests
 
+from ..core.guarded_session import guarded_session
+from ..core.http_call import CallTimeoutError, HttpCall, NotSentError
 from ..core.steps import Call, Gather, Sleep, call_concurrently
 from . import (
     account,
@@ -66,11 +65,6 @@ class BlockingSession(MarginSession):
 
     session: requests.Session
 
-    def __init__(self, config: dict[str, Any] | None = None) -> None:
-        super().__init__(config)
-        # A redirect would carry the signed headers to wherever it points.
-        self.session.max_redirects = 0
-
     def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:
@@ -114,40 +108,23 @@ class BlockingSession(MarginSession):
         left = call_scope.remaining()
         if left is not None and left <= 0:
             raise self.not_sent_error()
-        call_scope.count_request()
-        if left is None:
-            return self._send(url, method, headers, body)
-        return self._send_within(left, url, method, headers, body)
-
-    def _send(self, url: str, method: str, headers: Any, body: Any) -> Any:
+        # Whoever made the session, and whenever: it stays the user's as it was.
+        self.session = guarded_session(self.session)
+        ends = math.inf if left is None else time.monotonic() + left
+        request = HttpCall(ends, on_sent=call_scope.count_request)
+        send = functools.partial(super().fetch, url, method, headers, body)
         try:
-            return super().fetch(url, method, headers, body)
+            return request.run(send)
         except ccxt.BaseError as error:
-            raise self.as_network_error(error) from error.__cause__
-
-    def _send_within(self, seconds: float, *request: Any) -> Any:
-        answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        context = contextvars.copy_context()
-
-        def work() -> None:
-            try:
-                answer.set_result(context.run(self._send, *request))
-            except BaseException as error:
-                answer.set_exception(error)
-
-        # A daemon thread, not a pool: one that hangs must hold up neither the next call nor the
-        # end of the process.
-        threading.Thread(target=work, name="bitopro-margin-call", daemon=True).start()
-        try:
-            return answer.result(timeout=seconds)
-        except concurrent.futures.TimeoutError:
-            # Also what a call raises that timed out by itself; then it is done.
-            if answer.done():
-                raise
-            # The abandoned call keeps its connection, and its session: a copy shares the settings.
-            self.session = copy.copy(self.session)
-            url, method, *_ = request
-            raise self.deadline_error(method, url) from None
+            raise self.as_network_error(error, sent=request.is_sent) from error.__cause__
+        except (NotSentError, CallTimeoutError) as error:
+            if request.is_sent:
+                raise self.deadline_error(method, url) from None
+            raise self.not_sent_error(str(error)) from None
+        except RecursionError:
+            raise ccxt.BadResponse(
+                f"{self.id} {method} {url} answered what cannot be read"
+            ) from None
 
 
 class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming

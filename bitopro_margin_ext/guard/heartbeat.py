@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import requests
 
 from ..core import redaction
-from ..core.client import DeadlineSession
+from ..core.deadline_session import DeadlineSession
 from ..core.errors import Failure
 from ..core.heartbeat_file import unwatchable
 

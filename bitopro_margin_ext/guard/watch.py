@@ -10,7 +10,8 @@ from typing import Any, Final
 import requests
 
 from ..core import parse_account, redaction, sweep
-from ..core.client import DeadlineSession, MarginClient
+from ..core.client import MarginClient
+from ..core.deadline_session import DeadlineSession
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse import is_zero

@@ -11,10 +11,10 @@ from .venue import running_venue
 
 MEASUREMENTS = {
     1: "cold_start",
-    2: "running_call",
-    3: "whole_sweep",
-    4: "processor_time",
-    5: "bot_start",
+    2: "exit_time",
+    3: "processor_time",
+    4: "bot_start",
+    5: "steady_state",
 }
 
 

@@ -7,9 +7,10 @@ and a time-out is no measurement. Our own clients keep to them all the same.
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from typing import Any
 
 from bitopro_margin_ext.sandbox.control_client import SandboxControl
 
@@ -34,6 +35,8 @@ class Venue:
     def restart(self, round_trip_ms: int) -> None:
         """Forget everything; answer with this round trip from now on."""
         self.control.reset()
+        for pair in PAIRS:
+            self.control.set_margin(pair.replace("/", "_").lower())
         self.control.switches(latency_ms=round_trip_ms)
 
     def seed(self, kind: str, pairs: int, orders: int) -> list[dict[str, object]]:
@@ -59,9 +62,13 @@ class Venue:
     def open_orders(self) -> int:
         return len(self.control.orders(only_open=True))
 
-    def requests(self) -> int:
-        """How many calls have come since the last restart."""
-        return len(self.control.requests())
+    def hold(self, bases: Iterable[str]) -> None:
+        """Have coins enough on the margin account for whatever the trades hold."""
+        self.control.add_balances(dict.fromkeys(bases, "1000"))
+
+    def log(self) -> list[dict[str, Any]]:
+        """The calls that have come since the last restart, or since the log was cleared."""
+        return self.control.requests()
 
 
 @contextmanager
@@ -98,7 +105,6 @@ def main() -> None:
         if pair not in listed
     ]
     exchange.PAIRS = (*markets.PAIRS, *more)
-    markets.Pair.marginable = property(lambda pair: pair.base in CURRENCIES)
     with SandboxServer(rate_limits=False) as server:
         print(server.url, flush=True)
         sys.stdin.read()

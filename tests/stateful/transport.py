@@ -7,7 +7,7 @@ import asyncio
 import io
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import requests
@@ -233,6 +233,7 @@ class _Reply:
     """What ccxt reads of an aiohttp response."""
 
     reason = ""
+    _body: bytes
 
     def __init__(self, gateway: Gateway, method: str, url: str, more: Mapping[str, Any]) -> None:
         self._call = (gateway, method, url, more["headers"], more.get("data") or b"", 10.0, 10.0)
@@ -242,7 +243,11 @@ class _Reply:
             self.status, self.headers, self._body = await exchange_call(*self._call)
         except (TooLateError, DroppedError):
             raise TimeoutError from None
+        self.content = self
         return self
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        yield self._body
 
     async def __aexit__(self, *failure: object) -> None:
         return None

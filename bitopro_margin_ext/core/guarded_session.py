@@ -1,0 +1,242 @@
+"""Sessions of ``requests`` whose requests can be given up, and whose answers are bounded.
+
+See ``core.http_call``: these connections ask it before they send.
+"""
+
+import functools
+import io
+import socket
+import urllib.parse
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import requests
+import urllib3
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.utils import get_auth_from_url
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.retry import Retry
+
+from . import connecting
+from .http_call import CallTimeoutError, current_call
+
+if TYPE_CHECKING:
+    _Connection = urllib3.connection.HTTPConnection
+    _Adapter = HTTPAdapter
+    _Session = requests.Session
+else:
+    _Connection = _Adapter = _Session = object
+
+MAX_ANSWER_BYTES: Final = 8_000_000
+"""What an answer may hold, unpacked; the longest documented list is a tenth of it."""
+_PIECE: Final = 4096
+"""Bytes read at a time: packed by gzip, so many hold at most four million."""
+
+
+class AnswerTooLongError(requests.RequestException):
+    """The answer is longer than any documented one."""
+
+
+# -- connections -----------------------------------------------------------------------------------
+
+
+class _GuardedConnection(_Connection):
+    """Put before a class of urllib3's connections: asks the current call before it sends."""
+
+    _connects_directly: bool
+    _watched: socket.socket | None = None
+    """A second handle of the connected socket: it stays valid while TLS wraps the first."""
+
+    def _new_conn(self) -> socket.socket:
+        call = current_call()
+        # (Through a SOCKS proxy another library connects, within its time-out.)
+        made: socket.socket = self._connect() if self._connects_directly else super()._new_conn()
+        self._watched = made.dup()
+        if call is not None:
+            call.watch(self._watched)
+        return made
+
+    def _connect(self) -> socket.socket:
+        call = current_call()
+        timeout = self.timeout if isinstance(self.timeout, int | float) else None
+        try:
+            return connecting.connect(
+                self._dns_host,
+                self.port,
+                timeout=timeout,
+                source_address=self.source_address,
+                socket_options=self.socket_options,
+                check=call.check if call is not None else lambda: None,
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"Connecting to {self.host} took too long") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"Connecting failed: {error}") from error
+
+    def connect(self) -> None:
+        super().connect()
+        call = current_call()
+        if call is not None:
+            call.check()
+
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Any = None, **more: Any
+    ) -> None:
+        call = current_call()
+        if call is None:
+            super().request(method, url, body=body, headers=headers, **more)
+            return
+        if self.sock is None:
+            self.connect()
+        else:
+            call.watch(self._watched)
+        with call.sending() as signed:
+            merged = {**(headers or {}), **signed}
+            super().request(method, url, body=body, headers=merged, **more)
+
+    def close(self) -> None:
+        watched, self._watched = self._watched, None
+        try:
+            super().close()
+        finally:
+            call = current_call()
+            if watched is not None and call is not None:
+                call.close(watched)
+            elif watched is not None:
+                watched.close()
+
+
+@functools.cache
+def _connection_class(base: type[Any]) -> type[Any]:
+    direct = base._new_conn is urllib3.connection.HTTPConnection._new_conn
+    bases = (_GuardedConnection, base)
+    return type(f"Guarded{base.__name__}", bases, {"_connects_directly": direct})
+
+
+@functools.cache
+def _pool_class(base: type[Any]) -> type[Any]:
+    connection = _connection_class(base.ConnectionCls)
+    return type(f"Guarded{base.__name__}", (base,), {"ConnectionCls": connection})
+
+
+def _guard_manager(manager: Any) -> Any:
+    classes = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {
+        scheme: base if issubclass(base.ConnectionCls, _GuardedConnection) else _pool_class(base)
+        for scheme, base in classes.items()
+    }
+    return manager
+
+
+# -- sessions --------------------------------------------------------------------------------------
+
+
+class _GuardedAdapter(_Adapter):
+    """Put before a class of ``requests``' adapters: guarded connections, bounded answers."""
+
+    _asks: bool
+    """Whether it sends by these connections only, as far as anybody can see."""
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return _guard_manager(super().proxy_manager_for(proxy, **options))
+
+    def send(
+        self, request: requests.PreparedRequest, stream: bool = False, *more: Any, **named: Any
+    ) -> requests.Response:
+        call = current_call()
+        if call is not None and not self._asks:
+            request.headers.update(call.entrust())
+        response: requests.Response = super().send(request, True, *more, **named)
+        _read_bounded(response)
+        return response
+
+
+def _read_bounded(response: requests.Response) -> None:
+    """Read the whole answer, unless it is longer than an answer can be.
+
+    :raises AnswerTooLongError: then; its connection is closed.
+    """
+    call = current_call()
+    read = io.BytesIO()
+    for piece in response.iter_content(_PIECE):
+        if read.tell() + len(piece) > MAX_ANSWER_BYTES:
+            response.close()
+            raise AnswerTooLongError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+        read.write(piece)
+        if call is not None and call.remaining() <= 0:
+            response.close()
+            raise CallTimeoutError("no answer in time")
+    # requests has no public way to put a body that somebody else has read.
+    response._content = read.getvalue()
+
+
+class _GuardedSession(_Session):
+    """Put before a class of sessions, whose state it shares: see ``guarded_session``."""
+
+    __slots__ = ("_adapters",)
+    _adapters: list[tuple[BaseAdapter, BaseAdapter]]
+
+    def request(self, method: Any, url: Any, *more: Any, **named: Any) -> requests.Response:
+        # A redirect would carry the signed headers to wherever it points. With an `auth` of its own
+        # the request is not given one from ~/.netrc.
+        named["allow_redirects"] = False
+        if named.get("auth") is None and self.auth is None:
+            has_own = "@" in urllib.parse.urlsplit(str(url)).netloc
+            named["auth"] = get_auth_from_url(str(url)) if has_own else _no_auth
+        return super().request(method, url, *more, **named)
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        own: BaseAdapter = super().get_adapter(url)
+        for source, guarded in self._adapters:
+            if source is own:
+                return guarded
+        guarded = _guarded_adapter(own)
+        self._adapters.append((own, guarded))
+        return guarded
+
+    def close(self) -> None:
+        for _, guarded in self._adapters:
+            guarded.close()
+        super().close()
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def guarded_session(session: requests.Session) -> requests.Session:
+    """A view of a session, whoever made it, whose requests can be given up.
+
+    It shares the state of ``session`` (headers, cookies, proxies, adapters), which stays as it is:
+    connections are made anew, nothing is retried, no redirect is followed, and answers are bounded.
+    """
+    if isinstance(session, _GuardedSession):
+        return session
+    made: Any = object.__new__(_session_class(cast(Any, type(session))))
+    made.__dict__ = session.__dict__
+    made._adapters = []
+    view: requests.Session = made
+    return view
+
+
+@functools.cache
+def _session_class(base: type[Any]) -> type[Any]:
+    return type(base.__name__, (_GuardedSession, base), {})
+
+
+def _guarded_adapter(own: BaseAdapter) -> BaseAdapter:
+    made: Any = object.__new__(_adapter_class(cast(Any, type(own))))
+    made.__dict__.update(own.__dict__)
+    if isinstance(own, HTTPAdapter):
+        # As if unpickled: with pools of its own, made by the class of the user's.
+        made.__setstate__(own.__getstate__())
+        made.poolmanager.connection_pool_kw = dict(own.poolmanager.connection_pool_kw)
+        made.max_retries = Retry(0, read=False)
+        _guard_manager(made.poolmanager)
+    adapter: BaseAdapter = made
+    return adapter
+
+
+@functools.cache
+def _adapter_class(base: type[Any]) -> type[Any]:
+    asks = issubclass(base, HTTPAdapter) and base.send is HTTPAdapter.send
+    return type(f"Guarded{base.__name__}", (_GuardedAdapter, base), {"_asks": asks})
