@@ -31,8 +31,10 @@ from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
 from .mapping import MappingContext
 from .options import parse_options
+from .order_intents import follow_orders, order_intent
 from .order_journal import Kind, OrderJournal, UnconfirmedOrder, journal_path
 from .simulated_orders import cancel_simulated_orders
+from .sweeps import warn
 from .unconfirmed_orders import UnconfirmedOrders, new_client_id, one_attempt
 
 logger = logging.getLogger(__name__)
@@ -152,8 +154,8 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     def follow(self, bot: Any) -> None:
         """Keep what this bot intends with each order, and tell its user what cannot wait."""
-        freqtrade_internals.follow_orders(bot, self._forget_recorded)
-        self._warn_user = lambda text: freqtrade_internals.warn_user(bot, text)
+        follow_orders(bot, self._forget_recorded)
+        self._warn_user = lambda text: warn(bot, text)
         self.unconfirmed.followed = True
 
     def _forget_recorded(self) -> None:
@@ -342,7 +344,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         rate: float,
         leverage: float,
     ) -> UnconfirmedOrder:
-        intent = freqtrade_internals.order_intent()
+        intent = order_intent()
         trade_id = intent.trade_id
         if trade_id is None and kind != "entry":
             trade = positions.open_trade(pair)
@@ -405,7 +407,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     @contextlib.contextmanager
     def _preparing(self) -> Iterator[None]:
         """Bound a call of an exit that has yet to be sent, so that it leaves time for the order."""
-        intent = freqtrade_internals.order_intent()
+        intent = order_intent()
         if not intent.is_exit:
             yield
             return
@@ -429,7 +431,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         except DependencyException:
             # An exit that was sent must be written down, whatever its message needs.
             asked = self._asked_rates.get(pair)
-            if refresh or asked is None or not freqtrade_internals.order_intent().is_exit:
+            if refresh or asked is None or not order_intent().is_exit:
                 raise
             return asked
         return current
@@ -439,14 +441,16 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         context, last = self._mapping_context(), self._last_balances
         if context is not None and last is not None and not context.refresh_balances:
             return deepcopy(last)
-        exiting = freqtrade_internals.order_intent().is_exit
+        exiting = order_intent().is_exit
         try:
             with self._preparing():
                 balances = super().get_balances(*args, **_hurried(kwargs))
         except TemporaryError:
-            if last is None or not (exiting or context is not None):
+            bounded = exiting or context is not None or call_scope.remaining() is not None
+            if last is None or not bounded:
                 raise
-            logger.warning("The balances cannot be read now: the last ones are used.")
+            # Nor is an exit that has a deadline kept in by them.
+            logger.warning("The balances cannot be read now: the last known ones will do.")
             return deepcopy(last)
         # Not a currency, though it looks like one to whoever walks the currencies.
         balances.pop("debt", None)

@@ -4,15 +4,12 @@ Each use has its reason, and ``check_classes`` and ``check_bot`` see at start-up
 there: a Freqtrade that changed must stop with one line, not fail in the middle of an emergency.
 """
 
-import contextvars
 import functools
 import inspect
-import logging
+import json
 import threading
-import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..core.errors import BitoproMarginError
@@ -30,7 +27,9 @@ CLASS_MEMBERS: Final = (
      "maps a filled order and a cancelled stoploss"),
     ("freqtrade.freqtradebot:FreqtradeBot", "execute_trade_exit",
      "trade limit exit_check ordertype sub_trade_amt",
-     "sends an exit again that was refused because its amount was stale"),
+     "sends an exit that must come, and is the only place where every exit passes with its reason"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "create_stoploss_order", "trade stop_price",
+     "a stop must not take the place of an exit that must come"),
     ("freqtrade.freqtradebot:FreqtradeBot", "handle_stoploss_on_exchange", "trade",
      "maps a stoploss that filled before the sweep reached it"),
     ("freqtrade.freqtradebot:FreqtradeBot", "execute_entry",
@@ -40,12 +39,12 @@ CLASS_MEMBERS: Final = (
      "says what an entry's row will hold"),
     ("freqtrade.freqtradebot:FreqtradeBot", "handle_similar_open_order", "trade",
      "would cancel other orders when an entry is adopted"),
-    ("freqtrade.freqtradebot:FreqtradeBot", "create_stoploss_order", "trade stop_price",
-     "says whose stoploss is about to be sent"),
     ("freqtrade.freqtradebot:FreqtradeBot", "_notify_exit", "trade order_type sub_trade order",
      "the message about an exit whose creation was not answered"),
-    ("freqtrade.persistence:Trade", "get_custom_data", "key",
-     "an emergency exit that a crash cut short is kept there"),
+    ("freqtrade.persistence:Trade", "set_custom_data", "key value",
+     "exits that must come are kept there"),
+    ("freqtrade.persistence.custom_data:_CustomData", "query_cd", "key",
+     "exits that must come are found there after a restart, whatever state their trades are in"),
     ("freqtrade.strategy.interface:IStrategy", "ft_check_timed_out", "trade order current_time",
      "the only call before the cancel of a timed-out exit order"),
     ("freqtrade.strategy.interface:IStrategy", "ft_bot_start", "",
@@ -158,6 +157,30 @@ def exit_lock(bot: Any) -> Any:
     return bot._exit_lock
 
 
+def wrap_method(bot: Any, name: str, around: Callable[..., Any]) -> None:
+    """Have every caller of a method of this bot go through ``around(method, *arguments)``.
+
+    A strategy is not asked before partial exits, liquidations and stops.
+    """
+    setattr(bot, name, functools.partial(around, getattr(bot, name)))
+
+
+def custom_data_of_trades(key: str) -> list[tuple[int, Callable[[], Any]]]:
+    """What all trades have under this key, as trade id and a function that decodes the value.
+
+    The public way goes through each ``Trade``, and one that cannot be loaded would hide the rest.
+
+    :raises SQLAlchemyError: when the table cannot be read.
+    """
+    from freqtrade.persistence.custom_data import _CustomData
+
+    return [
+        (row.ft_trade_id, functools.partial(json.loads, row.cd_value))
+        for row in _CustomData.query_cd(key=key)
+        if row.cd_key == key
+    ]
+
+
 def ccxt_api(exchange: Any) -> Any:
     """The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
     return exchange._api
@@ -181,116 +204,9 @@ def dry_run_orders(exchange: Any) -> MutableMapping[str, Any]:
     return orders
 
 
-@dataclass
-class OrderIntent:
-    """What the bot is about to do in this thread: the exchange is not told all of it."""
-
-    trade_id: int | None = None
-    tag: str | None = None
-    stake_amount: float | None = None
-    partial: bool = False
-    is_exit: bool = False
-    started: float = field(default_factory=time.monotonic)
-
-
-_intent: contextvars.ContextVar[OrderIntent | None] = contextvars.ContextVar("intent", default=None)
-
-
-def order_intent() -> OrderIntent:
-    """The intent of the bot's method that is running in this thread; an empty one without any."""
-    return _intent.get() or OrderIntent()
-
-
-def follow_orders(bot: Any, done: Callable[[], None]) -> None:
-    """Keep the intent of every order that the bot sends; ``done`` is called after each.
-
-    The methods are wrapped on the instance: they are the only place where the trade, the tag and
-    the stake of an order are known together.
-    """
-    enter, leave, stop = bot.execute_entry, bot.execute_trade_exit, bot.create_stoploss_order
-    terms = bot.get_valid_enter_price_and_stake
-
-    @functools.wraps(enter)
-    def execute_entry(*args: Any, **kwargs: Any) -> Any:
-        given = _arguments(enter, args, kwargs)
-        trade = given.get("trade")
-        trade_id = None if trade is None else trade.id
-        with _intended(OrderIntent(trade_id, given.get("enter_tag")), done):
-            return enter(*args, **kwargs)
-
-    @functools.wraps(terms)
-    def get_valid_enter_price_and_stake(*args: Any, **kwargs: Any) -> Any:
-        found = terms(*args, **kwargs)
-        intent = _intent.get()
-        if intent is not None:
-            intent.stake_amount = found[1]
-        return found
-
-    @functools.wraps(leave)
-    def execute_trade_exit(*args: Any, **kwargs: Any) -> Any:
-        given = _arguments(leave, args, kwargs)
-        tag = given.get("exit_tag") or given["exit_check"].exit_reason
-        partial = bool(given.get("sub_trade_amt"))
-        with _intended(OrderIntent(given["trade"].id, tag, None, partial, is_exit=True), done):
-            return leave(*args, **kwargs)
-
-    @functools.wraps(stop)
-    def create_stoploss_order(*args: Any, **kwargs: Any) -> Any:
-        given = _arguments(stop, args, kwargs)
-        with _intended(OrderIntent(given["trade"].id), done):
-            return stop(*args, **kwargs)
-
-    bot.execute_entry = execute_entry
-    bot.get_valid_enter_price_and_stake = get_valid_enter_price_and_stake
-    bot.execute_trade_exit = execute_trade_exit
-    bot.create_stoploss_order = create_stoploss_order
-
-
-def _arguments(method: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-    return dict(inspect.signature(method).bind(*args, **kwargs).arguments)
-
-
-@contextmanager
-def _intended(intent: OrderIntent, done: Callable[[], None]) -> Iterator[None]:
-    token = _intent.set(intent)
-    try:
-        yield
-    finally:
-        _intent.reset(token)
-        done()
-
-
-@contextmanager
-def entry_terms(bot: Any, terms: tuple[float, float, float]) -> Iterator[None]:
-    """Let ``execute_entry`` take this rate, stake and leverage, and look at no other order.
-
-    The order exists: its terms are not worked out anew from a wallet that it has changed.
-    """
-    names = ("get_valid_enter_price_and_stake", "handle_similar_open_order")
-    own = {name: bot.__dict__.get(name) for name in names}
-    bot.get_valid_enter_price_and_stake = lambda *args, **kwargs: terms
-    bot.handle_similar_open_order = lambda *args, **kwargs: False
-    try:
-        yield
-    finally:
-        for name, method in own.items():
-            if method is None:
-                delattr(bot, name)
-            else:
-                setattr(bot, name, method)
-
-
 def notify_exit(bot: Any, trade: Any, order_type: str, order: Any, partial: bool) -> None:
     """The bot's own message about an exit order that was placed."""
     bot._notify_exit(trade, order_type, sub_trade=partial, order=order)
-
-
-def warn_user(bot: Any, text: str) -> None:
-    """Say it in the log, and to the user by every way there is."""
-    from freqtrade.enums import RPCMessageType
-
-    logging.getLogger(__name__).warning(text)
-    send_aside(bot.rpc, [{"type": RPCMessageType.WARNING, "status": text}])
 
 
 def check_bot(strategy: Any) -> None:

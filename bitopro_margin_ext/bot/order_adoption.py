@@ -14,7 +14,9 @@ from freqtrade.util import dt_from_ts
 
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
+from .order_intents import entry_terms
 from .order_journal import UnconfirmedOrder
+from .sweeps import warn
 from .unconfirmed_orders import as_accepted, is_over
 
 logger = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ def _adopt(bot: Any, order: UnconfirmedOrder, found: dict[str, Any]) -> None:
     what = f"The {order.kind} order {found['id']} of {order.pair} was placed without an answer"
     filled = f"{found['status']}, {found['filled'] or 0:g} of {found['amount'] or 0:g} filled"
     end = "it is tracked now" if kept else "its trade is closed: look at it on BitoPro"
-    freqtrade_internals.warn_user(bot, f"{what}: found ({filled}), {end}.")
+    warn(bot, f"{what}: found ({filled}), {end}.")
 
 
 def _cancel_if_open(bot: Any, order: UnconfirmedOrder, found: dict[str, Any]) -> None:
@@ -96,7 +98,7 @@ def _adopt_entry(bot: Any, order: UnconfirmedOrder, found: dict[str, Any], trade
     terms = (order.rate, order.stake_amount or order.amount * order.rate, order.leverage)
     known = {one.id for one in positions.open_trades()}
     try:
-        with bot.exchange.replaying(accepted), freqtrade_internals.entry_terms(bot, terms):
+        with bot.exchange.replaying(accepted), entry_terms(bot, terms):
             bot.execute_entry(
                 order.pair,
                 terms[1],
