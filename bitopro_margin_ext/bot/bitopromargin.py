@@ -280,9 +280,10 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         try:
             balances = super().get_balances(*args, **_hurried(kwargs))
         except TemporaryError:
-            if context is None or last is None:
+            if last is None or (context is None and call_scope.remaining() is None):
                 raise
-            logger.warning("The balances cannot be read now: the fills are mapped with the last.")
+            # Nor is an exit that has a deadline kept in by them.
+            logger.warning("The balances cannot be read now: the last known ones will do.")
             return deepcopy(last)
         # Not a currency, though it looks like one to whoever walks the currencies.
         balances.pop("debt", None)

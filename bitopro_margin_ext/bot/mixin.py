@@ -138,7 +138,7 @@ def _confirm_trade_exit(
         logger.exception("The strategy's confirm_trade_exit failed: taken as a yes.")
         agreed = True
     if not agreed:
-        emergency.denied(named["trade"])
+        emergency.denied(named["trade"], named["exit_reason"])
         return agreed
     return emergency.before_exit(
         named["trade"],
@@ -217,6 +217,7 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
     if not freqtrade_internals.exchange_of(strategy).is_leveraged:
         _refuse_shorts_and_leverage(strategy)
     emergency = Emergency(strategy, options)
+    emergency.gate.install(freqtrade_internals.bot_of(strategy))
     for name, hook in _HOOKS.items():
         _wrap(strategy, name, functools.partial(hook, emergency))
     strategy._emergency = emergency
