@@ -105,6 +105,13 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         )
         super().__init__(config, exchange_config=exchange_config, **kwargs)
 
+    @property
+    def _ccxt_config(self) -> dict[str, Any]:
+        # Freqtrade says of its exits that they are exits, and ``create_order`` bounds them: no
+        # request is to go out for that before each of them.
+        config: dict[str, Any] = super()._ccxt_config
+        return {**config, "options": {**config.get("options", {}), "checkReduceOnly": False}}
+
     def close(self) -> None:
         """Release what the base has made; nothing, when the start was refused before it."""
         if hasattr(self, "loop"):
@@ -194,6 +201,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     def cancel_stoploss_order_with_result(self, order_id: str, pair: str, amount: float) -> Any:
         """The same for a stoploss."""
         return self.cancel_order_with_result(order_id, pair, amount)
+
+    def attach(self, emergency: Any) -> None:
+        """Know who handles emergencies, once the bot has started; only leverage needs it."""
 
     # -- the exit ------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ class Streaming(InContext):
 
 
 EVERY_DRIVER = {"sync": Blocking, "async": InContext, "pro": Streaming}
+ON_EVERY_CLASS = pytest.mark.parametrize("connect", list(EVERY_DRIVER), indirect=True)
 SMALL = {"pair": "btc_usdt", "action": "BUY", "amount": "0.001"}
 
 
@@ -101,4 +102,4 @@ def seed(control: Any, count: int = 3, pair: str = "btc_usdt", **more: Any) -> l
     return [order["id"] for order in control.seed_orders(orders)]
 
 
-__all__ = ["documented", "seed"]
+__all__ = ["ON_EVERY_CLASS", "documented", "seed"]
