@@ -9,9 +9,10 @@ import typing
 from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from . import call_scope
 from .arguments import margin_params
+from .call_scope import SCOPE
 from .flow import NO_PARAMS, Flow, Inherited
+from .margin_exchange import MarginExchange
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,8 +53,8 @@ def account_chosen(
     place = list(inspect.signature(method).parameters).index("params") - 1
 
     @functools.wraps(method)
-    def start(api: Any, /, *args: Any, **kwargs: Any) -> Flow[R]:
-        if call_scope.current().inherited:
+    def start(api: MarginExchange, /, *args: Any, **kwargs: Any) -> Flow[R]:
+        if SCOPE.get().inherited:
             return _inherited(name, args, kwargs)
         is_given_by_place = len(args) > place
         given = args[place] if is_given_by_place else kwargs.get("params", NO_PARAMS)
