@@ -6,6 +6,7 @@ See ``core.http_call``: these connections ask it before they send.
 import functools
 import io
 import socket
+import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -18,7 +19,7 @@ from urllib3.util.retry import Retry
 
 from . import connecting
 from .errors import BitoproMarginError
-from .http_call import CallTimeoutError, current_call
+from .http_call import CURRENT_CALL, CallTimeoutError
 
 if TYPE_CHECKING:
     _Connection = urllib3.connection.HTTPConnection
@@ -48,7 +49,7 @@ class _GuardedConnection(_Connection):
     """A second handle of the connected socket: it stays valid while TLS wraps the first."""
 
     def _new_conn(self) -> socket.socket:
-        call = current_call()
+        call = CURRENT_CALL.get()
         # (Through a SOCKS proxy another library connects, within its time-out.)
         made: socket.socket = self._connect() if self._connects_directly else super()._new_conn()
         self._watched = made.dup()
@@ -57,7 +58,7 @@ class _GuardedConnection(_Connection):
         return made
 
     def _connect(self) -> socket.socket:
-        call = current_call()
+        call = CURRENT_CALL.get()
         timeout = self.timeout if isinstance(self.timeout, int | float) else None
         try:
             return connecting.connect(
@@ -75,22 +76,20 @@ class _GuardedConnection(_Connection):
 
     def connect(self) -> None:
         super().connect()
-        call = current_call()
+        call = CURRENT_CALL.get()
         if call is not None:
             call.check()
 
     def request(
         self, method: str, url: str, body: Any = None, headers: Any = None, **more: Any
     ) -> None:
-        call = current_call()
+        call = CURRENT_CALL.get()
         if call is None:
             super().request(method, url, body=body, headers=headers, **more)
             return
         if self.sock is None:
             self.connect()
-        else:
-            call.watch(self._watched)
-        with call.sending() as signed:
+        with call.sending(self._watched) as signed:
             merged = {**(headers or {}), **signed}
             super().request(method, url, body=body, headers=merged, **more)
 
@@ -99,7 +98,7 @@ class _GuardedConnection(_Connection):
         try:
             super().close()
         finally:
-            call = current_call()
+            call = CURRENT_CALL.get()
             if watched is not None and call is not None:
                 call.close(watched)
             elif watched is not None:
@@ -143,7 +142,7 @@ class _GuardedAdapter(_Adapter):
     def send(
         self, request: requests.PreparedRequest, stream: bool = False, *more: Any, **named: Any
     ) -> requests.Response:
-        call = current_call()
+        call = CURRENT_CALL.get()
         if call is not None and not self._asks:
             request.headers.update(call.entrust())
         response: requests.Response = super().send(request, True, *more, **named)
@@ -156,14 +155,14 @@ def _read_bounded(response: requests.Response) -> None:
 
     :raises AnswerTooLongError: then; its connection is closed.
     """
-    call = current_call()
+    call = CURRENT_CALL.get()
     read = io.BytesIO()
     for piece in response.iter_content(_PIECE):
         if read.tell() + len(piece) > MAX_ANSWER_BYTES:
             response.close()
             raise AnswerTooLongError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         read.write(piece)
-        if call is not None and call.remaining() <= 0:
+        if call is not None and call.ends <= time.monotonic():
             response.close()
             raise CallTimeoutError("no answer in time")
     # requests has no public way to put a body that somebody else has read.

@@ -67,6 +67,7 @@ class BlockingSession(MarginSession):
     """The margin session over ccxt's blocking transport."""
 
     session: requests.Session
+    _guarded: requests.Session | None = None
 
     def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
@@ -114,7 +115,8 @@ class BlockingSession(MarginSession):
         if scope.ends <= time.monotonic():
             raise self.not_sent_error()
         # Whoever made the session, and whenever: it stays the user's as it was.
-        self.session = guarded_session(self.session)
+        if self.session is not self._guarded:
+            self.session = self._guarded = guarded_session(self.session)
         request = HttpCall(scope.ends, on_sent=functools.partial(next, scope.counter))
         send = functools.partial(super().fetch, url, method, headers, body)
         try:
