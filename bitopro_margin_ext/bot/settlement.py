@@ -127,8 +127,8 @@ class Settlements:
             if line.owed >= UNIT and line.holder not in self._short_of:
                 self._short_of.add(line.holder)
                 self._loans.notify(
-                    f"{booking['pair']}: {units(line.owed)} {line.currency} are owed after its exit,"
-                    f" and only {units(max(budget, ZERO))} are there to repay it: it is repaid as"
+                    f"{booking['pair']}: {units(line.owed)} {line.currency} are owed after its"
+                    f" exit, and only {units(max(budget, ZERO))} are there to repay it: it is repaid as"
                     " soon as there is more."
                 )
             return False
