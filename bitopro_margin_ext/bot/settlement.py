@@ -128,8 +128,8 @@ class Settlements:
                 self._short_of.add(line.holder)
                 self._loans.notify(
                     f"{booking['pair']}: {units(line.owed)} {line.currency} are owed after its"
-                    f" exit, and only {units(max(budget, ZERO))} are there to repay it: it is repaid as"
-                    " soon as there is more."
+                    f" exit, and only {units(max(budget, ZERO))} are there: it is repaid as soon as"
+                    " there is more."
                 )
             return False
         try:
