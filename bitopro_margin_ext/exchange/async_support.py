@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import math
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -12,7 +14,6 @@ from ..core.connecting import NEXT_ADDRESS_SECONDS
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
-    call_scope,
     loans,
     markets,
     order_batches,
@@ -24,6 +25,7 @@ from . import (
 )
 from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
+from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
 from .unified import account_chosen, present_as_method
@@ -76,22 +78,24 @@ class AwaitingSession(MarginSession):
             case Gather(calls):
                 return await asyncio.gather(*(self._perform_call(call) for call in calls))
             case Sleep(seconds):
-                return await asyncio.sleep(call_scope.clamp_to_deadline(seconds))
+                left = SCOPE.get().ends - time.monotonic()
+                return await asyncio.sleep(max(0.0, min(seconds, left)))
             case Inherited(method, args, kwargs):
-                with call_scope.narrowed(inherited=True):
+                with narrowed(inherited=True):
                     return await getattr(super(), method)(*args, **kwargs)
             case LoadMarkets():
                 return await self.load_markets()
 
     async def _perform_call(self, step: Call) -> Any:
-        call = getattr(self, step.endpoint.implicit)
+        scope = SCOPE.get()
+        ends = scope.ends if step.timeout is None else time.monotonic() + step.timeout
+        token = SCOPE.set(scope._replace(ends=min(scope.ends, ends)))
         try:
-            if step.timeout is None:
-                return await call(step.params)
-            with call_scope.deadline(step.timeout):
-                return await call(step.params)
+            return await getattr(self, step.endpoint.implicit)(step.params)
         except Exception as error:
             return failure_of(error)._replace(error=error)
+        finally:
+            SCOPE.reset(token)
 
     def open(self, *lazy: Any) -> None:
         """Open ccxt's session, or take the user's, and use it as ``HardenedSession`` does."""
@@ -118,13 +122,14 @@ class AwaitingSession(MarginSession):
 
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
-        left = call_scope.remaining()
+        scope = SCOPE.get()
+        left = scope.ends - time.monotonic()
         if isinstance(cost, CancelAllCost):
             return await asyncio.sleep(self.reserve_cancel_all(left))
-        if call_scope.current().unthrottled:
+        if scope.unthrottled:
             return None
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(None if left == math.inf else left):
                 return await super().throttle(cost)
         except TimeoutError:
             raise self.not_sent_error() from None
@@ -133,13 +138,14 @@ class AwaitingSession(MarginSession):
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
-        left = call_scope.remaining()
-        if left is not None and left <= 0:
+        scope = SCOPE.get()
+        left = scope.ends - time.monotonic()
+        if left <= 0:
             raise self.not_sent_error()
-        sending = Sending(call_scope.count_request)
+        sending = Sending(functools.partial(next, scope.counter))
         try:
             with sending.running():
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(None if left == math.inf else left):
                     return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
             raise self.as_network_error(error, sent=sending.is_sent) from error.__cause__

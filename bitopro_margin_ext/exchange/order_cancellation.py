@@ -1,5 +1,6 @@
 """Unified methods that cancel margin orders, and cancel-and-confirm on top of them."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,7 +8,6 @@ from ..core import sweep, symbols
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..core.parse import parse_cancelled_ids
 from ..core.report import CancelReport
-from ..core.steps import RequestCounter
 from . import call_scope
 from .arguments import (
     margin_params,
@@ -143,7 +143,7 @@ def cancel_and_confirm(
         the report says what remains open or unknown.
     """
     unified = optional_pair(api, symbol)
-    counter = RequestCounter()
+    counter = itertools.count()
     # Each page is called at its own documented pace.
     with call_scope.narrowed(unthrottled=True, counter=counter):
         report = yield from sweep.cancel_and_confirm(
@@ -154,7 +154,7 @@ def cancel_and_confirm(
             exchange_clock=api,
             heard=api.heard_orders,
         )
-    report.requests = counter.requests
+    report.requests = next(counter)
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
         orders[:] = [_finished(api, order) for order in orders]
     return report

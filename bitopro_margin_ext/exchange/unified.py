@@ -9,8 +9,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from . import call_scope
 from .arguments import margin_params
+from .call_scope import SCOPE
 from .flow import NO_PARAMS, Flow, Inherited
 
 P = ParamSpec("P")
@@ -53,7 +53,7 @@ def account_chosen(
 
     @functools.wraps(method)
     def start(api: Any, /, *args: Any, **kwargs: Any) -> Flow[R]:
-        if call_scope.current().inherited:
+        if SCOPE.get().inherited:
             return _inherited(name, args, kwargs)
         is_given_by_place = len(args) > place
         given = args[place] if is_given_by_place else kwargs.get("params", NO_PARAMS)
