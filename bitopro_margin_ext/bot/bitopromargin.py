@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .._version import __version__
 from ..core.report import CancelReport
+from ..core.symbols import OrderKey
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
@@ -39,9 +40,6 @@ from .unconfirmed_orders import UnconfirmedOrders, new_client_id, one_attempt
 
 logger = logging.getLogger(__name__)
 
-
-Key = tuple[str, str]
-"""Pair and order id."""
 
 PREPARATION_SECONDS: Final = 10.0
 """The bound of what Freqtrade asks between the start of an exit and its order."""
@@ -80,13 +78,13 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         if self.unsupported:
             raise OperationalException(self.unsupported)
-        self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
+        self.swept: TTLCache[OrderKey, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
         self.mapping_context: MappingContext | None = None
         self.unconfirmed = UnconfirmedOrders(OrderJournal(journal_path(config)))
         self._last_balances: Any = None
         self._asked_rates: dict[str, float] = {}
-        self._unknown: set[Key] = set()
+        self._unknown: set[OrderKey] = set()
         """Open orders of which the user has been told that the exchange knows them no more."""
         self._warn_user: Callable[[str], None] = logger.error
         remember_secrets(exchange_config or config["exchange"])
@@ -138,7 +136,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     # -- the sweep -----------------------------------------------------------------------------
 
     def sweep_margin_orders(
-        self, pair: str | None, known: Iterable[Key], deadline: float
+        self, pair: str | None, known: Iterable[OrderKey], deadline: float
     ) -> CancelReport:
         """Cancel and confirm all margin orders of a pair (None: all); simulated ones in a dry run.
 

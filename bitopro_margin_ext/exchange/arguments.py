@@ -14,6 +14,7 @@ import ccxt
 from ..core import symbols
 from ..core.assumptions import AMOUNT_DECIMALS
 from .flow import Flow, LoadMarkets, Params
+from .margin_exchange import MarginExchange
 
 MAX_DIGITS: Final = 40
 """More digits than that, before or after the point, are no amount of anything."""
@@ -22,7 +23,7 @@ MAX_DIGITS: Final = 40
 # -- the account --------------------------------------------------------------------------------
 
 
-def margin_params(api: Any, params: Any) -> tuple[bool, Params]:
+def margin_params(api: MarginExchange, params: Any) -> tuple[bool, Params]:
     """Say whether a call is for the margin account, and return its other parameters.
 
     ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` is margin.
@@ -49,7 +50,7 @@ def margin_params(api: Any, params: Any) -> tuple[bool, Params]:
     return account == "margin", rest
 
 
-def margin_only(api: Any, params: Any, method: str) -> Params:
+def margin_only(api: MarginExchange, params: Any, method: str) -> Params:
     """Return the parameters of a method that only the margin account has, whatever the default is.
 
     :raises ccxt.NotSupported: when another account was asked for.
@@ -66,7 +67,7 @@ def margin_only(api: Any, params: Any, method: str) -> Params:
 # -- names --------------------------------------------------------------------------------------
 
 
-def require_pair(api: Any, symbol: Any) -> str:
+def require_pair(api: MarginExchange, symbol: Any) -> str:
     """Return the unified symbol, or refuse what is not a pair before anything is sent.
 
     :raises ccxt.BadSymbol: naming what was given.
@@ -79,7 +80,7 @@ def require_pair(api: Any, symbol: Any) -> str:
         raise ccxt.BadSymbol(f"{api.id} {error}") from None
 
 
-def require_symbol(api: Any, symbol: Any, method: str) -> str:
+def require_symbol(api: MarginExchange, symbol: Any, method: str) -> str:
     """Return the unified symbol that a method needs.
 
     :raises ccxt.ArgumentsRequired: when there is none.
@@ -89,12 +90,12 @@ def require_symbol(api: Any, symbol: Any, method: str) -> str:
     return require_pair(api, symbol)
 
 
-def optional_pair(api: Any, symbol: Any) -> str | None:
+def optional_pair(api: MarginExchange, symbol: Any) -> str | None:
     """Return the unified symbol that narrows a list, or None for every pair."""
     return None if symbol is None else require_pair(api, symbol)
 
 
-def require_list(api: Any, given: Any, what: str) -> list[Any]:
+def require_list(api: MarginExchange, given: Any, what: str) -> list[Any]:
     """Return a list argument; a single text is refused: Python would take it letter by letter.
 
     :raises ccxt.BadRequest: naming what was given.
@@ -104,7 +105,7 @@ def require_list(api: Any, given: Any, what: str) -> list[Any]:
     return list(given)
 
 
-def require_order_id(api: Any, given: Any) -> str:
+def require_order_id(api: MarginExchange, given: Any) -> str:
     """Return an order's id as the text that the exchange writes; an integer is accepted.
 
     :raises ccxt.BadRequest: for what cannot be an id.
@@ -122,7 +123,7 @@ def _is_id(given: str | int) -> bool:
     )
 
 
-def require_client_id(api: Any, given: Any) -> int:
+def require_client_id(api: MarginExchange, given: Any) -> int:
     """Return a ``clientOrderId`` as the number that the exchange takes.
 
     :raises ccxt.InvalidOrder: for what is no integer from 1 to 2147483647.
@@ -137,7 +138,7 @@ def require_client_id(api: Any, given: Any) -> int:
     return int(text)
 
 
-def require_code(api: Any, code: Any) -> str:
+def require_code(api: MarginExchange, code: Any) -> str:
     """Return the unified code of a currency, in whatever letter case it was given.
 
     :raises ccxt.BadSymbol: for what is no currency's name.
@@ -148,12 +149,12 @@ def require_code(api: Any, code: Any) -> str:
     return unified
 
 
-def optional_code(api: Any, code: Any) -> str | None:
+def optional_code(api: MarginExchange, code: Any) -> str | None:
     """Return the unified code that narrows a list, or None for every currency."""
     return None if code is None else require_code(api, code)
 
 
-def known_currency(api: Any, code: Any) -> Flow[str]:
+def known_currency(api: MarginExchange, code: Any) -> Flow[str]:
     """Return the unified code, or refuse one that the exchange does not list.
 
     :raises ccxt.BadSymbol: naming what was given. Where the list cannot be loaded the exchange
@@ -165,7 +166,7 @@ def known_currency(api: Any, code: Any) -> Flow[str]:
             yield LoadMarkets()
         except (ccxt.OperationFailed, ccxt.ExchangeError):
             return unified
-    if unified not in api.currencies:
+    if unified not in (api.currencies or {}):
         raise ccxt.BadSymbol(f"{api.id} does not have currency code {code!r}")
     return unified
 
@@ -173,7 +174,7 @@ def known_currency(api: Any, code: Any) -> Flow[str]:
 # -- numbers ------------------------------------------------------------------------------------
 
 
-def decimal_text(api: Any, what: str, given: Any) -> str:
+def decimal_text(api: MarginExchange, what: str, given: Any) -> str:
     """Return an amount or a price as the plain decimal string that is sent.
 
     Integers, floats, ``Decimal`` and their texts are accepted, with an exponent or without: money
@@ -207,7 +208,7 @@ def _decimal(given: Any) -> Decimal | None:
         return None
 
 
-def exact_amount(api: Any, amount: Any, decimals: int = AMOUNT_DECIMALS) -> str:
+def exact_amount(api: MarginExchange, amount: Any, decimals: int = AMOUNT_DECIMALS) -> str:
     """Return the amount of a loan or transfer as the decimal string that is sent.
 
     :raises ccxt.InvalidOrder: for what is not a number above 0, and for too many decimals.
@@ -220,7 +221,7 @@ def exact_amount(api: Any, amount: Any, decimals: int = AMOUNT_DECIMALS) -> str:
     return text
 
 
-def optional_moment(api: Any, what: str, given: Any) -> int | None:
+def optional_moment(api: MarginExchange, what: str, given: Any) -> int | None:
     """Return a time in ms; a float or a text of a whole number is accepted.
 
     :raises ccxt.BadRequest: for what is no time.
@@ -228,7 +229,7 @@ def optional_moment(api: Any, what: str, given: Any) -> int | None:
     return None if given is None else _whole(api, f"{what} is a time in ms since 1970", given, 0)
 
 
-def optional_limit(api: Any, given: Any, what: str = "limit") -> int | None:
+def optional_limit(api: MarginExchange, given: Any, what: str = "limit") -> int | None:
     """Return a number of rows.
 
     :raises ccxt.BadRequest: for what is no whole number from 1.
@@ -236,7 +237,7 @@ def optional_limit(api: Any, given: Any, what: str = "limit") -> int | None:
     return None if given is None else _whole(api, f"{what} is a whole number from 1", given, 1)
 
 
-def _whole(api: Any, expected: str, given: Any, least: int) -> int:
+def _whole(api: MarginExchange, expected: str, given: Any, least: int) -> int:
     number = _decimal(given)
     if (
         number is None

@@ -10,6 +10,7 @@ from ..core import symbols
 from ..core.assumptions import MARKET_BUY_AMOUNT_IN_QUOTE
 from .arguments import decimal_text, optional_moment, require_client_id
 from .flow import Params
+from .margin_exchange import MarginExchange
 from .structures import Order
 
 TRIGGERS: Final = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
@@ -25,7 +26,7 @@ _DIRECTIONS: Final[Mapping[str, str]] = {
 
 
 def build_order(
-    api: Any, market: Any, type: Any, side: Any, amount: Any, price: Any, words: Params
+    api: MarginExchange, market: Any, type: Any, side: Any, amount: Any, price: Any, words: Params
 ) -> Params:
     """The body of an order, amounts as decimal strings; ``words`` are those of ``createOrder``.
 
@@ -62,7 +63,7 @@ def build_order(
     return request
 
 
-def asked_for(api: Any, request: Params, amount: Any, words: Params) -> Order:
+def asked_for(api: MarginExchange, request: Params, amount: Any, words: Params) -> Order:
     """What the answer to an order does not say, or says in quote: its type and amount in base."""
     wire_type = request["type"]
     in_quote = wire_type == "MARKET" and request["action"] == "buy"
@@ -74,12 +75,12 @@ def asked_for(api: Any, request: Params, amount: Any, words: Params) -> Order:
     }
 
 
-def _requires_price(api: Any, words: Params) -> bool:
+def _requires_price(api: MarginExchange, words: Params) -> bool:
     name = "createMarketBuyOrderRequiresPrice"
     return bool(words.get(name, api.options[name]))
 
 
-def _trigger(api: Any, words: Params) -> tuple[str, Any]:
+def _trigger(api: MarginExchange, words: Params) -> tuple[str, Any]:
     given = {name: decimal_text(api, name, words[name]) for name in TRIGGERS if name in words}
     if len(set(given.values())) > 1:
         raise ccxt.InvalidOrder(f"{api.id} an order has one trigger: {' or '.join(given)}")
@@ -87,13 +88,13 @@ def _trigger(api: Any, words: Params) -> tuple[str, Any]:
     return next(((name, given[name]) for name in reversed(TRIGGERS) if name in given), ("", None))
 
 
-def _price(api: Any, market: Any, what: str, price: Any) -> str:
+def _price(api: MarginExchange, market: Any, what: str, price: Any) -> str:
     given = decimal_text(api, what, price)
     text: str = api.price_to_precision(market["symbol"], given)
     return decimal_text(api, what, text)
 
 
-def _wire_type(api: Any, type: Any, trigger: tuple[str, Any]) -> str:
+def _wire_type(api: MarginExchange, type: Any, trigger: tuple[str, Any]) -> str:
     kind = type.upper().replace("-", "_") if isinstance(type, str) else type
     if kind not in ("LIMIT", "MARKET", "STOP_LIMIT"):
         raise ccxt.InvalidOrder(
@@ -110,7 +111,7 @@ def _wire_type(api: Any, type: Any, trigger: tuple[str, Any]) -> str:
     return "STOP_LIMIT"
 
 
-def _condition(api: Any, side: str, trigger: str, words: Params) -> str:
+def _condition(api: MarginExchange, side: str, trigger: str, words: Params) -> str:
     condition = words.get("condition")
     direction = words.get("triggerDirection")
     if condition is not None:
@@ -126,7 +127,7 @@ def _condition(api: Any, side: str, trigger: str, words: Params) -> str:
     return ">=" if rising else "<="
 
 
-def _time_in_force(api: Any, wire_type: str, words: Params) -> str | None:
+def _time_in_force(api: MarginExchange, wire_type: str, words: Params) -> str | None:
     time_in_force = words.get("timeInForce")
     post_only = words.get("postOnly", False)
     if not isinstance(post_only, bool):
@@ -143,12 +144,12 @@ def _time_in_force(api: Any, wire_type: str, words: Params) -> str | None:
     return "POST_ONLY" if post_only else "GTC"
 
 
-def _client_id(api: Any, words: Params) -> int:
+def _client_id(api: MarginExchange, words: Params) -> int:
     given = words.get("clientOrderId", words.get("clientId"))
     return symbols.new_client_id() if given is None else require_client_id(api, given)
 
 
-def _base_amount(api: Any, market: Any, amount: Any) -> str:
+def _base_amount(api: MarginExchange, market: Any, amount: Any) -> str:
     given = decimal_text(api, "amount", amount)
     symbol = market["symbol"]
     text: str = api.amount_to_precision(symbol, given)
@@ -162,7 +163,9 @@ def _base_amount(api: Any, market: Any, amount: Any) -> str:
     return decimal_text(api, "amount", text)
 
 
-def _market_buy_cost(api: Any, market: Any, amount: Any, price: Any, words: Params) -> str:
+def _market_buy_cost(
+    api: MarginExchange, market: Any, amount: Any, price: Any, words: Params
+) -> str:
     cost = words.get("cost")
     if cost is not None:
         quote = decimal_text(api, "cost", cost)

@@ -12,6 +12,7 @@ import ccxt
 
 from .arguments import margin_only
 from .flow import Params
+from .margin_exchange import MarginExchange
 
 RAW: Final = "raw"
 """The parameter whose dict is sent as it is."""
@@ -111,7 +112,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
 }
 
 
-def take_params(api: Any, method: str, params: Params) -> tuple[Params, Params]:
+def take_params(api: MarginExchange, method: str, params: Params) -> tuple[Params, Params]:
     """Split the parameters of a margin method into the words that it takes and the raw fields.
 
     A word whose value is None asks for nothing, and neither does one that the method does not take
@@ -144,12 +145,12 @@ def take_params(api: Any, method: str, params: Params) -> tuple[Params, Params]:
     return words, dict(raw)
 
 
-def no_params(api: Any, method: str, params: Params) -> Params:
+def no_params(api: MarginExchange, method: str, params: Params) -> Params:
     """Return the raw fields of a method that takes no words."""
     return take_params(api, method, params)[1]
 
 
-def refuse_raw(api: Any, method: str, params: Params) -> None:
+def refuse_raw(api: MarginExchange, method: str, params: Params) -> None:
     """Refuse every parameter of a method that sends nothing of its own, as a stream.
 
     :raises ccxt.BadRequest: also for raw fields.
@@ -159,7 +160,7 @@ def refuse_raw(api: Any, method: str, params: Params) -> None:
         raise ccxt.BadRequest(f"{api.id} {method}() sends no fields, so it takes no {RAW!r}")
 
 
-def with_raw(api: Any, method: str, request: Params, raw: Params) -> Params:
+def with_raw(api: MarginExchange, method: str, request: Params, raw: Params) -> Params:
     """Return the request with the raw fields.
 
     :raises ccxt.BadRequest: for a raw field that would replace one that the method sends: what was
