@@ -28,6 +28,7 @@ from .._version import __version__
 from ..core.report import CancelReport
 from ..core.symbols import OrderKey
 from ..exchange import call_scope
+from ..exchange.flow import failure_of
 from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
 from .mapping import MappingContext
@@ -190,6 +191,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             if kept is None:
                 raise
             return kept
+        except TemporaryError as error:
+            if _is_not_found(error):
+                # A pair or a path that is not found. Freqtrade goes on without this order; as an
+                # open one it would ask for the price of a pair that may be gone, and stop there.
+                self._kept_open(order_id, pair, error)
+            raise
 
     def _fetch_order(self, order_id: str, pair: str, params: Any = None, **kwargs: Any) -> Any:
         """The exchange's word on an order.
@@ -203,8 +210,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             except DDosProtection:
                 if call_scope.remaining() is not None:
                     raise
-            except TemporaryError:
-                pass
+            except TemporaryError as error:
+                if _is_not_found(error):
+                    raise
             return ask(order_id, pair, params, **_hurried(kwargs))
 
     def _kept_open(self, order_id: str, pair: str, error: Exception) -> Any:
@@ -478,6 +486,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     def get_trades_for_order(self, *args: Any, **kwargs: Any) -> Any:
         """The same as the base, without its pauses in an emergency."""
         return super().get_trades_for_order(*args, **_hurried(kwargs))
+
+
+def _is_not_found(error: Exception) -> bool:
+    """Whether the exchange, or something before it, answered that there is nothing there."""
+    cause = error.__cause__
+    return isinstance(cause, ccxt.BaseError) and failure_of(cause).status == 404
 
 
 def _with_client_id(params: dict[str, Any]) -> dict[str, Any]:

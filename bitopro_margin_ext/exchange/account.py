@@ -15,6 +15,7 @@ from .arguments import (
     optional_pair,
     require_list,
     require_pair,
+    shown,
 )
 from .describe import documented
 from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call
@@ -72,7 +73,7 @@ def calculate_ad_ratio(
     names.update(parse_account.AD_RATIO_ACTIONS)
     if isinstance(action, bool) or not isinstance(action, str | int) or action not in names:
         known = ", ".join(repr(name) for name in parse_account.AD_RATIO_ACTIONS)
-        raise ccxt.BadRequest(f"{api.id} an action is one of {known}, not {action!r}")
+        raise ccxt.BadRequest(f"{api.id} an action is one of {known}, not {shown(action)}")
     wanted = exact_amount(api, amount)
     code = yield from known_currency(api, code)
     body = {"action": names[action], "currency": code.lower(), "amount": wanted}

@@ -20,6 +20,15 @@ MAX_DIGITS: Final = 40
 """More digits than that, before or after the point, are no amount of anything."""
 
 
+def shown(given: Any) -> str:
+    """What was given, for an error: cut short, and whatever its own ``repr`` does."""
+    try:
+        text = repr(given)
+    except Exception:
+        return f"a {type(given).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 # -- the account --------------------------------------------------------------------------------
 
 
@@ -32,13 +41,13 @@ def margin_params(api: MarginExchange, params: Any) -> tuple[bool, Params]:
     :raises ccxt.BadRequest: for parameters that are no dict.
     """
     if params is not None and not isinstance(params, Mapping):
-        raise ccxt.BadRequest(f"{api.id} params is a dict, not {params!r}")
+        raise ccxt.BadRequest(f"{api.id} params is a dict, not {shown(params)}")
     rest = dict(params or {})
     margin_mode = rest.pop("marginMode", None)
     account = rest.pop("type", None)
     if margin_mode not in (None, "cross"):
         raise ccxt.NotSupported(
-            f"{api.id} has cross margin only: marginMode {margin_mode!r} is not supported"
+            f"{api.id} has cross margin only: marginMode {shown(margin_mode)} is not supported"
         )
     if account is None:
         account = api.options.get("defaultType", "margin")
@@ -46,7 +55,9 @@ def margin_params(api: MarginExchange, params: Any) -> tuple[bool, Params]:
         # As everywhere in ccxt, it is the spot market's margin account that is meant.
         account = "margin"
     if account not in ("margin", "spot"):
-        raise ccxt.NotSupported(f"{api.id} has the accounts 'margin' and 'spot', not {account!r}")
+        raise ccxt.NotSupported(
+            f"{api.id} has the accounts 'margin' and 'spot', not {shown(account)}"
+        )
     return account == "margin", rest
 
 
@@ -74,7 +85,7 @@ def require_pair(api: MarginExchange, symbol: Any) -> str:
     """
     try:
         if not isinstance(symbol, str):
-            raise ValueError(f"{symbol!r} is not a pair: write it like BTC/USDT")
+            raise ValueError(f"{shown(symbol)} is not a pair: write it like BTC/USDT")
         return "/".join(symbols.parse_pair(symbol))
     except ValueError as error:
         raise ccxt.BadSymbol(f"{api.id} {error}") from None
@@ -101,7 +112,7 @@ def require_list(api: MarginExchange, given: Any, what: str) -> list[Any]:
     :raises ccxt.BadRequest: naming what was given.
     """
     if isinstance(given, str | bytes | Mapping) or not hasattr(given, "__iter__"):
-        raise ccxt.BadRequest(f"{api.id} {what} are given as a list, not as {given!r}")
+        raise ccxt.BadRequest(f"{api.id} {what} are given as a list, not as {shown(given)}")
     return list(given)
 
 
@@ -111,7 +122,7 @@ def require_order_id(api: MarginExchange, given: Any) -> str:
     :raises ccxt.BadRequest: for what cannot be an id.
     """
     if isinstance(given, bool) or not isinstance(given, str | int) or not _is_id(given):
-        raise ccxt.BadRequest(f"{api.id} {given!r} is not an order id")
+        raise ccxt.BadRequest(f"{api.id} {shown(given)} is not an order id")
     return str(given)
 
 
@@ -133,7 +144,7 @@ def require_client_id(api: MarginExchange, given: Any) -> int:
     if not digits or not 1 <= int(text) <= symbols.MAX_CLIENT_ID:
         raise ccxt.InvalidOrder(
             f"{api.id} a clientOrderId is an integer from 1 to {symbols.MAX_CLIENT_ID},"
-            f" not {given!r}"
+            f" not {shown(given)}"
         )
     return int(text)
 
@@ -144,7 +155,7 @@ def require_code(api: MarginExchange, code: Any) -> str:
     :raises ccxt.BadSymbol: for what is no currency's name.
     """
     if not isinstance(code, str) or not code.strip().isalnum() or not code.strip().isascii():
-        raise ccxt.BadSymbol(f"{api.id} {code!r} is not a currency: write it like USDT")
+        raise ccxt.BadSymbol(f"{api.id} {shown(code)} is not a currency: write it like USDT")
     unified: str = api.safe_currency_code(code.strip().upper())
     return unified
 
@@ -167,7 +178,7 @@ def known_currency(api: MarginExchange, code: Any) -> Flow[str]:
         except (ccxt.OperationFailed, ccxt.ExchangeError):
             return unified
     if unified not in (api.currencies or {}):
-        raise ccxt.BadSymbol(f"{api.id} does not have currency code {code!r}")
+        raise ccxt.BadSymbol(f"{api.id} does not have currency code {shown(code)}")
     return unified
 
 
@@ -184,9 +195,9 @@ def decimal_text(api: MarginExchange, what: str, given: Any) -> str:
     """
     number = _decimal(given)
     if number is None or not number.is_finite() or number <= 0:
-        raise ccxt.InvalidOrder(f"{api.id} the {what} is a number above 0, not {given!r}")
+        raise ccxt.InvalidOrder(f"{api.id} the {what} is a number above 0, not {shown(given)}")
     if number.adjusted() >= MAX_DIGITS or _places(number) > MAX_DIGITS:
-        raise ccxt.InvalidOrder(f"{api.id} the {what} has too many digits: {str(given)[:60]!r}")
+        raise ccxt.InvalidOrder(f"{api.id} the {what} has too many digits: {shown(given)}")
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -246,5 +257,5 @@ def _whole(api: MarginExchange, expected: str, given: Any, least: int) -> int:
         or (number % 1 and not isinstance(given, float))
         or math.floor(number) < least
     ):
-        raise ccxt.BadRequest(f"{api.id} {expected}, not {given!r}")
+        raise ccxt.BadRequest(f"{api.id} {expected}, not {shown(given)}")
     return math.floor(number)

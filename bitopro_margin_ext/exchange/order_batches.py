@@ -9,7 +9,7 @@ import ccxt
 from ..core.endpoints import CREATE_BATCH
 from ..core.errors import Failure, Outcome
 from ..core.parse import text
-from .arguments import margin_only, margin_params, require_list, require_symbol
+from .arguments import margin_only, margin_params, require_list, require_symbol, shown
 from .describe import documented
 from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call, failure_of
 from .margin_exchange import MarginExchange
@@ -97,10 +97,12 @@ def _read(
 ) -> tuple[Mapping[str, Any], Params, Params]:
     """One order as it was given, the words and the raw fields of its parameters."""
     if not isinstance(order, Mapping):
-        raise ccxt.BadRequest(f"{api.id} createOrders() takes a list of dicts, not of {order!r}")
+        raise ccxt.BadRequest(
+            f"{api.id} createOrders() takes a list of dicts, not of {shown(order)}"
+        )
     own = order.get("params") or {}
     if not isinstance(own, Mapping):
-        raise ccxt.BadRequest(f"{api.id} params is a dict, not {own!r}")
+        raise ccxt.BadRequest(f"{api.id} params is a dict, not {shown(own)}")
     margin, rest = margin_params(api, {"type": "margin", **own, **shared})
     if not margin:
         raise ccxt.InvalidOrder(f"{api.id} createOrders() is for one account at a time")

@@ -8,7 +8,7 @@ from ccxt.base.precise import Precise
 
 from ..core import symbols
 from ..core.assumptions import MARKET_BUY_AMOUNT_IN_QUOTE
-from .arguments import decimal_text, optional_moment, require_client_id
+from .arguments import decimal_text, optional_moment, require_client_id, shown
 from .flow import Params
 from .margin_exchange import MarginExchange
 from .structures import Order
@@ -35,7 +35,7 @@ def build_order(
     """
     action = side.lower() if isinstance(side, str) else side
     if action not in ("buy", "sell"):
-        raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {side!r}")
+        raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {shown(side)}")
     trigger = _trigger(api, words)
     wire_type = _wire_type(api, type, trigger)
     request: Params = {"action": action, "type": wire_type}
@@ -98,7 +98,7 @@ def _wire_type(api: MarginExchange, type: Any, trigger: tuple[str, Any]) -> str:
     kind = type.upper().replace("-", "_") if isinstance(type, str) else type
     if kind not in ("LIMIT", "MARKET", "STOP_LIMIT"):
         raise ccxt.InvalidOrder(
-            f"{api.id} order types are 'limit', 'market' and 'stop_limit', not {type!r}"
+            f"{api.id} order types are 'limit', 'market' and 'stop_limit', not {shown(type)}"
         )
     if trigger[1] is None:
         if kind == "STOP_LIMIT":
@@ -116,11 +116,11 @@ def _condition(api: MarginExchange, side: str, trigger: str, words: Params) -> s
     direction = words.get("triggerDirection")
     if condition is not None:
         if condition not in (">=", "<="):
-            raise ccxt.InvalidOrder(f"{api.id} a condition is '>=' or '<=', not {condition!r}")
+            raise ccxt.InvalidOrder(f"{api.id} a condition is '>=' or '<=', not {shown(condition)}")
         return str(condition)
     if direction is not None:
         if not isinstance(direction, str) or direction not in _DIRECTIONS:
-            raise ccxt.InvalidOrder(f"{api.id} unknown triggerDirection {direction!r}")
+            raise ccxt.InvalidOrder(f"{api.id} unknown triggerDirection {shown(direction)}")
         return _DIRECTIONS[direction]
     # A stop follows the price down to sell and up to buy; a take-profit the other way.
     rising = (side == "buy") != (trigger == "takeProfitPrice")
@@ -131,9 +131,9 @@ def _time_in_force(api: MarginExchange, wire_type: str, words: Params) -> str | 
     time_in_force = words.get("timeInForce")
     post_only = words.get("postOnly", False)
     if not isinstance(post_only, bool):
-        raise ccxt.InvalidOrder(f"{api.id} postOnly is True or False, not {post_only!r}")
+        raise ccxt.InvalidOrder(f"{api.id} postOnly is True or False, not {shown(post_only)}")
     if time_in_force not in (None, "GTC", "PO", "POST_ONLY"):
-        raise ccxt.InvalidOrder(f"{api.id} timeInForce is GTC or PO, not {time_in_force!r}")
+        raise ccxt.InvalidOrder(f"{api.id} timeInForce is GTC or PO, not {shown(time_in_force)}")
     post_only = post_only or time_in_force in ("PO", "POST_ONLY")
     if wire_type != "LIMIT" and post_only:
         # The exchange would place it all the same, as one that takes.

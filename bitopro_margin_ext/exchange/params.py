@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import ccxt
 
-from .arguments import margin_only
+from .arguments import margin_only, shown
 from .flow import Params
 from .margin_exchange import MarginExchange
 
@@ -134,14 +134,16 @@ def take_params(api: MarginExchange, method: str, params: Params) -> tuple[Param
         elif word in UNIFIED:
             if value is not None and value is not False:
                 instead = f": {_INSTEAD[word]}" if word in _INSTEAD else ""
-                raise ccxt.NotSupported(f"{api.id} {method}() does not support {word!r}{instead}")
+                raise ccxt.NotSupported(
+                    f"{api.id} {method}() does not support {shown(word)}{instead}"
+                )
         else:
             raise ccxt.BadRequest(
-                f"{api.id} {method}() knows no parameter {word!r}; to send a field of BitoPro's"
-                f" as it is, write params={{'raw': {{{word!r}: …}}}}"
+                f"{api.id} {method}() knows no parameter {shown(word)}; to send a field of"
+                f" BitoPro's as it is, write params={{'raw': {{{shown(word)}: …}}}}"
             )
     if not isinstance(raw, Mapping) or not all(isinstance(name, str) for name in raw):
-        raise ccxt.BadRequest(f"{api.id} raw is a dict of BitoPro's fields, not {raw!r}")
+        raise ccxt.BadRequest(f"{api.id} raw is a dict of BitoPro's fields, not {shown(raw)}")
     return words, dict(raw)
 
 
@@ -168,5 +170,7 @@ def with_raw(api: MarginExchange, method: str, request: Params, raw: Params) -> 
     """
     for name in raw:
         if name in request:
-            raise ccxt.BadRequest(f"{api.id} {method}() sends {name!r} itself: leave it out of raw")
+            raise ccxt.BadRequest(
+                f"{api.id} {method}() sends {shown(name)} itself: leave it out of raw"
+            )
     return {**request, **raw}

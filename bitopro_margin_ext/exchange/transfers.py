@@ -8,7 +8,7 @@ from ..core import parse_account
 from ..core.assumptions import TRANSFER_CALL_KINDS
 from ..core.endpoints import TRANSFER, USER_TRANSFERS
 from ..core.parse import text
-from .arguments import exact_amount, known_currency, optional_code
+from .arguments import exact_amount, known_currency, optional_code, shown
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .loans import lending_terms
@@ -75,7 +75,7 @@ def transfer(
 def _account(api: MarginExchange, name: Any) -> str:
     account = ACCOUNTS.get(name) if isinstance(name, str) else None
     if account is None:
-        raise ccxt.BadRequest(f"{api.id} has the accounts 'spot' and 'margin', not {name!r}")
+        raise ccxt.BadRequest(f"{api.id} has the accounts 'spot' and 'margin', not {shown(name)}")
     return account
 
 
