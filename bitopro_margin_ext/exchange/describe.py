@@ -160,8 +160,12 @@ STREAMING: dict[str, Any] = {
         "watchMyTrades": True,
         "watchOrders": True,
     },
-    # Seconds that a watching call goes on dialling in vain before it says so.
-    "options": {"streamPatience": 60.0},
+    "options": {
+        # Seconds that a watching call goes on dialling in vain before it says so.
+        "streamPatience": 60.0,
+        # Seconds of silence after which REST is asked what the order streams may have lost.
+        "streamResync": 60.0,
+    },
 }
 """What the class with streams adds."""
 
