@@ -26,7 +26,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .._version import __version__
 from ..core.report import CancelReport
+from ..core.symbols import OrderKey
 from ..exchange import call_scope
+from ..exchange.flow import failure_of
 from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
 from .mapping import MappingContext
@@ -39,9 +41,6 @@ from .unconfirmed_orders import UnconfirmedOrders, new_client_id, one_attempt
 
 logger = logging.getLogger(__name__)
 
-
-Key = tuple[str, str]
-"""Pair and order id."""
 
 PREPARATION_SECONDS: Final = 10.0
 """The bound of what Freqtrade asks between the start of an exit and its order."""
@@ -80,13 +79,13 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         if self.unsupported:
             raise OperationalException(self.unsupported)
-        self.swept: TTLCache[Key, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
+        self.swept: TTLCache[OrderKey, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
         self.mapping_context: MappingContext | None = None
         self.unconfirmed = UnconfirmedOrders(OrderJournal(journal_path(config)))
         self._last_balances: Any = None
         self._asked_rates: dict[str, float] = {}
-        self._unknown: set[Key] = set()
+        self._unknown: set[OrderKey] = set()
         """Open orders of which the user has been told that the exchange knows them no more."""
         self._warn_user: Callable[[str], None] = logger.error
         remember_secrets(exchange_config or config["exchange"])
@@ -138,7 +137,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     # -- the sweep -----------------------------------------------------------------------------
 
     def sweep_margin_orders(
-        self, pair: str | None, known: Iterable[Key], deadline: float
+        self, pair: str | None, known: Iterable[OrderKey], deadline: float
     ) -> CancelReport:
         """Cancel and confirm all margin orders of a pair (None: all); simulated ones in a dry run.
 
@@ -192,6 +191,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             if kept is None:
                 raise
             return kept
+        except TemporaryError as error:
+            if _is_not_found(error):
+                # A pair or a path that is not found. Freqtrade goes on without this order; as an
+                # open one it would ask for the price of a pair that may be gone, and stop there.
+                self._kept_open(order_id, pair, error)
+            raise
 
     def _fetch_order(self, order_id: str, pair: str, params: Any = None, **kwargs: Any) -> Any:
         """The exchange's word on an order.
@@ -205,8 +210,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             except DDosProtection:
                 if call_scope.remaining() is not None:
                     raise
-            except TemporaryError:
-                pass
+            except TemporaryError as error:
+                if _is_not_found(error):
+                    raise
             return ask(order_id, pair, params, **_hurried(kwargs))
 
     def _kept_open(self, order_id: str, pair: str, error: Exception) -> Any:
@@ -480,6 +486,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     def get_trades_for_order(self, *args: Any, **kwargs: Any) -> Any:
         """The same as the base, without its pauses in an emergency."""
         return super().get_trades_for_order(*args, **_hurried(kwargs))
+
+
+def _is_not_found(error: Exception) -> bool:
+    """Whether the exchange, or something before it, answered that there is nothing there."""
+    cause = error.__cause__
+    return isinstance(cause, ccxt.BaseError) and failure_of(cause).status == 404
 
 
 def _with_client_id(params: dict[str, Any]) -> dict[str, Any]:

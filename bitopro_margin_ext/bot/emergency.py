@@ -11,6 +11,7 @@ from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.report import CancelReport
+from ..core.symbols import OrderKey
 from ..exchange import call_scope
 from . import database, freqtrade_internals, mapping, order_adoption, positions
 from .exit_gate import ExitGate
@@ -32,7 +33,7 @@ class Emergency:
     def __init__(self, strategy: Any, options: Options) -> None:
         self.strategy = strategy
         self.options = options
-        self.ends: dict[mapping.Key, dict[str, Any]] = {}
+        self.ends: dict[OrderKey, dict[str, Any]] = {}
         """The ends of swept orders that the next iteration has yet to see mapped."""
         self.exits = PendingExits()
         self.sweeps = Sweeps(strategy, options)
@@ -336,7 +337,7 @@ class Emergency:
         # The handlers worked with the balances of before the sweep.
         bot.wallets.update()
 
-    def _settle(self, keys: Iterable[mapping.Key]) -> None:
+    def _settle(self, keys: Iterable[OrderKey]) -> None:
         open_now = positions.open_order_keys(None)
         for key in keys:
             if key not in open_now:
