@@ -99,6 +99,12 @@ def test_has_is_true_and_complete(kind):
     # What we claim is ours, or made by ccxt out of ours.
     words = {"spot", "margin", "sandbox", "ws"}
     made_by_ccxt = {
+        "createLimitBuyOrder",
+        "createLimitOrder",
+        "createLimitSellOrder",
+        "createMarketBuyOrder",
+        "createMarketSellOrder",
+        "createReduceOnlyOrder",
         "createMarketBuyOrderWithCost",
         "createMarketOrder",
         "createPostOnlyOrder",
