@@ -200,6 +200,19 @@ def _refusal(name: str, step: Callable[[], Any]) -> CheckResult | None:
     return None
 
 
+def load(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Config and strategy as Freqtrade loads them for these arguments of ``freqtrade trade``.
+
+    The config has the strategy's own values where it had none. What Freqtrade raises is passed on.
+    """
+    import bitopro_margin_ext
+
+    bitopro_margin_ext.register()
+    with _silence():
+        config = _load_config(arguments)
+        return config, _load_strategy(config)
+
+
 def _load_config(arguments: Mapping[str, Any]) -> dict[str, Any]:
     from freqtrade.configuration import Configuration
     from freqtrade.enums import RunMode
