@@ -44,6 +44,17 @@ class MarginWatching(StreamFollowing):
         self.user_trades_stream = USER_TRADES_STREAM
         super().__init__(config)
 
+    def set_sandbox_mode(self, enabled: bool) -> None:
+        """Point REST and streams at the sandbox, or back; what the other side has sent is dropped.
+
+        :raises ccxt.BadRequest: when the sandbox's address is the live exchange's.
+        """
+        before = dict(self.urls["ws"])
+        super().set_sandbox_mode(enabled)
+        if self.urls["ws"] != before:
+            self.order_feed, self.trade_feed = OrderCache(), TradeCache()
+            self.account_feed, self.mark_feed = LatestValue(), LatestValue()
+
     # -- orders --------------------------------------------------------------------------------
 
     @documented(ACTIVE_ORDERS_STREAM, HISTORY_ORDERS_STREAM)
