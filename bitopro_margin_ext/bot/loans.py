@@ -491,10 +491,11 @@ def _has_invoice_of(row: Any, command: Mapping[str, Any]) -> bool:
 def _looks_like(row: Any, command: Mapping[str, Any]) -> bool:
     """Whether currency, amount and time are those of a command."""
     moment = None if row["timestamp"] is None else row["timestamp"] / 1000
+    window = assumptions.LOAN_LIST_WINDOW_SECONDS
     return (
         command["currency"] == row["currency"]
         and abs(dec(row["amount"]) - command["amount"]) <= UNIT
-        and (moment is None or abs(moment - command["sent"]) <= assumptions.LOAN_LIST_WINDOW_SECONDS)
+        and (moment is None or abs(moment - command["sent"]) <= window)
     )
 
 

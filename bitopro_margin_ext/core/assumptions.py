@@ -75,8 +75,8 @@ MAX_ORDERS_IN_ANSWER: Final = 20_000
 hundred full pairs."""
 
 LOAN_STEP: Final = "0.00000001"
-"""*Option* ``loan_step`` of Freqtrade's config, by currency: no page states the step of a loan or of
-a repayment. A repayment is never larger than what the balances say is owed, because no page says
+"""*Option* ``loan_step`` of Freqtrade's config, by currency: no page states the step of a loan or
+of a repayment. A repayment is never larger than what the balances say is owed, because no page says
 what becomes of more; what grows meanwhile is repaid in a second step."""
 
 LOAN_LIST_WINDOW_SECONDS: Final = 120.0

@@ -49,7 +49,7 @@ def test_a_round_trip_beside_a_loan_of_the_users(
     # Three days of 100 % a year.
     assert theirs <= harness.debt(code) < theirs * Decimal("1.012")
     assert {line.holder for line in bot.exchange.loans.ledger.lines(code)} == {"user"}
-    expected = 1000 * (2 if side == "long" else 2) / 365 * 2.5
+    expected = 2000 / 365 * 2.5
     assert -trade.funding_fees == pytest.approx(expected, rel=0.25)
 
 
