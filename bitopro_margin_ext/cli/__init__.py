@@ -5,13 +5,13 @@ and imports what is heavy inside ``run``.
 """
 
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 from .._version import __version__
-from . import common
-from .common import UsageError, finish, say, tell
+from .common import OUTCOMES, ExitCode, UsageError, finish, print_err, print_out
 
 COMMANDS: Final = (
     "cancel-all",
@@ -31,42 +31,57 @@ PROGRAM: Final = "bitopro-margin"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return its exit code, a value of ``cli.codes``."""
+    """Run a subcommand and return its exit code, a value of ``common.ExitCode``."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         return _dispatch(arguments)
     except SystemExit as stop:
-        # argparse ends --help and errors so.
-        return stop.code if isinstance(stop.code, int) else common.CONFIRMED
+        # argparse ends --help so.
+        return stop.code if isinstance(stop.code, int) else ExitCode.CONFIRMED
     except KeyboardInterrupt:
-        tell("interrupted")
-        return common.INTERRUPTED
+        print_err("interrupted")
+        return ExitCode.INTERRUPTED
     except UsageError as error:
-        tell(f"{PROGRAM}: {error}")
-        return common.USAGE
+        return _fail(arguments, ExitCode.USAGE, str(error), error.command)
     except ModuleNotFoundError as missing:
         package = (missing.name or "a package").split(".")[0]
         extra = EXTRAS.get(arguments[0])
         install = f"bitopro-margin-ext[{extra}]" if extra else package
-        tell(f"{PROGRAM}: {package} is not installed: pip install '{install}'")
-        return common.USAGE
+        text = f"{package} is not installed: pip install '{install}'"
+        return _fail(arguments, ExitCode.USAGE, text)
     except Exception as error:
-        tell(f"{PROGRAM}: {_locate(error)}; please report it. Nothing is certain: look again")
-        return common.UNKNOWN
+        text = f"{_locate(error)}; please report it. Nothing is certain: look again"
+        return _fail(arguments, ExitCode.UNKNOWN, text)
     finally:
         finish()
 
 
+def _fail(arguments: list[str], code: ExitCode, text: str, command: str = "") -> ExitCode:
+    """Say why a command did not come to its own end; whoever asked for a document gets one."""
+    if "--json" in arguments:
+        try:
+            fields = getattr(_module(arguments[0]), "EMPTY_DOCUMENT", {})
+        except Exception:
+            fields = {}
+        print_out(json.dumps({**fields, "outcome": OUTCOMES[code], "error": text}))
+    print_err(f"{f'{PROGRAM} {command}'.rstrip()}: {text}")
+    return code
+
+
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        say(_overview())
-        return common.CONFIRMED if arguments else common.USAGE
+        print_out(_overview())
+        return ExitCode.CONFIRMED if arguments else ExitCode.USAGE
     name, *rest = arguments
     if name in ("-V", "--version"):
-        say(f"{PROGRAM} {__version__}")
-        return common.CONFIRMED
+        print_out(f"{PROGRAM} {__version__}")
+        return ExitCode.CONFIRMED
     if name not in COMMANDS:
-        raise UsageError(f"no such command; there are {', '.join(COMMANDS)}")
+        import difflib
+
+        near = difflib.get_close_matches(name.lower().replace("_", "-"), COMMANDS, n=1)
+        there_are = f"there are {', '.join(COMMANDS)}"
+        raise UsageError(f"no such command: {f'did you mean {near[0]}?' if near else there_are}")
     from .common import CommandParser
 
     command = _module(name)

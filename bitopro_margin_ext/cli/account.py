@@ -7,10 +7,10 @@ from ..core import parse_account
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, unreadable
 from ..core.parse import is_zero, number
-from . import common
-from .common import read_access, read_config
+from ..core.redaction import redact
+from .common import ExitCode, read_access, read_config
 from .report_text import REFUSED
-from .view import View, add_columns, add_view_arguments, plain_table, show
+from .view import Column, Rows, View, add_view_arguments, show, sparkline
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,6 +24,11 @@ AMOUNTS: Final = {
     "interest": "borrowInterestAmount",
 }
 """Our names of a balance's amounts, each in its own currency, and the exchange's."""
+EMPTY_DOCUMENT: Final[dict[str, Any]] = {
+    **parse_account.parse_margin_account({}),
+    "balances": {},
+}
+del EMPTY_DOCUMENT["info"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,24 +43,42 @@ def run(args: argparse.Namespace) -> int:
 
     client = MarginClient(credentials, base_url)
     title = f"Margin account {credentials.account} at {base_url}"
-    return show(lambda: view_account(client.read(BALANCES, deadline=args.deadline), title), args)
+    ratios: list[float] = []
+
+    def read() -> View:
+        return view_account(client.read(BALANCES, deadline=args.deadline), ratios)
+
+    return show(read, title, args)
 
 
-def view_account(answer: Any, title: str) -> View:
-    """What to show of the exchange's answer, or of its failure."""
+def view_account(answer: Any, ratios: list[float]) -> View:
+    """What to show of the exchange's answer, or of its failure; ``ratios`` gains its adRatio."""
     balances = answer.get("balances") if isinstance(answer, dict) else None
     if not isinstance(answer, Failure) and not isinstance(balances, dict):
         answer = unreadable("no balances")
+    try:
+        account = _parse(answer, balances or {})
+    except (AttributeError, TypeError, ValueError):
+        answer = unreadable("balances of another form")
     if isinstance(answer, Failure):
-        code = common.USAGE if answer.meaning in REFUSED else common.UNKNOWN
-        return View(code, {"error": str(answer)}, problem=f"the account cannot be read: {answer}")
+        code = ExitCode.USAGE if answer.meaning in REFUSED else ExitCode.UNKNOWN
+        problem = f"the account cannot be read: {answer}"
+        return View(code, dict(EMPTY_DOCUMENT), problem=problem)
+    if account["adRatio"] is not None:
+        ratios.append(float(account["adRatio"]))
+    return View(ExitCode.CONFIRMED, account, lambda: _table(account, ratios))
+
+
+def _parse(answer: Any, balances: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(answer, Failure):
+        return {}
     account = parse_account.parse_margin_account(answer)
     del account["info"]
     account["balances"] = {
         currency: {name: number(row, key) for name, key in AMOUNTS.items()}
-        for currency, row in (balances or {}).items()
+        for currency, row in balances.items()
     }
-    return View(common.CONFIRMED, account, lambda: _table(account, title))
+    return account
 
 
 def label_style(label: str | None) -> str:
@@ -66,21 +89,24 @@ def label_style(label: str | None) -> str:
     return "bold yellow" if "WARN" in name else "bold red"
 
 
-def _table(account: dict[str, Any], title: str) -> "Group":
+def _table(account: dict[str, Any], ratios: list[float]) -> "Group":
     from rich.console import Group
     from rich.text import Text
 
-    ratio = Text(f"adRatio {account['adRatio']} {account['adRatioLabel']}")
+    ratio = Text(redact(f"adRatio {account['adRatio']} {account['adRatioLabel']}"))
     ratio.stylize(label_style(account["adRatioLabel"]))
+    if len(ratios) > 1:
+        low, high = min(ratios), max(ratios)
+        ratio.append(f"\ntrend   {sparkline(ratios)} {low:g} to {high:g}", style="default")
     unit = account["currency"] or ""
     for name, total in (("assets", account["totalAsset"]), ("debts", account["totalDebt"])):
-        ratio.append(f"\n{name} {total} {unit}", style="default")
-    table = plain_table(ratio)
-    add_columns(table, "")
-    add_columns(table, *AMOUNTS, right=True)
-    for currency, amounts in account["balances"].items():
-        table.add_row(
-            currency,
+        ratio.append(redact(f"\n{name} {total} {unit}"), style="default")
+    columns = [Column("currency"), *(Column(name, right=True) for name in AMOUNTS)]
+    rows = [
+        (
+            str(currency),
             *("-" if is_zero(amounts[name]) else str(amounts[name]) for name in AMOUNTS),
         )
-    return Group(Text(title), table)
+        for currency, amounts in account["balances"].items()
+    ]
+    return Group(Rows(columns, rows), ratio)

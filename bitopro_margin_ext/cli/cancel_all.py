@@ -4,37 +4,40 @@ import argparse
 import contextlib
 import json
 import signal
-from typing import Final
+from typing import Any, Final
 
 from ..core.errors import Failure
 from ..core.report import CancelReport
 from . import common
 from .common import (
+    OUTCOMES,
+    ExitCode,
     add_access_arguments,
-    agreed,
-    on_terminal,
-    pair,
+    add_pair_argument,
+    print_err,
+    print_out,
     read_access,
     read_config,
-    say,
     seconds,
-    tell,
 )
-from .report_text import exit_code, verdict_lines
+from .report_text import Verdict
 
 HELP: Final = "cancel every open margin order, and confirm that none is left"
 DEADLINE: Final = 10.0
+EMPTY_DOCUMENT: Final = CancelReport("all").to_json() | {"dry_run": False, "interrupted": False}
+"""What ``--json`` prints where nothing was asked; ``outcome`` and ``error`` say why."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what to cancel, and how sure to be."""
     parser.epilog = (
         "Keys come from BITOPRO_API_KEY and BITOPRO_API_SECRET (BITOPRO_EMAIL if wanted), a "
-        "Freqtrade config, or the system keyring. Without a terminal nothing is asked. Exit codes: "
-        "0 confirmed that nothing in scope is open, 1 orders remain, 2 usage or configuration, "
-        "3 outcome unknown, 130 interrupted or not agreed to."
+        "Freqtrade config, or the system keyring. Without a terminal nothing is asked, but an n "
+        "on standard input is a no. Exit codes: 0 confirmed that nothing in scope is open, 1 "
+        "orders remain, 2 usage or configuration, 3 outcome unknown, 130 interrupted or not "
+        "agreed to."
     )
-    parser.add_argument("--pair", type=pair, help="only this pair, like BTC/USDT (default: all)")
+    add_pair_argument(parser)
     parser.add_argument(
         "--deadline",
         type=seconds,
@@ -54,68 +57,82 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cancel, confirm, report."""
+    pairs = list(dict.fromkeys(args.pairs))
+    scope = ", ".join(pairs) or "all"
     credentials, base_url = read_access(args, read_config(args.config))
-    what = "every open margin order" if args.pair is None else f"open {args.pair} margin orders"
+    what = f"open {scope} margin orders" if pairs else "every open margin order"
     task = f"list {what}, cancel nothing" if args.dry_run else f"cancel {what}"
-    say(f"BitoPro margin account {credentials.account} at {base_url}: {task}", to_stderr=args.json)
+    asks = not args.dry_run and not args.yes
+    terminal = asks and common.on_terminal()
+    unasked = " (no terminal: not asking)" if asks and not terminal else ""
+    show = print_err if args.json else print_out
+    show(f"BitoPro margin account {credentials.account} at {base_url}: {task}{unasked}")
     with contextlib.suppress(ValueError):  # not the main thread, so not our process either
-        # Whoever ends this early (``timeout``, a service manager) is told what is known, too.
+        # Whoever ends this early (``timeout``, a service manager) sees what is known, too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if not args.dry_run and not args.yes and on_terminal() and not _agreed():
-        tell("nothing was sent")
-        return common.INTERRUPTED
+    report = CancelReport(scope)
+    if asks and not (_agreed() if terminal else not common.refused_by_pipe()):
+        print_err("nothing was sent")
+        _print_document(args, report, ExitCode.INTERRUPTED, "not agreed to: nothing was sent")
+        return ExitCode.INTERRUPTED
     # Only now: the terminal has its first line while the slowest import runs.
-    from ..core import sweep
+    from ..core import sweep, sweep_pairs
     from ..core.client import MarginClient
 
     client = MarginClient(credentials, base_url, Progress())
-    report = CancelReport(args.pair or "all")
-    if args.dry_run:
-        flow = sweep.list_without_cancelling(
-            args.pair, deadline=args.deadline, exchange_clock=client, report=report
-        )
+    parts: list[CancelReport] = []
+    bounds: dict[str, Any] = {"deadline": args.deadline, "exchange_clock": client, "report": report}
+    if len(pairs) > 1:
+        start = sweep_pairs.list_pairs if args.dry_run else sweep_pairs.cancel_pairs
+        flow = start(pairs, parts=parts, **bounds)
     else:
-        flow = sweep.cancel_and_confirm(
-            args.pair,
-            deadline=args.deadline,
-            exchange_clock=client,
-            report=report,
-        )
+        begin = sweep.list_without_cancelling if args.dry_run else sweep.cancel_and_confirm
+        flow = begin(pairs[0] if pairs else None, **bounds)
+    interrupted = False
     try:
         client.run(flow, report)
     except KeyboardInterrupt:
-        _print(report, args, interrupted=True)
-        return common.INTERRUPTED
-    _print(report, args)
-    return exit_code(report)
+        interrupted = True
+    verdict = Verdict(report, parts)
+    code = ExitCode.INTERRUPTED if interrupted else verdict.code
+    lines = verdict.lines(dry_run=args.dry_run, interrupted=interrupted)
+    error = None if verdict.code is ExitCode.CONFIRMED and not interrupted else lines[-1]
+    _print_document(args, report, verdict.code, error, interrupted=interrupted)
+    for line in lines:
+        show(line)
+    return code
+
+
+def _print_document(
+    args: argparse.Namespace,
+    report: CancelReport,
+    code: ExitCode,
+    error: str | None,
+    *,
+    interrupted: bool = False,
+) -> None:
+    if args.json:
+        document = report.to_json() | {"outcome": OUTCOMES[code], "error": error}
+        document |= {"dry_run": args.dry_run, "interrupted": interrupted}
+        print_out(json.dumps(document))
 
 
 def _agreed() -> bool:
     try:
-        return agreed("Go on?")
+        return common.confirm("Go on?")
     except KeyboardInterrupt:
         return False
 
 
 class Progress:
-    """Says why it takes longer, each reason once. What is not tried again is in the verdict."""
+    """Says why it takes longer, each reason once. What is not retried is in the verdict."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._said: set[str] = set()
 
     def __call__(self, failure: Failure) -> None:
-        """Tell of one failed call."""
+        """Say why one call failed."""
         text = str(failure)
-        if failure.is_retryable and text not in self._told:
-            self._told.add(text)
-            tell(f"  {text}; trying again")
-
-
-def _print(report: CancelReport, args: argparse.Namespace, *, interrupted: bool = False) -> None:
-    if args.json:
-        document = report.to_json()
-        document |= {"dry_run": args.dry_run, "interrupted": interrupted}
-        say(json.dumps(document))
-    lines = verdict_lines(report, dry_run=args.dry_run, interrupted=interrupted)
-    for line in lines:
-        say(line, to_stderr=args.json)
+        if failure.is_retryable and text not in self._said:
+            self._said.add(text)
+            print_err(f"  {text}; trying again")

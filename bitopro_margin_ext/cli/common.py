@@ -1,57 +1,92 @@
-"""Arguments: errors in one line, and what several commands ask in the same words."""
+"""What the commands share: exit codes, printing, asking, and the arguments that name an account."""
 
 import argparse
+import enum
 import math
 import os
+import select
 import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
-from ..core.credentials import (
-    CredentialError,
-    Credentials,
-    find_base_url,
-    find_credentials,
-    require_address,
-)
+from ..core.credentials import CredentialError, Credentials, find_base_url, find_credentials
 from ..core.errors import BitoproMarginError
 from ..core.redaction import redact
 from ..core.symbols import pair_symbol
 from .freqtrade_config import ConfigurationError, load_configuration
 
-CONFIRMED: Final = 0
-"""The exchange's own list shows nothing open in scope. Of other commands: all is well."""
 
-REMAINING: Final = 1
-"""Orders remain open. Of other commands: a check failed."""
+class ExitCode(enum.IntEnum):
+    """How a command ended."""
 
-USAGE: Final = 2
-"""Usage or configuration: the exchange was not asked, or refused the key. Nothing was done."""
+    CONFIRMED = 0
+    """The exchange's own list shows nothing open in scope. Of other commands: all is well."""
+    REMAINING = 1
+    """Orders remain open. Of other commands: a check failed."""
+    USAGE = 2
+    """Usage or configuration: the exchange was not asked, or refused. Nothing was done."""
+    UNKNOWN = 3
+    """The exchange did not say enough: look again."""
+    INTERRUPTED = 130
+    """Interrupted, or not agreed to, after saying what is known so far."""
 
-UNKNOWN: Final = 3
-"""The exchange did not say enough: look again."""
 
-INTERRUPTED: Final = 130
-"""Interrupted, or not agreed to, after saying what is known so far."""
+OUTCOMES: Final = {
+    ExitCode.CONFIRMED: "confirmed",
+    ExitCode.REMAINING: "remaining",
+    ExitCode.USAGE: "refused",
+    ExitCode.UNKNOWN: "unknown",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+"""The word for each in the field ``outcome`` of every document."""
+
+PIPE_PATIENCE: Final = 0.2
+"""Seconds to wait for the first byte of a pipe: what writes it may have started just now."""
 
 
 class UsageError(BitoproMarginError):
-    """The command cannot do what was asked; the text is one line that says what to do."""
+    """The command cannot do what was asked; the text is one line that says what to do.
+
+    ``command`` names it where the line is about its own arguments.
+    """
+
+    def __init__(self, text: str, command: str = "") -> None:
+        super().__init__(text)
+        self.command = command
 
 
-def say(text: str, *, to_stderr: bool = False) -> None:
-    """Print a line. A closed pipe or an odd encoding does not stop the caller."""
-    _write(text, sys.stderr if to_stderr else sys.stdout)
+def print_out(text: str) -> bool:
+    """Print a line. A closed pipe or an odd encoding does not stop the caller.
+
+    :returns: whether somebody reads on.
+    """
+    return write_line(redact(text), sys.stdout)
 
 
-def tell(text: str) -> None:
+def print_err(text: str) -> bool:
     """Print a line for people, where it does not mix with a document on standard output."""
-    _write(text, sys.stderr)
+    return write_line(redact(text), sys.stderr)
 
 
-def agreed(question: str) -> bool:
+def write_line(line: str, stream: TextIO | None) -> bool:
+    """Write what needs no blanking any more, as ``print_out`` does."""
+    if stream is None:
+        return True
+    try:
+        try:
+            stream.write(line + "\n")
+        except UnicodeEncodeError:
+            stream.write(line.encode("ascii", "backslashreplace").decode() + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        # Nobody reads it: that must not keep orders open.
+        return False
+    return True
+
+
+def confirm(question: str) -> bool:
     """Ask on the terminal; no answer is a no."""
     if sys.stderr is not None:
         sys.stderr.write(f"{question} [y/N] ")
@@ -64,6 +99,19 @@ def on_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
+def refused_by_pipe() -> bool:
+    """Whether the first thing on standard input, which is no terminal, is an explicit no.
+
+    Nothing, or anything else, is none: a kill switch in a script must not wait to be agreed to.
+    """
+    try:
+        ready, _, _ = select.select([sys.stdin], [], [], PIPE_PATIENCE)
+        words = os.read(sys.stdin.fileno(), 64).split() if ready else []
+    except (AttributeError, OSError, ValueError):
+        return False
+    return bool(words) and words[0].lower() in (b"n", b"no")
+
+
 def finish() -> None:
     """Flush; if the reader has gone, keep the interpreter from complaining about it at its end."""
     for stream in (sys.stdout, sys.stderr):
@@ -74,28 +122,15 @@ def finish() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _write(text: str, stream: TextIO | None) -> None:
-    if stream is None:
-        return
-    line = redact(text) + "\n"
-    try:
-        try:
-            stream.write(line)
-        except UnicodeEncodeError:
-            stream.write(line.encode("ascii", "backslashreplace").decode())
-        stream.flush()
-    except (OSError, ValueError):
-        # Nobody reads it: that must not keep orders open.
-        return
-
-
 class CommandParser(argparse.ArgumentParser):
     """Says what is wrong in one line, without repeating values: one may be a secret."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the line and exit."""
-        tell(f"{self.prog}: {message} (see {self.prog} --help)")
-        self.exit(USAGE)
+        """Leave the line to whoever runs the command.
+
+        :raises UsageError: always.
+        """
+        raise UsageError(f"{message} (see {self.prog} --help)", self.prog.partition(" ")[2])
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -128,6 +163,19 @@ def pair(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def add_pair_argument(parser: argparse.ArgumentParser) -> None:
+    """Say which pairs; none means all."""
+    parser.add_argument(
+        "--pair",
+        type=pair,
+        action="append",
+        dest="pairs",
+        default=[],
+        metavar="PAIR",
+        help="only this pair, like BTC/USDT; may be given several times (default: all)",
+    )
+
+
 def add_access_arguments(parser: argparse.ArgumentParser) -> None:
     """Say where the key is and which host is meant."""
     parser.add_argument(
@@ -140,6 +188,7 @@ def add_access_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--base-url",
+        "--url",
         metavar="URL",
         help="the address before /margin: https, or a loopback address "
         "(default: the config's, or BitoPro's)",
@@ -159,19 +208,29 @@ def read_config(files: Sequence[str]) -> dict[str, Any]:
         raise UsageError(str(error)) from None
 
 
+def read_address(args: argparse.Namespace, config: dict[str, Any]) -> str:
+    """The exchange that the arguments of ``add_access_arguments`` mean.
+
+    :raises UsageError: for an address that cannot be used.
+    """
+    try:
+        return find_base_url(config, os.environ, args.base_url)
+    except CredentialError as error:
+        raise UsageError(str(error)) from None
+
+
 def read_access(args: argparse.Namespace, config: dict[str, Any]) -> tuple[Credentials, str]:
     """Whose account at which address, by the arguments of ``add_access_arguments``.
 
     :raises UsageError: where there is no usable key or address.
     """
+    address = read_address(args, config)
     try:
-        address = None if args.base_url is None else require_address(args.base_url)
-        credentials = find_credentials(config, os.environ, config_first=bool(args.config))
-        return credentials, address or find_base_url(config, os.environ)
+        return find_credentials(config, os.environ, config_first=bool(args.config)), address
     except CredentialError as error:
         raise UsageError(str(error)) from None
 
 
 def _warn_of_readers(path: Path) -> None:
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        tell(f"warning: {path} can be read by other users: chmod 600 {path}")
+        print_err(f"warning: {path} can be read by other users: chmod 600 {path}")

@@ -5,8 +5,7 @@ import sys
 from importlib import resources
 from typing import Final
 
-from . import common
-from .common import UsageError, say
+from .common import ExitCode, UsageError, print_out
 
 HELP: Final = "show a page of the reference: the sandbox, ccxt, leverage, benchmarks and more"
 
@@ -21,8 +20,8 @@ def run(args: argparse.Namespace) -> int:
     pages = read_pages()
     if args.page is None:
         width = max(map(len, pages))
-        say("\n".join(f"{name:<{width}}  {_title(text)}" for name, text in pages.items()))
-        return common.CONFIRMED
+        print_out("\n".join(f"{name:<{width}}  {_title(text)}" for name, text in pages.items()))
+        return ExitCode.CONFIRMED
     text = pages.get(args.page.lower().removesuffix(".md"))
     if text is None:
         raise UsageError(f"no such page; there are {', '.join(pages)}")
@@ -32,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
 
         Console().print(Markdown(text))
     else:
-        say(text.rstrip())
-    return common.CONFIRMED
+        print_out(text.rstrip())
+    return ExitCode.CONFIRMED
 
 
 def read_pages() -> dict[str, str]:

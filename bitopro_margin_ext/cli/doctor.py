@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import common
-from .common import UsageError, add_access_arguments, read_access, read_config, say
+from .common import ExitCode, UsageError, add_access_arguments, print_out, read_access, read_config
 
 if TYPE_CHECKING:
     from ..doctor import Finding
@@ -43,10 +42,10 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args.config)
     failures = 0
     for finding in _findings(args, config):
-        say(str(finding))
+        print_out(str(finding))
         failures += finding.state is State.FAIL
-    say("nothing to mend" if not failures else f"{failures} to mend")
-    return common.REMAINING if failures else common.CONFIRMED
+    print_out("nothing to mend" if not failures else f"{failures} to mend")
+    return ExitCode.REMAINING if failures else ExitCode.CONFIRMED
 
 
 def _findings(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Finding]":

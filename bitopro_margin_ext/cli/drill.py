@@ -9,8 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import common
-from .common import UsageError
+from .common import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ..drill.verdict import Verdict
@@ -74,13 +73,13 @@ def run(args: argparse.Namespace) -> int:
     for scenario in scenarios:
         verdict = _play(scenario, args)
         if verdict is None:
-            return common.REMAINING
+            return ExitCode.REMAINING
         verdicts.append(verdict)
         if not args.json:
             _print_verdict(verdict)
     if args.json:
         print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2))
-    return common.CONFIRMED if all(verdict.agrees for verdict in verdicts) else common.REMAINING
+    return ExitCode.CONFIRMED if all(verdict.agrees for verdict in verdicts) else ExitCode.REMAINING
 
 
 def _play(scenario: str, args: argparse.Namespace) -> "Verdict | None":

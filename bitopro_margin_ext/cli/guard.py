@@ -7,8 +7,15 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import common
-from .common import UsageError, add_access_arguments, read_access, read_config, seconds, tell
+from .common import (
+    ExitCode,
+    UsageError,
+    add_access_arguments,
+    print_err,
+    read_access,
+    read_config,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from ..guard.heartbeat import Heartbeat
@@ -141,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
         logger.info("not armed yet: the first sign of life of the bot arms it")
     watch.run()
     logger.info("the guard has ended: nobody watches the bot now")
-    return common.INTERRUPTED if signal.SIGINT in ended_by else common.CONFIRMED
+    return ExitCode.INTERRUPTED if signal.SIGINT in ended_by else ExitCode.CONFIRMED
 
 
 def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
@@ -154,7 +161,7 @@ def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
         if args.heartbeat_file is not None:
             path = heartbeat_path(args.heartbeat_file)
             if configured and (bots := heartbeat_path(str(configured), args.config)) != path:
-                tell(f"warning: the bot touches {bots}, by its config, and not {path}")
+                print_err(f"warning: the bot touches {bots}, by its config, and not {path}")
             return BeatFile(path)
         health = find_health(config, args.bot_url)
         if health is not None:

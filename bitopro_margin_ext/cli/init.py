@@ -8,8 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from . import common
-from .common import UsageError, say
+from .common import ExitCode, UsageError, print_out
 
 HELP: Final = "write a Freqtrade config with the plugin enabled, and an example strategy"
 STRATEGY: Final = "emergency_cancel_strategy.py"
@@ -45,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"{args.userdir} cannot be written to: {error.strerror}") from None
     for path in texts:
-        say(f"wrote {path}")
-    say(_NEXT_STEPS.format(config=config, userdir=args.userdir))
-    return common.CONFIRMED
+        print_out(f"wrote {path}")
+    print_out(_NEXT_STEPS.format(config=config, userdir=args.userdir))
+    return ExitCode.CONFIRMED
 
 
 def build_config() -> str:

@@ -1,29 +1,17 @@
 """What a cancel report means to the person who asked for it: lines to read, and an exit code."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
 from ..core.errors import Meaning
 from ..core.report import CancelReport, SweepOutcome
-from . import common
+from .common import ExitCode
 
 _SHOWN: Final = 10
 """How many ids of a pair are written out where all went well."""
 REFUSED: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION})
-"""Failures of a key, which the user has to mend."""
-
-
-def exit_code(report: CancelReport) -> int:
-    """The exit code of a finished report.
-
-    A key that was refused and a pair that the exchange does not know are the user's to mend, unless
-    something more is known: then that counts.
-    """
-    if report.outcome is SweepOutcome.REMAINING:
-        return common.REMAINING
-    if key_refused(report) or pair_unknown(report):
-        return common.USAGE
-    return common.UNKNOWN if report.outcome is SweepOutcome.UNKNOWN else common.CONFIRMED
+"""Failures of a key, which the user has to correct."""
 
 
 def key_refused(report: CancelReport) -> bool:
@@ -46,27 +34,70 @@ def pair_unknown(report: CancelReport) -> bool:
     )
 
 
-def verdict_lines(
-    report: CancelReport, *, dry_run: bool = False, interrupted: bool = False
-) -> list[str]:
-    """The report as lines: first what became of the orders, last the verdict."""
-    if key_refused(report):
-        refusal = next(f for f in report.failures if f.meaning in REFUSED)
-        return [f"REFUSED: nothing was done, and orders may be open: {refusal}"]
-    if pair_unknown(report) and report.outcome is not SweepOutcome.REMAINING:
-        return [f"BitoPro does not know the pair {report.scope}: nothing was done, check its name"]
-    lines = _by_pair("cancelled", report.cancelled, _SHOWN)
-    lines += _by_pair("already done", report.already_done, _SHOWN)
-    lines += _by_pair("open" if dry_run else "STILL OPEN", report.still_open, None)
-    lines += _by_pair("UNKNOWN", report.unknown, None)
-    if report.in_doubt:
-        lines.append("  a cancel got no answer, so orders that it ended may not be named here")
-    requests = "1 request" if report.requests == 1 else f"{report.requests} requests"
-    cost = f"{requests}, {report.elapsed_ms} ms"
-    if interrupted:
-        lines.append(f"INTERRUPTED: this is what is known so far ({cost}); orders may be open")
-        return lines
-    return [*lines, f"{_sentence(report, dry_run)} ({cost})"]
+class Verdict:
+    """A finished report as an exit code and lines.
+
+    ``parts`` are the reports of several pairs, of which ``report`` is the sum. A key that was
+    refused and a pair that the exchange does not know are the user's to correct, unless something
+    more is known: then that counts.
+    """
+
+    def __init__(self, report: CancelReport, parts: Sequence[CancelReport] = ()) -> None:
+        strange = [
+            part
+            for part in parts or [report]
+            if pair_unknown(part) and part.outcome is not SweepOutcome.REMAINING
+        ]
+        self._refused = key_refused(report)
+        self._strange = [part.scope for part in strange]
+        self._known: CancelReport | None = report
+        if strange:
+            known = [part for part in parts if part not in strange]
+            self._known = _sum(known, report) if known else None
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit code."""
+        outcome = None if self._known is None else self._known.outcome
+        if outcome is SweepOutcome.REMAINING:
+            return ExitCode.REMAINING
+        if self._refused:
+            return ExitCode.USAGE
+        if outcome is SweepOutcome.UNKNOWN:
+            return ExitCode.UNKNOWN
+        return ExitCode.USAGE if self._strange else ExitCode.CONFIRMED
+
+    def lines(self, *, dry_run: bool = False, interrupted: bool = False) -> list[str]:
+        """First what became of the orders, last the verdict."""
+        report = self._known
+        if report is not None and self._refused:
+            refusal = next(f for f in report.failures if f.meaning in REFUSED)
+            return [f"REFUSED: nothing was done, and orders may be open: {refusal}"]
+        strange = [
+            f"BitoPro does not know the pair {pair}: nothing was done, check its name"
+            for pair in self._strange
+        ]
+        if report is None:
+            return strange
+        lines = strange + _by_pair("cancelled", report.cancelled, _SHOWN)
+        lines += _by_pair("already done", report.already_done, _SHOWN)
+        lines += _by_pair("open" if dry_run else "STILL OPEN", report.still_open, None)
+        lines += _by_pair("UNKNOWN", report.unknown, None)
+        if report.in_doubt:
+            lines.append("  a cancel got no answer, so orders that it ended may not be named here")
+        requests = "1 request" if report.requests == 1 else f"{report.requests} requests"
+        cost = f"{requests}, {report.elapsed_ms} ms"
+        if interrupted:
+            lines.append(f"INTERRUPTED: this is what is known so far ({cost}); orders may be open")
+            return lines
+        return [*lines, f"{_sentence(report, dry_run)} ({cost})"]
+
+
+def _sum(parts: Sequence[CancelReport], whole: CancelReport) -> CancelReport:
+    report = CancelReport(", ".join(part.scope for part in parts))
+    report.sum_up(parts)
+    report.requests, report.elapsed_ms = whole.requests, whole.elapsed_ms
+    return report
 
 
 def _sentence(report: CancelReport, dry_run: bool) -> str:

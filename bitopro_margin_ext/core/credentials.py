@@ -24,7 +24,8 @@ WHERE: Final = (
 )
 
 _ADDRESS: Final = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[\w.~/-]*)?"
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"(?P<path>/[\w.~/-]*)?"
 )
 _LOOPBACK: Final = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[(?:0*:)*:?0*1\]", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[!-~]+")
@@ -79,16 +80,33 @@ def find_credentials(
     return found
 
 
-def find_base_url(config: Mapping[str, Any], environment: Mapping[str, str]) -> str:
-    """Where a bot with this config would send its calls: the live exchange, unless it says else."""
+def find_base_url(
+    config: Mapping[str, Any], environment: Mapping[str, str], given: str | None = None
+) -> str:
+    """Where a bot with this config sends its calls: the live exchange, unless it says otherwise.
+
+    ``config`` is a merged Freqtrade config, read as ccxt reads what Freqtrade hands it; ``given``
+    overrides it. Bot and commands ask here, so that they never mean different exchanges.
+
+    :raises CredentialError: for an address that signed calls must not go to.
+    """
+    if given is not None:
+        return require_address(given)
     ccxt_config = _ccxt_config(config)
-    options = _mapping(ccxt_config.get("options"))
-    if options.get("sandbox") is True or options.get("testnet") is True:
-        return require_address(
-            environment.get(SANDBOX_URL_VARIABLE, SANDBOX_URL).rstrip("/") + "/v3"
-        )
-    rest = _mapping(_mapping(ccxt_config.get("urls")).get("api")).get("rest")
-    return require_address(str(rest)) if rest else REST_URL
+    urls = _mapping(ccxt_config.get("urls"))
+    # ccxt takes the word from the config itself or from its options; other values than True are no.
+    places = (ccxt_config, _mapping(ccxt_config.get("options")))
+    if any(place.get(name) is True for place in places for name in ("sandbox", "testnet")):
+        rest = _mapping(urls.get("test")).get("rest") or sandbox_rest_url(environment)
+    else:
+        rest = _mapping(urls.get("api")).get("rest") or REST_URL
+    return require_address(str(rest))
+
+
+def sandbox_rest_url(environment: Mapping[str, str]) -> str:
+    """The sandbox's REST address: that of ``BITOPRO_SANDBOX_URL``, or its default one."""
+    url = environment.get(SANDBOX_URL_VARIABLE) or SANDBOX_URL
+    return url.rstrip("/").removesuffix("/v3") + "/v3"
 
 
 def require_address(url: str) -> str:
@@ -106,6 +124,8 @@ def require_address(url: str) -> str:
         raise CredentialError(
             f"{match['host']} must be called by https: only a loopback address may go without"
         )
+    if not (match["path"] or "").strip("/"):
+        raise CredentialError(f"the base URL {url} lacks the version: write {url.rstrip('/')}/v3")
     return url.rstrip("/")
 
 

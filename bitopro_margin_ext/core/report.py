@@ -1,12 +1,13 @@
 """What became of the orders of one cancel-and-confirm."""
 
 import enum
+from collections.abc import Sequence
 from typing import Any
 
 from .errors import Failure
 
 
-class SweepOutcome(enum.Enum):
+class SweepOutcome(enum.StrEnum):
     """The answer a trader needs: is anything in scope still resting?"""
 
     CONFIRMED = "confirmed"
@@ -50,6 +51,18 @@ class CancelReport:
         if self.unknown or not self.listed:
             return SweepOutcome.UNKNOWN
         return SweepOutcome.CONFIRMED
+
+    def sum_up(self, parts: Sequence["CancelReport"]) -> None:
+        """Take over what the reports of several pairs say, all but their number of requests."""
+        for part in parts:
+            self.cancelled += part.cancelled
+            self.already_done += part.already_done
+            self.still_open += part.still_open
+            self.unknown += part.unknown
+            self.failures += part.failures
+        self.listed = all(part.listed for part in parts)
+        self.in_doubt = any(part.in_doubt for part in parts)
+        self.elapsed_ms = max((part.elapsed_ms for part in parts), default=0)
 
     def final_orders(self) -> list[dict[str, Any]]:
         """The orders whose end, fills included, is the exchange's explicit word."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import ccxt
 
 from ..core import redaction, signing
-from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
+from ..core.credentials import sandbox_rest_url
+from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
 from ..core.rate_limit import cancel_all_limiter
 from . import call_scope
@@ -90,8 +91,8 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
     def describe(self) -> Any:
         """ccxt's description of the exchange: the inherited one and the margin differences."""
-        sandbox_url = os.environ.get(SANDBOX_URL_VARIABLE, SANDBOX_URL).rstrip("/")
-        return self.deep_extend(super().describe(), margin_description(sandbox_url))
+        sandbox = sandbox_rest_url(os.environ)
+        return self.deep_extend(super().describe(), margin_description(sandbox))
 
     # -- addresses -----------------------------------------------------------------------------
 

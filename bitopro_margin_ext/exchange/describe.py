@@ -67,8 +67,8 @@ MARGIN_FEATURES: dict[str, Any] = {
 }
 
 
-def margin_description(sandbox_url: str) -> dict[str, Any]:
-    """The differences from ``ccxt.bitopro``; ``sandbox_url`` is where sandbox mode points."""
+def margin_description(sandbox_rest_url: str) -> dict[str, Any]:
+    """The differences from ``ccxt.bitopro``; ``sandbox_rest_url`` is where sandbox mode points."""
     return {
         "id": EXCHANGE_ID,
         "name": "BitoPro Margin",
@@ -113,7 +113,7 @@ def margin_description(sandbox_url: str) -> dict[str, Any]:
             "transfer": True,
         },
         "urls": {
-            "test": {"rest": f"{sandbox_url}/v3"},
+            "test": {"rest": sandbox_rest_url},
             "ws": {"public": STREAM_URL, "private": f"{STREAM_URL}/auth"},
             "doc": [DOCS + "api/v3/summary.md"],
         },

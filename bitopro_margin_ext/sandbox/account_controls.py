@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from . import control_json
 from .control_base import AccountControl, Amounts, Control, Json, WalletControl
 from .state import ApiKey, Kind
-from .state.liquidation import liquidate
+from .state.liquidation import liquidate, liquidate_thin_accounts
 
 if TYPE_CHECKING:
     from .app import Parts
@@ -137,6 +137,23 @@ class RepayByHand(AccountControl):
         """Take the amount, at most what is owed."""
         sandbox.exchange.loans.repay(self.currency, self.amount, self.email)
         return control_json.account(sandbox.exchange, self.email)
+
+
+class ChargeInterest(AccountControl):
+    """Charge the interest of so many seconds while the clock stays.
+
+    Orders keep their age, which Freqtrade's unfilled time-outs look at, and nonces stay good.
+    """
+
+    route = "POST /loans/interest"
+    seconds: Decimal
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Charge it on every debt."""
+        exchange = sandbox.exchange
+        exchange.loans.charge_interest(self.seconds, self.email)
+        liquidate_thin_accounts(exchange)
+        return control_json.account(exchange, self.email)
 
 
 class Liquidate(AccountControl):

@@ -36,6 +36,7 @@ CONTROLS: Final[tuple[type[Control], ...]] = (
     account.SetLoanTerms,
     account.BorrowByHand,
     account.RepayByHand,
+    account.ChargeInterest,
     account.Liquidate,
     behaviour.GetState,
     behaviour.GetSwitches,
@@ -74,10 +75,10 @@ def _handler(control: type[Control]) -> Callable[..., Any]:
     async def handle(request: Request) -> JSONResponse:
         body = call_of(request).body
         try:
-            wish = {**(json_object(body) if body else {}), **request.query_params}
+            fields = {**(json_object(body) if body else {}), **request.query_params}
+            asked = control.model_validate({**fields, **request.path_params})
             parts: Parts = request.app.state.parts
             with parts.exchange.lock:
-                asked = control.model_validate({**wish, **request.path_params})
                 return JSONResponse(asked.apply(parts))
         except ValidationError as error:
             return JSONResponse({"error": _in_one_line(error)}, status_code=400)

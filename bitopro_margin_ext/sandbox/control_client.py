@@ -38,26 +38,25 @@ class SandboxControl:
         self, pair: str, price: Amount, bid: Amount | None = None, ask: Amount | None = None
     ) -> Json:
         """Move a pair's price; the touch is put around it unless given."""
-        wish = {"pair": pair, "price": str(price), "bid": _text(bid), "ask": _text(ask)}
-        return self._post("/price", wish)
+        return self._post("/price", pair=pair, price=price, bid=bid, ask=ask)
 
     def set_prices(self, prices: Mapping[str, Amount]) -> Json:
         """Move several prices, in that order."""
-        return self._post("/price", {"prices": {p: str(v) for p, v in prices.items()}})
+        return self._post("/price", prices=prices)
 
     def delist(self, pair: str) -> Json:
         """Take a pair off the list; its open orders are cancelled, its paths answer 404."""
-        return self._post("/pairs", {"pair": pair, "listed": False})
+        return self._post("/pairs", pair=pair, listed=False)
 
     def set_maintenance(
         self, pair: str, maintain: bool | str = True, text: str | None = None
     ) -> Json:
         """Refuse ``new orders`` (True), ``writes`` or ``all`` private calls; False opens again."""
-        return self._post("/pairs", {"pair": pair, "maintain": maintain, "text": text})
+        return self._post("/pairs", pair=pair, maintain=maintain, text=text)
 
     def set_margin(self, pair: str, margin: bool = True) -> Json:
         """Open a pair for margin trading (its currencies need not be lent), or close it."""
-        return self._post("/pairs", {"pair": pair, "margin": margin})
+        return self._post("/pairs", pair=pair, margin=margin)
 
     # Orders
 
@@ -72,7 +71,7 @@ class SandboxControl:
         **fields: Any,
     ) -> Json:
         """Put one order on the account as if by hand; fields as in ``seed_orders``."""
-        line = {"pair": pair, "action": action, "amount": str(amount), "price": str(price)}
+        line = {"pair": pair, "action": action, "amount": amount, "price": price}
         return self.seed_orders([{**line, **fields}], account=account)[0]
 
     def seed_orders(
@@ -80,13 +79,11 @@ class SandboxControl:
     ) -> list[Json]:
         """Put orders on the account.
 
-        Each has pair, action, amount, price, and as wished: kind (margin or spot), type (with the
+        Each has pair, action, amount, price, and optionally: kind (margin or spot), type (with the
         web page's OCO types), status, executedAmount, stopPrice, condition, timeInForce, clientId,
         id, age (seconds), fund (default true: the order brings the money that it locks).
         """
-        lines = [{k: _plain(v) for k, v in order.items()} for order in orders]
-        answer = self._post("/orders", {"orders": lines, "account": account})
-        seeded: list[Json] = answer["orders"]
+        seeded: list[Json] = self._post("/orders", orders=orders, account=account)["orders"]
         return seeded
 
     def fill(
@@ -100,26 +97,23 @@ class SandboxControl:
         maker: bool = True,
     ) -> Json:
         """Fill a fraction of an order's original amount, or an amount in base, or the rest."""
-        wish = {
-            "fraction": _text(fraction),
-            "amount": _text(amount),
-            "price": _text(price),
-            "pair": pair,
-            "maker": maker,
-        }
-        return self._post(f"/orders/{order_id}/fill", wish)
+        return self._post(
+            f"/orders/{order_id}/fill",
+            fraction=fraction,
+            amount=amount,
+            price=price,
+            pair=pair,
+            maker=maker,
+        )
 
     def cancel(self, order_id: str, *, pair: str | None = None) -> Json:
         """Cancel an order from outside, as the user could on the web page."""
-        answer: Json = self._post(f"/orders/{order_id}/cancel", {"pair": pair})["order"]
-        return answer
+        cancelled: Json = self._post(f"/orders/{order_id}/cancel", pair=pair)["order"]
+        return cancelled
 
     def reject_stops(self, times: int = 1, text: str | None = None, status: int = 400) -> Json:
         """Refuse the next stop orders."""
-        wish: Json = {"times": times, "status": status}
-        if text is not None:
-            wish["text"] = text
-        return self._post("/stops/reject", wish)
+        return self._post("/stops/reject", times=times, text=text, status=status)
 
     # Accounts
 
@@ -127,16 +121,13 @@ class SandboxControl:
         self, balances: Mapping[str, Amount], *, kind: str = "margin", account: str | None = None
     ) -> Json:
         """Set what is available of some currencies."""
-        amounts = {name: str(amount) for name, amount in balances.items()}
-        return self._post("/balances", {"balances": amounts, "kind": kind, "account": account})
+        return self._post("/balances", balances=balances, kind=kind, account=account)
 
     def add_balances(
         self, balances: Mapping[str, Amount], *, kind: str = "margin", account: str | None = None
     ) -> Json:
         """Add to what is available of some currencies; an amount below 0 takes it away."""
-        amounts = {name: str(amount) for name, amount in balances.items()}
-        wish = {"balances": amounts, "kind": kind, "account": account, "add": True}
-        return self._post("/balances", wish)
+        return self._post("/balances", balances=balances, kind=kind, account=account, add=True)
 
     def add_account(
         self,
@@ -146,69 +137,57 @@ class SandboxControl:
         balances: Mapping[str, Mapping[str, Amount]] | None = None,
     ) -> Json:
         """Open an account, or add keys to one: key, secret, margin (bool), revoked (bool)."""
-        wish: Json = {"email": email, "keys": [dict(key) for key in keys]}
-        if balances is not None:
-            wish["balances"] = {
-                kind: {name: str(amount) for name, amount in side.items()}
-                for kind, side in balances.items()
-            }
-        return self._post("/accounts", wish)
+        return self._post("/accounts", email=email, keys=keys, balances=balances)
 
     def change_key(
         self, key: str, *, margin: bool | None = None, revoked: bool | None = None
     ) -> Json:
         """Give or take the margin permission, or revoke a key."""
-        wish: Json = {"key": key}
-        if margin is not None:
-            wish["margin"] = margin
-        if revoked is not None:
-            wish["revoked"] = revoked
-        return self._post("/keys", wish)
+        return self._post("/keys", key=key, margin=margin, revoked=revoked)
 
     # Loans
 
     def set_loan_terms(self, currency: str, **terms: Any) -> Json:
         """Change annual_percent, max_user, max_system, available, borrow_status, minimum, step."""
-        return self._post(
-            "/loans/terms", {"currency": currency, **{n: _plain(v) for n, v in terms.items()}}
-        )
+        return self._post("/loans/terms", currency=currency, **terms)
 
     def borrow(self, currency: str, amount: Amount, *, account: str | None = None) -> Json:
         """Borrow as the user could on the web page; no limit is checked."""
-        wish = {"currency": currency, "amount": str(amount), "account": account}
-        return self._post("/loans/borrow", wish)
+        return self._post("/loans/borrow", currency=currency, amount=amount, account=account)
 
     def repay(self, currency: str, amount: Amount, *, account: str | None = None) -> Json:
         """Repay as the user could on the web page."""
-        wish = {"currency": currency, "amount": str(amount), "account": account}
-        return self._post("/loans/repay", wish)
+        return self._post("/loans/repay", currency=currency, amount=amount, account=account)
+
+    def charge_interest(self, seconds: Amount | float, *, account: str | None = None) -> Json:
+        """Charge the interest of so much time while the clock, and the orders' age, stay."""
+        return self._post("/loans/interest", seconds=seconds, account=account)
 
     def liquidate(
         self, mode: str = "whole", *, fraction: Amount | None = None, account: str | None = None
     ) -> Json:
         """Liquidate an account now: ``whole``, ``partial`` or ``in_kind``."""
-        wish = {"mode": mode, "fraction": _text(fraction), "account": account}
-        return self._post("/liquidate", wish)
+        return self._post("/liquidate", mode=mode, fraction=fraction, account=account)
 
     # Time and behaviour
 
     def advance(self, seconds: Amount | float) -> Json:
         """Let time pass on the exchange's clock: interest grows."""
-        return self._post("/clock", {"advance": str(seconds)})
+        return self._post("/clock", advance=seconds)
 
     def skew(self, seconds: Amount | float) -> Json:
         """Set the exchange's clock off by this much."""
-        return self._post("/clock", {"skew": str(seconds)})
+        return self._post("/clock", skew=seconds)
 
-    def switches(self, **wishes: Any) -> Json:
+    def switches(self, **changes: Any) -> Json:
         """Set switches, and return all of them."""
-        if not wishes:
+        if not changes:
             return self._call("GET", "/switches")
-        return self._post("/switches", {name: _plain(v) for name, v in wishes.items()})
+        return self._post("/switches", **changes)
 
     def reset(self) -> None:
         """Start afresh: state, faults, limits and log."""
-        self._post("/reset", {})
+        self._post("/reset")
 
     # What happened
 
@@ -246,9 +225,8 @@ class SandboxControl:
         self, kind: str, *, method: str = "*", path: str = "*", times: int | None = 1, **more: Any
     ) -> Json:
         """Add a rule: how it counts (after, probability, seed, regex) and its kind's options."""
-        wish = {"kind": kind, "method": method, "path": path, "times": times}
-        extra = {name: _plain(value) for name, value in more.items()}
-        rule: Json = self._post("/faults", {"rules": [{**wish, **extra}]})["rules"][0]
+        fault = {"kind": kind, "method": method, "path": path, "times": times, **more}
+        rule: Json = self._post("/faults", rules=[fault])["rules"][0]
         return rule
 
     def lose_creation(
@@ -283,26 +261,31 @@ class SandboxControl:
 
     def drop_streams(self, path: str = "*") -> int:
         """Cut open websockets whose path matches; returns how many."""
-        return int(self._post("/streams/drop", {"path": path})["dropped"])
+        return int(self._post("/streams/drop", path=path)["dropped"])
 
     def refuse_streams(self, times: int = 1, status: int = 503) -> Json:
         """Refuse the next handshakes."""
-        return self._post("/streams/refuse", {"times": times, "status": status})
+        return self._post("/streams/refuse", times=times, status=status)
 
-    def _post(self, path: str, wish: Json) -> Json:
-        return self._call("POST", path, wish)
+    def _post(self, path: str, /, **fields: Any) -> Json:
+        """Send the fields that are given; the sandbox has the others' defaults."""
+        body = {name: _plain(value) for name, value in fields.items() if value is not None}
+        return self._call("POST", path, body)
 
-    def _call(self, method: str, path: str, wish: Json | None = None) -> Json:
-        reply = self._session.request(method, self._base + path, json=wish, timeout=TIMEOUT)
+    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        reply = self._session.request(method, self._base + path, json=body, timeout=TIMEOUT)
         answer: Json = reply.json()
         if reply.status_code != 200:
             raise ControlError(answer.get("error", reply.text))
         return answer
 
 
-def _text(value: Amount | None) -> str | None:
-    return None if value is None else str(value)
-
-
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value
+    """Return what JSON can carry; amounts become text, so that no digit is lost."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return value

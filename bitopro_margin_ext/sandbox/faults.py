@@ -203,9 +203,10 @@ class Faults:
         self._rules: list[Rule] = []
         self._count = 0
 
-    def add(self, wish: Fault | Mapping[str, object]) -> Rule:
+    def add(self, fault: Fault | Mapping[str, object]) -> Rule:
         """Add a rule; an unknown kind or option is an error, so that no fault is silently lost."""
-        fault = wish if isinstance(wish, Fault) else Fault.model_validate(dict(wish))
+        if not isinstance(fault, Fault):
+            fault = Fault.model_validate(dict(fault))
         self._count += 1
         dice = random.Random(fault.seed)  # noqa: S311 - repeatable on purpose
         rule = Rule(self._count, fault, dice)

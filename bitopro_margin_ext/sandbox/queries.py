@@ -268,11 +268,11 @@ def _positive_price(body: Mapping[str, object], field: str) -> Decimal:
 
 
 def _time_in_force(body: Mapping[str, object], kind: str) -> str:
-    wish = body.get("timeInForce") or "GTC"
-    if wish not in ("GTC", "POST_ONLY"):
+    value = body.get("timeInForce") or "GTC"
+    if value not in ("GTC", "POST_ONLY"):
         raise Reason.WRONG_PARAMETER(field="timeInForce")
     # The page: for MARKET and STOP_LIMIT this is always GTC, whatever was sent.
-    return str(wish) if kind == "LIMIT" else "GTC"
+    return str(value) if kind == "LIMIT" else "GTC"
 
 
 def _client_id(body: Mapping[str, object]) -> int | None:

@@ -50,10 +50,10 @@ class SandboxServer:
     ) -> None:
         if not allow_remote and not _is_loopback(host):
             raise ValueError(f"{host} is not a loopback address; the sandbox has no protection")
-        wishes: dict[str, object] = {"latency_ms": latency_ms, "rate_limits": rate_limits}
+        changes: dict[str, object] = {"latency_ms": latency_ms, "rate_limits": rate_limits}
         self.host = host
         self.port = port
-        self.exchange = Exchange((switches or Switches()).changed(wishes))
+        self.exchange = Exchange((switches or Switches()).changed(changes))
         self._ping_seconds = ping_seconds
         self.parts = assemble(self.exchange)
         self._control: SandboxControl | None = None

@@ -46,7 +46,11 @@ class LeverageHarness(BotHarness):
             },
         }
         # What a market exit must have.
-        config["exit_pricing"] = {"price_side": "other", "use_order_book": True, "order_book_top": 1}
+        config["exit_pricing"] = {
+            "price_side": "other",
+            "use_order_book": True,
+            "order_book_top": 1,
+        }
         return config
 
     def bot(self, strategy: str = "Levered", **changes: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.leverage.harness import BTC, LeverageHarness, trade_of
+from tests.leverage.harness import LeverageHarness, trade_of
 
 DAY = 86400
 

@@ -8,6 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bitopro_margin_ext.sandbox.state import Exchange, NewOrder, Refusal, Status
 from bitopro_margin_ext.sandbox.state.accounts import KINDS
+from bitopro_margin_ext.sandbox.state.amounts import floor
+from bitopro_margin_ext.sandbox.state.liquidation import liquidate
+from bitopro_margin_ext.sandbox.state.markets import LENT_CURRENCIES
 from bitopro_margin_ext.sandbox.state.orders import Seed
 
 PAIRS = ("btc_usdt", "eth_usdt", "eth_btc")
@@ -17,6 +20,7 @@ actions = st.sampled_from(("BUY", "SELL"))
 factors = st.decimals("0.8", "1.2", places=3)
 amounts = st.decimals("0.001", "0.2", places=5)
 picks = st.integers(0, 10_000)
+lent = st.sampled_from(LENT_CURRENCIES)
 
 
 class Anything(RuleBasedStateMachine):
@@ -92,6 +96,40 @@ class Anything(RuleBasedStateMachine):
         named = {i for ids in done.values() for i in ids}
         assert named == {o.id for o in orders if every or not o.number % 2}
 
+    @rule(currency=lent, amount=st.decimals("0.01", "2", places=8))
+    def borrow(self, currency, amount):
+        size = amount * (1000 if currency == "USDT" else 1)
+        try:
+            self.exchange.loans.borrow(currency, size)
+        except Refusal as refusal:
+            assert "AD ratio" in refusal.text  # noqa: PT017 - the only reason there can be
+
+    @rule(currency=lent, part=st.decimals("0.01", "1.5", places=2))
+    def repay(self, currency, part):
+        amount = floor(self.exchange.loans.debt(currency).owed * part)
+        if amount:
+            try:
+                self.exchange.loans.repay(currency, amount)
+            except Refusal as refusal:
+                assert "not enough" in refusal.text  # noqa: PT017
+
+    @rule(days=st.integers(1, 1000))
+    def interest(self, days):
+        self.exchange.loans.charge_interest(Decimal(days * 86400))
+
+    @rule(mode=st.sampled_from(("whole", "partial", "in_kind")), part=st.decimals(0, 1, places=2))
+    def liquidate(self, mode, part):
+        liquidate(self.exchange, self.exchange.account(), mode, part)
+
+    @invariant()
+    def loans_are_consistent(self):
+        account = self.exchange.account()
+        for currency in LENT_CURRENCIES:
+            debt = self.exchange.loans.debt(currency)
+            open_lines = [b.open_principal for b in account.borrows if b.currency == currency]
+            assert debt.principal == sum(open_lines)
+            assert min([debt.principal, debt.accrued, *open_lines]) >= 0
+
     @invariant()
     def orders_are_consistent(self):
         for order in self.exchange.orders():
@@ -134,6 +172,18 @@ class Anything(RuleBasedStateMachine):
             expected[quote] = expected.get(quote, 0) - sign * trade.quote_amount
             paid_in = (trade.kind, trade.fee_currency)
             expected[paid_in] -= trade.fee
+        account = self.exchange.account()
+        flows = [(b.currency, b.amount) for b in account.borrows]
+        flows += [(r.currency, -r.principal - r.interest) for r in account.repayments]
+        for line in account.liquidations:
+            if line.asset_currency is not None:  # sold, and the debt's currency bought for it
+                flows += [
+                    (line.asset_currency, -line.asset_amount),
+                    (line.debt_currency, line.debt_amount),
+                ]
+        for currency, amount in flows:
+            key = ("margin", currency)
+            expected[key] = expected.get(key, 0) + amount
         for (kind, currency), amount in expected.items():
             assert self.exchange.account().wallets[kind][currency].total == amount
 

@@ -96,3 +96,18 @@ class Trader:
 
     def margin(self):
         return self.get("/margin/balances").json()["balances"]
+
+
+def borrow(trader, currency, amount):
+    return trader.post("/margin/borrow", {"currency": currency, "borrowAmount": amount})
+
+
+def repay(trader, currency, amount):
+    return trader.post("/margin/repay", {"currency": currency, "repayAmount": amount})
+
+
+def transfer(trader, amount, source=0, target=5, currency="usdt"):
+    wish = {"currency": currency, "amount": amount}
+    return trader.post(
+        "/margin/transfer", {**wish, "fromBalanceKind": source, "toBalanceKind": target}
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Literal
 
 from .. import defaults
 from .accounts import Account, ApiKey, Kind
@@ -16,7 +15,7 @@ from .amounts import plain
 from .clock import Clock
 from .liquidation import liquidate_thin_accounts
 from .loans import Loans
-from .markets import LENT_CURRENCIES, PAIRS, Pair, Quote
+from .markets import LENT_CURRENCIES, PAIRS, CallKind, Closed, Maintenance, Pair, Quote
 from .matching import MatchingEngine
 from .orders import (
     Change,
@@ -33,24 +32,6 @@ from .refusals import Reason, Refusal
 from .switches import Switches
 
 KeepOpen = Callable[[Order], bool]
-CallKind = Literal["read", "write", "new order"]
-Closed = Literal["new orders", "writes", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class Maintenance:
-    """What a pair's private calls refuse: new orders, everything but reads, or everything."""
-
-    closed: Closed
-    text: str
-
-    def refuses(self, call: CallKind) -> bool:
-        """Say whether a call of this kind is refused."""
-        return (
-            call == "new order"
-            or self.closed == "all"
-            or (self.closed == "writes" and call == "write")
-        )
 
 
 class Exchange:
@@ -83,7 +64,7 @@ class Exchange:
             self.loans = Loans(self)
             self.add_account(defaults.EMAIL)
             self.add_key(ApiKey(defaults.API_KEY, defaults.API_SECRET, defaults.EMAIL))
-            self.tell(WasReset())
+            self.publish(WasReset())
 
     def next_serial(self) -> int:
         """Return the serial number of a loan, repayment, transfer or liquidation."""
@@ -102,7 +83,7 @@ class Exchange:
 
         return stop
 
-    def tell(self, change: Change) -> None:
+    def publish(self, change: Change) -> None:
         """Pass a change on to the listeners."""
         for listener in list(self._listeners):
             listener(change)
@@ -140,7 +121,7 @@ class Exchange:
             if available < 0:
                 raise ValueError("a balance cannot be negative")
             self.account(email).wallets[kind][currency].available = available
-            self.tell(FundsChanged(email, kind))
+            self.publish(FundsChanged(email, kind))
 
     # Pairs and prices
 
@@ -186,7 +167,7 @@ class Exchange:
             if price <= 0:
                 raise ValueError("a price must be positive")
             self.quotes[pair.name].move(price, self.clock.now_ms(), bid, ask)
-            self.tell(PriceMoved(pair.name))
+            self.publish(PriceMoved(pair.name))
             self.matching.price_moved(pair)
             liquidate_thin_accounts(self)
 
@@ -285,12 +266,12 @@ class Exchange:
         with self.lock:
             if not order.is_open:
                 raise Reason.NOT_CANCELLABLE(order_id=order.id)
-            wish = order.remaining
+            quantity = order.remaining
             if amount is not None:
-                wish = amount
+                quantity = amount
             elif fraction is not None:
-                wish = order.original * fraction
-            return self.matching.fill(order, wish, price, is_taker=not as_maker)
+                quantity = order.original * fraction
+            return self.matching.fill(order, quantity, price, is_taker=not as_maker)
 
     def fill_at_market(self, order: Order, fraction: Decimal) -> None:
         """Execute a fraction of an open order where a new order would: at the touch, or its limit.
@@ -300,8 +281,8 @@ class Exchange:
         with self.lock:
             limit = None if order.type == "MARKET" else order.price
             touch = self.quotes[order.pair.name].crossing_price(order.action, limit)
-            wish = order.original * fraction
-            self.matching.fill(order, wish, touch, is_taker=touch is not None)
+            quantity = order.original * fraction
+            self.matching.fill(order, quantity, touch, is_taker=touch is not None)
 
     def orders(
         self,
@@ -339,11 +320,11 @@ class Exchange:
                 if (trade.kind, trade.pair.name, trade.email) == (kind, pair.lower(), email)
             ]
 
-    def set_switches(self, wishes: dict[str, object]) -> Switches:
+    def set_switches(self, changes: Mapping[str, object]) -> Switches:
         """Turn switches; turning matching on fills what has crossed meanwhile."""
         with self.lock:
             was_matching = self.switches.matching
-            self.switches = self.switches.changed(wishes)
+            self.switches = self.switches.changed(changes)
             if self.switches.matching and not was_matching:
                 for pair in list(self.pairs.values()):
                     self.matching.price_moved(pair)

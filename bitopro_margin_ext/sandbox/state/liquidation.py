@@ -39,7 +39,7 @@ def liquidate(
         for order in exchange.orders("margin", email=account.email, only_open=True):
             exchange.matching.finish_cancelled(order)
         _Liquidation(exchange, account).carry_out(mode, fraction)
-        exchange.tell(FundsChanged(account.email, "margin"))
+        exchange.publish(FundsChanged(account.email, "margin"))
 
 
 class _Liquidation:

@@ -71,6 +71,16 @@ class Loans:
             self.terms[name] = replace(self.terms[name], **changes)
             return self.terms[name]
 
+    def charge_interest(self, seconds: Decimal, email: str = defaults.EMAIL) -> None:
+        """Add the interest of so much time without letting it pass."""
+        with self._exchange.lock:
+            account = self._exchange.account(email)
+            self._accrue(account)
+            for debt in account.debts.values():
+                debt.since_ms -= int(seconds * 1000)
+            self._accrue(account)
+            self._exchange.publish(FundsChanged(email, "margin"))
+
     def lend_out(self, currency: str, amount: Decimal | None = None) -> None:
         """Lend an amount to somebody else; without one, all that the platform has left."""
         with self._exchange.lock:
@@ -146,7 +156,7 @@ class Loans:
             account.borrows.append(
                 Borrow(serial, name, amount, amount, self._exchange.clock.now_ms())
             )
-            self._exchange.tell(FundsChanged(email, "margin"))
+            self._exchange.publish(FundsChanged(email, "margin"))
             return serial
 
     def repay(self, currency: str, amount: Decimal, email: str = defaults.EMAIL) -> int:
@@ -163,7 +173,7 @@ class Loans:
             amount = min(amount, owed)
             account.wallets["margin"].take(name, amount)
             serial = self.pay_down(account, name, amount)
-            self._exchange.tell(FundsChanged(email, "margin"))
+            self._exchange.publish(FundsChanged(email, "margin"))
             return serial
 
     def transfer(
@@ -193,7 +203,7 @@ class Loans:
             serial = f"{day}margintrans{out % 100_000_000:08d}"
             account.transfers.append(Transfer(serial, name, source, target, amount, now))
             for kind in (source, target):
-                self._exchange.tell(FundsChanged(email, kind))
+                self._exchange.publish(FundsChanged(email, kind))
             return out, into
 
     def preview(

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
-from typing import Final
+from typing import Final, Literal
 
 from .amounts import SMALLEST, floor
 
@@ -14,6 +14,26 @@ ORDER_OPEN_LIMIT: Final = 200
 BATCH_LIMIT: Final = 10
 # What is lent. A margin account can hold more, see ``Exchange.margin_currencies``.
 LENT_CURRENCIES: Final = ("BTC", "ETH", "USDT")
+
+
+CallKind = Literal["read", "write", "new order"]
+Closed = Literal["new orders", "writes", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """What a pair's private calls refuse: new orders, everything but reads, or everything."""
+
+    closed: Closed
+    text: str
+
+    def refuses(self, call: CallKind) -> bool:
+        """Say whether a call of this kind is refused."""
+        return (
+            call == "new order"
+            or self.closed == "all"
+            or (self.closed == "writes" and call == "write")
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,11 +119,11 @@ class MatchingEngine:
                 self._match(order, is_new=False)
 
     def fill(
-        self, order: Order, wish: Decimal, price: Decimal | None, *, is_taker: bool
+        self, order: Order, quantity: Decimal, price: Decimal | None, *, is_taker: bool
     ) -> Trade | None:
-        """Execute up to ``wish`` of the base at a price: the order's own, or the touch."""
+        """Execute up to a quantity of the base at a price: the order's own, or the touch."""
         quote = self._exchange.quotes[order.pair.name]
-        amount = min(floor(wish), order.remaining)
+        amount = min(floor(quantity), order.remaining)
         if amount <= 0:
             return None
         if price is None:
@@ -167,7 +167,7 @@ class MatchingEngine:
         elif order.action == "BUY" and order.type != "MARKET":
             self._release(order, keep=self._cost(order, order.remaining))
         self._changed(order)
-        self._exchange.tell(Traded(trade))
+        self._exchange.publish(Traded(trade))
         return trade
 
     def finish_cancelled(self, order: Order, status: Status | None = None) -> None:
@@ -212,13 +212,13 @@ class MatchingEngine:
             raise ValueError(f"order {order.id} exists already on {order.pair.name}")
         self._orders[key] = order
         order.remember(order.created_ms)
-        self._exchange.tell(OrderChanged(order.copy()))
-        self._exchange.tell(FundsChanged(order.email, order.kind))
+        self._exchange.publish(OrderChanged(order.copy()))
+        self._exchange.publish(FundsChanged(order.email, order.kind))
 
     def _changed(self, order: Order) -> None:
         order.remember(self._exchange.clock.now_ms())
-        self._exchange.tell(OrderChanged(order.copy()))
-        self._exchange.tell(FundsChanged(order.email, order.kind))
+        self._exchange.publish(OrderChanged(order.copy()))
+        self._exchange.publish(FundsChanged(order.email, order.kind))
 
     def _trigger_if_met(self, order: Order) -> None:
         last = self._exchange.quotes[order.pair.name].last

@@ -71,9 +71,9 @@ class Switches(BaseModel):
         "0.01"
     )
 
-    def changed(self, wishes: Mapping[str, object]) -> Switches:
+    def changed(self, changes: Mapping[str, object]) -> Switches:
         """Return a copy with some switches set; an unknown name or a wrong type is an error."""
-        return Switches.model_validate({**self.model_dump(), **wishes})
+        return Switches.model_validate({**self.model_dump(), **changes})
 
     @classmethod
     def meanings(cls) -> dict[str, str]:

@@ -1,0 +1,323 @@
+"""What the commands take and answer: pairs, a piped no, documents, addresses, lost readers."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitopro_margin_ext.core.report import CancelReport, SweepOutcome
+from bitopro_margin_ext.core.steps import Call, Sleep
+from bitopro_margin_ext.core.sweep_pairs import take_turns
+from bitopro_margin_ext.sandbox.server import SandboxServer
+
+from .conftest import KEY, SECRET, Runner, command, methods, open_ids
+
+BOTH = ("--pair", "BTC/USDT", "--pair", "ETH/USDT")
+
+
+# -- several pairs in one sweep ----------------------------------------------------------------
+
+
+def test_every_named_pair_is_cancelled_in_one_sweep(
+    sandbox: SandboxServer, seeded: list[str], run: Runner
+) -> None:
+    kept = sandbox.control.seed_order("eth_btc", "BUY", "1", "0.04")
+    done = run("cancel-all", *BOTH, "--json", "--base-url", sandbox.rest_url)
+    document = json.loads(done.out)
+    assert done.code == 0
+    assert document["scope"] == "BTC/USDT, ETH/USDT"
+    assert sorted(order["id"] for order in document["cancelled"]) == sorted(seeded)
+    assert open_ids(sandbox) == [kept["id"] if isinstance(kept, dict) else kept]
+    # Both cancels are on their way before either is confirmed.
+    assert methods(sandbox)[:2] == ["DELETE", "DELETE"]
+    assert document["requests"] == len(methods(sandbox)) == 4
+
+
+def test_trouble_on_one_pair_does_not_hold_up_the_other(
+    sandbox: SandboxServer, seeded: list[str], run: Runner
+) -> None:
+    sandbox.control.add_fault("status", path="*btc_usdt*", status=503, times=None)
+    sandbox.control.add_fault("status", method="PUT", status=503, times=None)
+    more = ("--deadline", "3", "--base-url", sandbox.rest_url)
+    done = run("cancel-all", *BOTH, *more)
+    assert done.code == 1
+    assert sorted(open_ids(sandbox)) == sorted(seeded[:2])
+    assert f"cancelled  ETH/USDT  1: {seeded[2]}" in done.out
+    assert all(order_id in done.out for order_id in seeded[:2])
+
+
+def test_an_unknown_pair_among_several_is_named(
+    sandbox: SandboxServer, seeded: list[str], run: Runner
+) -> None:
+    done = run("cancel-all", *BOTH, "--pair", "FOO/USDT", "--base-url", sandbox.rest_url)
+    assert done.code == 2
+    assert "does not know the pair FOO/USDT" in done.out
+    assert "CONFIRMED: 3 cancelled; no margin order is open on BTC/USDT, ETH/USDT" in done.out
+
+
+def test_orders_of_several_pairs(sandbox: SandboxServer, seeded: list[str], run: Runner) -> None:
+    sandbox.control.seed_order("eth_btc", "BUY", "1", "0.04")
+    done = run("orders", *BOTH, "--json", "--base-url", sandbox.rest_url)
+    document = json.loads(done.out)
+    assert sorted(order["id"] for order in document["orders"]) == sorted(seeded)
+    assert set(methods(sandbox)) == {"GET"}
+
+
+def test_flows_that_take_turns_each_get_their_own_answers() -> None:
+    now = [0.0]
+
+    def flow(name: str, heard: list[Any]) -> Any:
+        for number in range(3):
+            heard.append((yield Call(f"{name}{number}", {})))  # type: ignore[arg-type]
+            assert (yield Sleep(1.0)) is None
+
+    first: list[Any] = []
+    second: list[Any] = []
+    turns = take_turns([flow("a", first), flow("b", second)], lambda: now[0])
+    calls: list[Any] = []
+    answer: Any = None
+    try:
+        while True:
+            step = turns.send(answer)
+            answer = None
+            if isinstance(step, Sleep):
+                now[0] += step.seconds
+            else:
+                calls.append(step.endpoint)
+                answer = f"to {step.endpoint}"
+    except StopIteration:
+        pass
+    assert calls == ["a0", "b0", "a1", "b1", "a2", "b2"]
+    assert first == ["to a0", "to a1", "to a2"]
+    assert second == ["to b0", "to b1", "to b2"]
+    assert now[0] == 3.0
+
+
+# -- asking ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "cancels"),
+    [("n\n", False), ("No\n", False), ("  n", False), ("y\n", True), ("", True), ("\n", True)],
+)
+def test_an_explicit_no_on_a_pipe_is_a_no(
+    text: str,
+    cancels: bool,
+    sandbox: SandboxServer,
+    seeded: list[str],
+    environment: dict[str, str],
+) -> None:
+    done = subprocess.run(
+        command("cancel-all", "--base-url", sandbox.rest_url),
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == (0 if cancels else 130)
+    assert len(open_ids(sandbox)) == (0 if cancels else 3)
+    assert "no terminal: not asking" in done.stdout.splitlines()[0]
+    assert ("nothing was sent" in done.stderr) is not cancels
+
+
+def test_a_pipe_that_says_nothing_is_not_waited_for(
+    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        command("cancel-all", "--json", "--base-url", sandbox.rest_url),
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.communicate()
+    assert open_ids(sandbox) == []
+
+
+def test_a_refusal_is_a_document_too(
+    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        command("cancel-all", "--json", "--base-url", sandbox.rest_url),
+        env=environment,
+        input="n\n",
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    document = json.loads(done.stdout)
+    assert (document["outcome"], document["cancelled"]) == ("interrupted", [])
+    assert "nothing was sent" in document["error"]
+
+
+# -- documents ---------------------------------------------------------------------------------
+
+FIELDS = {
+    "cancel-all": {
+        "scope",
+        "outcome",
+        "error",
+        "cancelled",
+        "still_open",
+        "unknown",
+        "requests",
+        "elapsed_ms",
+    },
+    "orders": {"scope", "outcome", "error", "listed", "orders"},
+    "account": {"outcome", "error", "adRatio", "adRatioLabel", "totalDebt", "balances"},
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_document_has_its_fields_an_outcome_and_an_error(
+    name: str, sandbox: SandboxServer, run: Runner, tmp_path: Path
+) -> None:
+    here = ("--json", "--deadline", "3", "--base-url", sandbox.rest_url)
+
+    def document(*arguments: str, **variables: str) -> tuple[int, dict[str, Any]]:
+        done = run(name, *arguments, **variables)
+        found = json.loads(done.out)
+        assert found.keys() >= FIELDS[name]
+        assert (found["error"] is None) is (done.code == 0)
+        return done.code, found
+
+    code, found = document(*here)
+    assert (code, found["outcome"]) == (0, "confirmed")
+    code, found = document(*here, BITOPRO_API_SECRET="another-secret")
+    assert (code, found["outcome"]) == (2, "refused")
+    assert "check the API key and secret" in found["error"]
+    code, found = document("--json", BITOPRO_API_KEY="", BITOPRO_API_SECRET="")
+    assert (code, found["outcome"]) == (2, "refused")
+    code, found = document("--json", "--nonsense")
+    assert (code, found["outcome"]) == (2, "refused")
+    assert "unknown option --nonsense" in found["error"]
+    sandbox.control.add_fault("status", status=502, times=None)
+    code, found = document(*here)
+    assert (code, found["outcome"]) == (3, "unknown")
+
+
+def test_an_account_of_another_form_is_unknown(sandbox: SandboxServer, run: Runner) -> None:
+    for body in (
+        {"balances": {"BTC": 5}},
+        {"balances": {}, "adRatio": "much"},
+        [],
+        {"balances": 1},
+    ):
+        sandbox.control.add_fault("status", path="*/balances", status=200, body=body)
+        done = run("account", "--json", "--deadline", "1", "--base-url", sandbox.rest_url)
+        assert (done.code, json.loads(done.out)["outcome"]) == (3, "unknown")
+
+
+def test_an_outcome_is_its_word() -> None:
+    report = CancelReport("all", listed=True)
+    assert report.outcome == "confirmed"
+    assert f"{SweepOutcome.REMAINING}" == "remaining"
+
+
+def test_a_slip_in_the_commands_name_is_corrected(run: Runner) -> None:
+    done = run("cancel_all")
+    assert (done.code, done.err) == (
+        2,
+        "bitopro-margin: no such command: did you mean cancel-all?\n",
+    )
+    assert "there are cancel-all, orders" in run("frobnicate").err
+
+
+# -- addresses ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cancel-all", "orders", "account"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_first_line_names_the_address(
+    name: str, form: str, sandbox: SandboxServer, run: Runner
+) -> None:
+    more = ["--json"] if form == "json" else []
+    done = run(name, "--base-url", sandbox.rest_url, *more)
+    first = (done.err if form == "json" else done.out).splitlines()[0]
+    assert sandbox.rest_url in first
+    # Also where nobody answers there.
+    done = run(name, "--deadline", "0.3", "--base-url", "http://127.0.0.1:1/v3", *more)
+    first = (done.err if form == "json" else done.out).splitlines()[0]
+    assert "http://127.0.0.1:1/v3" in first
+
+
+@pytest.mark.parametrize("name", ["cancel-all", "orders", "account", "guard"])
+def test_a_config_that_means_the_sandbox_means_it_to_every_command(
+    name: str, sandbox: SandboxServer, seeded: list[str], run: Runner, tmp_path: Path
+) -> None:
+    exchange = {"name": "bitopromargin", "key": KEY, "secret": SECRET}
+    exchange["ccxt_config"] = {"sandbox": True}  # type: ignore[assignment]
+    (tmp_path / "config.json").write_text(json.dumps({"exchange": exchange}))
+    (tmp_path / "config.json").chmod(0o600)
+    sandbox.control.change_key(KEY, margin=False)
+    more = ["--heartbeat-file", "beat"] if name == "guard" else []
+    done = run(name, "-c", "config.json", *more, BITOPRO_SANDBOX_URL=sandbox.url)
+    # The sandbox has refused it, so it is the sandbox that was asked.
+    assert done.code == 2
+    assert "margin is not enabled for this key" in done.out + done.err
+    assert sandbox.control.requests()
+
+
+@pytest.mark.parametrize("url", ["https://api.bitopro.com", "http://127.0.0.1:8650/"])
+def test_a_base_url_without_its_version_says_so(url: str, run: Runner) -> None:
+    done = run("orders", "--base-url", url)
+    assert done.code == 2
+    assert f"lacks the version: write {url.rstrip('/')}/v3" in done.err
+
+
+# -- readers that leave ------------------------------------------------------------------------
+
+
+def test_a_watch_ends_with_its_reader(
+    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        command("orders", "--watch", "0.1", "--json", "--base-url", sandbox.rest_url),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    assert len(first["orders"]) == 3
+    process.stdout.close()
+    assert process.wait(20) == 0
+    asked = len(sandbox.control.requests())
+    time.sleep(0.5)
+    assert len(sandbox.control.requests()) == asked
+
+
+@pytest.mark.parametrize("name", ["orders", "account", "doctor", "docs", "cancel-all"])
+def test_a_reader_that_has_gone_is_not_an_order_that_remains(
+    name: str, sandbox: SandboxServer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = [] if name in ("doctor", "docs") else ["--base-url", sandbox.rest_url]
+    if name == "doctor":
+        (tmp_path / "config.json").write_text("{}")
+        arguments = ["-c", "config.json", "--offline"]
+    process = subprocess.Popen(
+        command(name, *arguments),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
+    assert process.returncode == (1 if name == "doctor" else 0)
