@@ -29,10 +29,10 @@ class RateLimiter:
         self,
         calls: int,
         seconds: float,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._window = seconds + ARRIVAL_MARGIN_SECONDS
-        self._now = now
+        self._now = now or (lambda: time.monotonic())
         self._taken: collections.deque[float] = collections.deque(maxlen=calls)
         """The moments of the last calls, those that are still to come included."""
         self._lock = threading.Lock()
@@ -48,6 +48,11 @@ class RateLimiter:
                 return None
             self._taken.append(self._now() + wait)
             return wait
+
+    def clear(self) -> None:
+        """Forget what has left."""
+        with self._lock:
+            self._taken.clear()
 
     def wait(self) -> float:
         """How many seconds a turn taken now would be waited for."""
@@ -68,11 +73,11 @@ class RateLimiter:
 class CancelAllLimiter(RateLimiter):
     """Of the cancel-alls: the first at once, then one a second."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
         super().__init__(1, CANCEL_ALL_INTERVAL_SECONDS, now)
 
 
-def limiter_of(limit: str, now: Callable[[], float] = time.monotonic) -> RateLimiter:
+def limiter_of(limit: str, now: Callable[[], float] | None = None) -> RateLimiter:
     """The limiter of a limit as an ``Endpoint`` words it, for instance ``5/s``."""
     found = _LIMIT.match(limit)
     if found is None:
@@ -83,7 +88,7 @@ def limiter_of(limit: str, now: Callable[[], float] = time.monotonic) -> RateLim
 class RateLimits:
     """Every documented limit of one host."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
         self._now = now
         self.cancel_all = CancelAllLimiter(now)
         self._general = limiter_of(GENERAL_LIMIT, now)
@@ -102,7 +107,8 @@ class RateLimits:
                 self._general.try_reserve()
             return wait
         with self._lock:
-            if self._wait(endpoint) >= seconds > 0 and self._wait(endpoint) > 0:
+            wait = self._wait(endpoint)
+            if wait and wait >= seconds:
                 return None
             page = self._page(endpoint).try_reserve() or 0.0
             return max(page, self._general.try_reserve() or 0.0)
@@ -113,6 +119,11 @@ class RateLimits:
             return self.cancel_all.wait()
         with self._lock:
             return self._wait(endpoint)
+
+    def clear(self) -> None:
+        """Forget what has left."""
+        for limiter in (self.cancel_all, self._general, *self._pages.values()):
+            limiter.clear()
 
     def _wait(self, endpoint: Endpoint) -> float:
         return max(self._page(endpoint).wait(), self._general.wait())
