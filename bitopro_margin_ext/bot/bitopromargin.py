@@ -105,6 +105,13 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         )
         super().__init__(config, exchange_config=exchange_config, **kwargs)
 
+    @property
+    def _ccxt_config(self) -> dict[str, Any]:
+        # Freqtrade says of its exits that they are exits, and ``create_order`` bounds them: no
+        # request is to go out for that before each of them.
+        config: dict[str, Any] = super()._ccxt_config
+        return {**config, "options": {**config.get("options", {}), "checkReduceOnly": False}}
+
     def close(self) -> None:
         """Release what the base has made; nothing, when the start was refused before it."""
         if hasattr(self, "loop"):
@@ -195,6 +202,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         """The same for a stoploss."""
         return self.cancel_order_with_result(order_id, pair, amount)
 
+    def attach(self, emergency: Any) -> None:
+        """Know who handles emergencies, once the bot has started; only leverage needs it."""
+
     # -- the exit ------------------------------------------------------------------------------
 
     def largest_exit(self, pair: str, side: str) -> float:
@@ -280,9 +290,10 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         try:
             balances = super().get_balances(*args, **_hurried(kwargs))
         except TemporaryError:
-            if context is None or last is None:
+            if last is None or (context is None and call_scope.remaining() is None):
                 raise
-            logger.warning("The balances cannot be read now: the fills are mapped with the last.")
+            # Nor is an exit that has a deadline kept in by them.
+            logger.warning("The balances cannot be read now: the last known ones will do.")
             return deepcopy(last)
         # Not a currency, though it looks like one to whoever walks the currencies.
         balances.pop("debt", None)

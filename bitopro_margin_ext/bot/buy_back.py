@@ -7,10 +7,10 @@ and the fee are covered. Freqtrade is shown the net amount and a fee in quote of
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from .debt_lines import ZERO, up
+from .debt_lines import UNIT, ZERO, up
 
 Order = dict[str, Any]
 _WHOLE: Final = Decimal("0.9999999")
@@ -54,7 +54,12 @@ def fee_in_quote(order: Mapping[str, Any], base: str, quote: str) -> Decimal | N
     return dec(fee["cost"]) if fee["currency"] == quote else None
 
 
-def shown_entry(order: Order, base: str, quote: str) -> Order:
+def cut(amount: Decimal, step: Decimal) -> Decimal:
+    """An amount in whole steps of the exchange: Freqtrade cuts every position to them."""
+    return (amount / step).to_integral_value(ROUND_FLOOR) * step
+
+
+def shown_entry(order: Order, base: str, quote: str, step: Decimal = UNIT) -> Order:
     """A long's entry as Freqtrade must see it: what is left after the fee, the fee in quote.
 
     Its own way of taking a fee in base from the amount would spare the fee where the user holds
@@ -64,10 +69,19 @@ def shown_entry(order: Order, base: str, quote: str) -> Order:
     filled = dec(order.get("filled"))
     if not fee or not filled or fee >= filled:
         return order
-    return _with_quote_fee({**order, "filled": float(filled - fee)}, fee, filled - fee, quote)
+    left = cut(filled - fee, step)
+    return _with_quote_fee({**order, "filled": float(left)}, fee, left, quote) if left else order
 
 
-def shown_buy_back(order: Order, net: float | Decimal, base: str, quote: str) -> Order:
+def left_by_entry(order: Order, base: str, step: Decimal = UNIT) -> Decimal:
+    """What a long's entry has brought beyond whole steps: too little to be sold with it."""
+    brought = dec(order.get("filled")) - fee_in(order, base)
+    return brought - cut(brought, step)
+
+
+def shown_buy_back(
+    order: Order, net: float | Decimal, base: str, quote: str, step: Decimal = UNIT
+) -> Order:
     """A gross buy-back as Freqtrade must see it: the position's amount, the fee in quote."""
     gross, net = dec(order.get("amount")), dec(net)
     if not gross or not net:
@@ -75,7 +89,7 @@ def shown_buy_back(order: Order, net: float | Decimal, base: str, quote: str) ->
     filled = dec(order.get("filled"))
     # The gross amount is cut to the exchange's steps: a whole one is the whole position.
     whole = filled >= gross * _WHOLE
-    shown = net if whole else filled * net / gross
+    shown = net if whole else cut(filled * net / gross, step)
     result = {
         **order,
         "amount": float(net),

@@ -75,6 +75,13 @@ class Line:
         )
         return rest, part
 
+    def split_repaid(self, fraction: Decimal, holder: str) -> tuple["Line", "Line"]:
+        """The same for a part that somebody has repaid already: what is owed stays."""
+        borrowed = self.borrowed * fraction
+        part = Line(holder, self.currency, ZERO, borrowed, borrowed + self.interest * fraction)
+        rest = replace(self, borrowed=self.borrowed - borrowed, paid=self.paid - part.paid)
+        return rest, part
+
     def join(self, other: "Line") -> "Line":
         """Both lines as one, under this line's holder."""
         return replace(

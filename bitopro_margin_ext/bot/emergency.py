@@ -3,14 +3,27 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from freqtrade.exceptions import ExchangeError
+from freqtrade.persistence import Order, Trade
+from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.report import CancelReport
 from ..exchange import call_scope
-from . import database, freqtrade_internals, mapping, pending_exits, positions
+from . import database, freqtrade_internals, mapping, positions
+from .exit_gate import ExitGate
 from .options import Options
-from .pending_exits import EMERGENCY_EXIT, FORCE_EXIT, HeldExits
-from .sweeps import Sweeps, warn
+from .pending_exits import (
+    EMERGENCY_EXIT,
+    FORCE_EXIT,
+    PendingExit,
+    PendingExits,
+    amount_to_go,
+)
+from .sweeps import Sweeps, warn, was_answered
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +36,13 @@ class Emergency:
         self.options = options
         self.ends: dict[mapping.Key, dict[str, Any]] = {}
         """The ends of swept orders that the next iteration has yet to see mapped."""
-        self.exits = HeldExits(self._tell)
+        self.exits = PendingExits()
         self.sweeps = Sweeps(strategy, options)
+        self.gate = ExitGate(self.exits, options, self)
+        self._restored = False
+        self._unverified: dict[int, float] = {}
+        """Trades whose exit an earlier process may have placed without noting it, and since when
+        that is being asked."""
 
     @property
     def bot(self) -> Any:
@@ -33,6 +51,15 @@ class Emergency:
 
     # -- before an exit ------------------------------------------------------------------------
 
+    def record(
+        self, trade: Any, reason: str, order_type: str, part: float | None, rate: float | None
+    ) -> None:
+        """Record an exit that must come, in the database, too."""
+        self.exits.add(trade, reason, order_type, part=part, rate=rate)
+        with database.emergency_session() as session:
+            _commit(session)
+            self._keep(session)
+
     def before_exit(
         self, asked: Any, exit_reason: str, order_type: str, rate: float | None, started: float
     ) -> bool:
@@ -40,7 +67,7 @@ class Emergency:
 
         ``asked`` is the trade as the strategy was handed it: a copy.
         """
-        if exit_reason not in self.options.cancel_on:
+        if not self._is_swept_for(asked.id, exit_reason):
             return True
         try:
             with call_scope.deadline(self._left(started)), database.emergency_session() as session:
@@ -62,23 +89,20 @@ class Emergency:
         rate: float | None,
         started: float,
     ) -> bool:
-        session.commit()
+        _commit(session)
         trade = positions.own_trade(asked.id)
         if trade is None:
-            self._sweep(asked, started)
+            self._sweep(asked, None, started)
             return True
         amount = trade.amount
-        if exit_reason == EMERGENCY_EXIT:
-            # Held until there is an order for it, should placing it fail.
-            self.exits.hold(trade, exit_reason, order_type)
-            self._keep(session, trade)
-        report = self._sweep(trade, started)
-        self._map_trade(session, trade, report, started)
+        # Recorded until there is an order for it, should placing it fail.
+        pending = self.exits.add(trade, exit_reason, order_type, rate=rate)
+        self._make_way(session, trade, pending, started)
         if not trade.is_open:
             logger.warning(f"{trade.pair} was closed by an order that filled: no exit is needed.")
             return False
         if not positions.same_amount(trade.amount, amount):
-            self.exits.hold(trade, exit_reason, order_type, rate=rate)
+            pending.stale = True
             logger.warning(
                 f"{trade.pair}: fills found by the sweep changed the amount from {amount} to"
                 f" {trade.amount}; this exit is refused and comes again with the right amount."
@@ -86,10 +110,53 @@ class Emergency:
             return False
         return True
 
-    def denied(self, asked: Any) -> None:
+    def sweep_for(self, trade: Any, exit_reason: str, order_type: str, rate: float) -> None:
+        """Ask the strategy, and sweep, for an exit that failed before Freqtrade came to that.
+
+        A stop of the position that cannot be cancelled by its id, for one.
+        """
+        strategy_safe_wrapper(self.strategy.confirm_trade_exit, default_retval=True)(
+            pair=trade.pair,
+            trade=trade,
+            order_type=order_type,
+            amount=trade.amount,
+            rate=rate,
+            time_in_force=self.strategy.order_time_in_force["exit"],
+            exit_reason=exit_reason,
+            sell_reason=exit_reason,
+            current_time=datetime.now(UTC),
+        )
+
+    def before_unasked_exit(
+        self, trade: Any, exit_reason: str, order_type: str, part: float | None
+    ) -> float | None:
+        """Sweep and map before an exit about which Freqtrade does not ask the strategy.
+
+        :returns: the part of the position that may go (None: all of it), or 0 when none is left.
+        """
+        started = time.monotonic()
+        if not self._is_swept_for(trade.id, exit_reason):
+            return part
+        try:
+            with call_scope.deadline(self._left(started)), database.emergency_session() as session:
+                try:
+                    _commit(session)
+                    pending = self.exits.add(trade, exit_reason, order_type, part=part)
+                    self._make_way(session, trade, pending, started)
+                    if not trade.is_open:
+                        return 0.0
+                    return None if part is None else min(part, float(trade.amount))
+                except Exception:
+                    session.recover()
+                    raise
+        except Exception:
+            logger.exception("The emergency hook failed; the exit goes on without it.")
+            return part
+
+    def denied(self, asked: Any, exit_reason: str) -> None:
         """The strategy does not want this exit: it is not sent again on our own."""
-        if asked.id in self.exits:
-            self._attempt(lambda: self.exits.forget(asked.id))
+        self.exits.remove(asked.id, exit_reason)
+        self._attempt(self._persist)
 
     def before_timeout_cancel(self, trade: Any, order: Any, started: float) -> None:
         """Sweep before the cancel of an exit order that times out for the last time.
@@ -104,12 +171,12 @@ class Emergency:
                 try:
                     if not self._emergency_follows(trade, order):
                         return
-                    session.commit()
+                    _commit(session)
                     order_type = self.strategy.order_types.get("emergency_exit", "market")
-                    self.exits.hold(trade, EMERGENCY_EXIT, order_type, rest_of=order.order_id)
-                    self._keep(session, trade)
-                    report = self._sweep(trade, started)
-                    self._map_trade(session, trade, report, started, leave=order)
+                    pending = self.exits.add(
+                        trade, EMERGENCY_EXIT, order_type, rest_of=order.order_id
+                    )
+                    self._make_way(session, trade, pending, started, leave=order)
                 except Exception:
                     session.recover()
                     raise
@@ -132,23 +199,62 @@ class Emergency:
         )
         return not (minimum and rest < minimum)
 
-    def _keep(self, session: database.EmergencySession, trade: Any) -> None:
+    def _is_swept_for(self, trade_id: int, exit_reason: str) -> bool:
+        """Whether this exit must come: by the user's options, or because it is recorded."""
+        return (
+            exit_reason in self.options.cancel_on
+            or self.exits.get(trade_id, exit_reason) is not None
+        )
+
+    def _make_way(
+        self,
+        session: database.EmergencySession,
+        trade: Any,
+        pending: PendingExit,
+        started: float,
+        leave: Any = None,
+    ) -> None:
+        """Record the exit, then sweep as far as it still needs it, and map what that found.
+
+        An emergency sweeps once. A later attempt of it touches only what is in its own way.
+        """
+        pending.reached = True
+        self._keep(session)
+        if pending.swept and not pending.obstructed:
+            return
+        report = self._sweep(trade, pending, started)
+        self._map_trade(session, trade, report, started, leave)
+        pending.obstructed = False
+        self._keep(session)
+
+    def _keep(self, session: database.EmergencySession) -> None:
+        """Write the records, unless another connection holds the database."""
         if session.lock_busy:
             return
+        changed = self.exits.changed
         try:
-            self.exits.keep(trade)
-        except Exception as error:
-            logger.error(f"The exit of {trade.pair} could not be noted in the database: {error}")
+            self.exits.persist()
+        except SQLAlchemyError as error:
+            logger.error(f"An exit that must come could not be noted in the database: {error}")
+            session.recover()
+        if session.lock_busy:
+            self.exits.mark_changed(changed)
 
-    def _sweep(self, trade: Any, started: float) -> CancelReport:
-        report = self.sweeps.sweep(trade, started)
+    def _sweep(self, trade: Any, pending: PendingExit | None, started: float) -> CancelReport:
+        own_pair = pending is not None and pending.swept
+        report = self.sweeps.sweep(trade, started, own_pair=own_pair)
         for end in report.final_orders():
             self.ends[end["symbol"], end["id"]] = end
-        self._note_swept(trade)
+        if pending is not None and was_answered(report):
+            self.exits.note_swept(pending)
+        try:
+            self._note_swept(trade)
+        except SQLAlchemyError as error:
+            logger.error(f"The swept orders cannot be looked up in the database: {error}")
         return report
 
     def _note_swept(self, exiting: Any) -> None:
-        """Mark what was swept, and hold exits of other trades that nothing else brings back."""
+        """Mark what was swept, and record exits of other trades that nothing else brings back."""
         recurring = {EMERGENCY_EXIT, FORCE_EXIT, *self.options.cancel_on}
         swept = [
             order
@@ -164,13 +270,15 @@ class Emergency:
                 and order.ft_order_side == other.exit_side
                 and order.ft_order_tag in recurring
             ):
-                self.exits.hold(
+                again = self.exits.add(
                     other,
                     order.ft_order_tag,
                     order.order_type or "market",
                     rest_of=order.order_id,
                     rate=order.price,
                 )
+                # What is swept now need not be swept for it.
+                self.exits.note_swept(again)
 
     def _map_trade(
         self,
@@ -183,29 +291,34 @@ class Emergency:
         ends = {(end["symbol"], end["id"]): end for end in report.final_orders()}
         orders = [order for order in trade.orders if order is not leave]
         mapping.map_orders(self.bot, orders, ends, session, until=started + self.options.deadline)
-        session.commit()
+        _commit(session)
 
     def _left(self, started: float) -> float:
         return self.options.deadline - (time.monotonic() - started)
 
-    def _tell(self, text: str) -> None:
+    def warn_user(self, text: str) -> None:
+        """Tell the user, in the log and by message."""
         warn(self.bot, text)
 
     # -- the next iteration --------------------------------------------------------------------
 
     def begin_iteration(self) -> None:
-        """Map what is left, delete trades that never filled, and send held-back exits again."""
+        """Map what is left, delete trades that never filled, and send exits that must come."""
         self._touch_heartbeat()
         bot = self.bot
         if bot is None:
             return
         with freqtrade_internals.exit_lock(bot):
+            self.gate.iteration += 1
             # What another thread did while we waited for the lock must be seen.
-            self._attempt(_refresh)
+            self._attempt(Trade.commit)
             self._attempt(lambda: self._map_rest(bot))
             self._attempt(lambda: mapping.remove_empty_trades(bot))
-            self._attempt(lambda: self._look_back(bot))
-            self._attempt(lambda: self.exits.repeat(bot))
+            self._attempt(self._restore)
+            self._attempt(lambda: self._verify(bot))
+            self._attempt(self._persist)
+            self.gate.retry_all(time.monotonic())
+            self._attempt(self._persist)
 
     def _attempt(self, step: Callable[[], Any]) -> None:
         try:
@@ -234,13 +347,42 @@ class Emergency:
             if key not in open_now:
                 self.ends.pop(key, None)
 
-    def _look_back(self, bot: Any) -> None:
-        self.exits.look_back(positions.open_trades())
-        for trade_id in list(self.exits.unverified):
-            trade = positions.own_trade(trade_id)
-            if trade is not None and trade.is_open:
-                pending_exits.adopt_lost_exit(bot, trade, self.exits.amount(trade))
-            self.exits.unverified.discard(trade_id)
+    def _persist(self) -> None:
+        if self.exits.changed:
+            with database.emergency_session() as session:
+                self._keep(session)
+
+    def _restore(self) -> None:
+        """Once after the start: take up what an earlier process recorded."""
+        if self._restored:
+            return
+        restored, unreadable = self.exits.restore()
+        self._restored = True
+        for pending in restored:
+            self._unverified[pending.trade_id] = time.monotonic()
+            self.warn_user(
+                f"The {pending.exit_reason} of trade {pending.trade_id} was cut short by a"
+                " restart: it goes on."
+            )
+        for words in unreadable:
+            self.warn_user(f"An exit that must come cannot be read from the database: {words}")
+
+    def _verify(self, bot: Any) -> None:
+        """See whether exits of an earlier process are on the exchange, each by itself."""
+        for trade_id, since in list(self._unverified.items()):
+            trade = Trade.session.get(Trade, trade_id)
+            pending = self.exits.most_urgent(trade_id)
+            if trade is None or not trade.is_open or pending is None:
+                self._unverified.pop(trade_id)
+                continue
+            try:
+                adopt_untracked_exit(bot, trade, pending)
+            except ExchangeError as error:
+                if time.monotonic() - since < VERIFY_SECONDS:
+                    self.gate.put_off(trade, pending, f"its order history cannot be read: {error}")
+                    continue
+                logger.error(f"{trade.pair}: the exit goes on, although {error}")
+            self._unverified.pop(trade_id)
 
     def _touch_heartbeat(self) -> None:
         path = self.options.heartbeat_file
@@ -252,7 +394,47 @@ class Emergency:
             logger.warning(f"Could not touch the heartbeat file {path}: {error}")
 
 
-def _refresh() -> None:
-    from freqtrade.persistence import Trade
+VERIFY_SECONDS: Final = 60.0
+"""How long an exit of an earlier process waits for the exchange's order history: it must go out."""
 
-    Trade.commit()
+
+def adopt_untracked_exit(bot: Any, trade: Any, pending: PendingExit) -> bool:
+    """Take in an exit order that the bot placed and then had no time to note.
+
+    Sending the exit again would sell twice. Freqtrade looks for such an order only when the
+    balance is missing, which other holdings of the same currency hide.
+
+    :returns: whether there was one.
+    :raises freqtrade.exceptions.ExchangeError: when the exchange cannot be asked.
+    """
+    amount = amount_to_go(trade, pending)
+    placed = float(bot.exchange.amount_to_precision(trade.pair, amount))
+    with call_scope.deadline(5.0):
+        found = bot.exchange.fetch_orders(trade.pair, trade.date_last_filled_utc)
+    for end in found:
+        if (
+            end["side"] != trade.exit_side
+            or not positions.same_amount(end["amount"] or 0.0, placed)
+            or (end["status"] != "open" and not end["filled"])
+            or positions.find_order(trade.pair, end["id"]) is not None
+        ):
+            continue
+        logger.warning(f"The exit order {end['id']} of {trade.pair} was lost in the crash: found.")
+        order = Order.parse_from_ccxt_object(
+            end, trade.pair, trade.exit_side, amount, end["price"] or end["average"]
+        )
+        order.ft_order_tag = trade.exit_reason = pending.exit_reason
+        trade.orders.append(order)
+        Trade.commit()
+        bot.update_trade_state(trade, order.order_id, end)
+        return True
+    return False
+
+
+def _commit(session: database.EmergencySession) -> None:
+    """Commit if possible; a database that cannot be written must not keep an exit in."""
+    try:
+        session.commit()
+    except SQLAlchemyError as error:
+        logger.error(f"The database cannot be written: {error}")
+        session.recover()

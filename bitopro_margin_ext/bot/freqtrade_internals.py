@@ -4,9 +4,11 @@ Each use has its reason, and ``check_classes`` and ``check_bot`` see at start-up
 there: a Freqtrade that changed must stop with one line, not fail in the middle of an emergency.
 """
 
+import functools
 import inspect
+import json
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -25,11 +27,15 @@ CLASS_MEMBERS: Final = (
      "maps a filled order and a cancelled stoploss"),
     ("freqtrade.freqtradebot:FreqtradeBot", "execute_trade_exit",
      "trade limit exit_check ordertype sub_trade_amt",
-     "sends an exit again that was refused because its amount was stale"),
+     "sends an exit that must come, and is the only place where every exit passes with its reason"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "create_stoploss_order", "trade stop_price",
+     "a stop must not take the place of an exit that must come"),
     ("freqtrade.freqtradebot:FreqtradeBot", "handle_stoploss_on_exchange", "trade",
      "maps a stoploss that filled before the sweep reached it"),
-    ("freqtrade.persistence:Trade", "get_custom_data", "key",
-     "an emergency exit that a crash cut short is kept there"),
+    ("freqtrade.persistence:Trade", "set_custom_data", "key value",
+     "exits that must come are kept there"),
+    ("freqtrade.persistence.custom_data:_CustomData", "query_cd", "key",
+     "exits that must come are found there after a restart, whatever state their trades are in"),
     ("freqtrade.strategy.interface:IStrategy", "ft_check_timed_out", "trade order current_time",
      "the only call before the cancel of a timed-out exit order"),
     ("freqtrade.strategy.interface:IStrategy", "ft_bot_start", "",
@@ -132,6 +138,30 @@ def exchange_of(strategy: Any) -> Any:
 def exit_lock(bot: Any) -> Any:
     """The lock under which the bot handles exits and forced exits; it cannot be re-entered."""
     return bot._exit_lock
+
+
+def wrap_method(bot: Any, name: str, around: Callable[..., Any]) -> None:
+    """Have every caller of a method of this bot go through ``around(method, *arguments)``.
+
+    A strategy is not asked before partial exits, liquidations and stops.
+    """
+    setattr(bot, name, functools.partial(around, getattr(bot, name)))
+
+
+def custom_data_of_trades(key: str) -> list[tuple[int, Callable[[], Any]]]:
+    """What all trades have under this key, as trade id and a function that decodes the value.
+
+    The public way goes through each ``Trade``, and one that cannot be loaded would hide the rest.
+
+    :raises SQLAlchemyError: when the table cannot be read.
+    """
+    from freqtrade.persistence.custom_data import _CustomData
+
+    return [
+        (row.ft_trade_id, functools.partial(json.loads, row.cd_value))
+        for row in _CustomData.query_cd(key=key)
+        if row.cd_key == key
+    ]
 
 
 def ccxt_api(exchange: Any) -> Any:

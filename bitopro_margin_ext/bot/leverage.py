@@ -58,7 +58,7 @@ class LeveragedBitopromargin(LeverageOrders):
         except LedgerError as error:
             raise OperationalException(f"{self.name}: {error}.") from None
         self._loans = Loans(ledger, lambda: freqtrade_internals.ccxt_api(self), self.notify)
-        self._settlements = Settlements(self.loans)
+        self._settlements = Settlements(self.loans, self.step_of)
         self._reconciler = Reconciler(self.loans, self._settlements, self)
         self._adoption = Adoption(self.loans, self)
 
@@ -78,6 +78,7 @@ class LeveragedBitopromargin(LeverageOrders):
                 self._adoption.run()
                 self._reconciler.run()
                 self._renew_stops()
+                self._look_at_missing_positions()
                 self._update_liquidation_prices()
         except Exception:
             logger.exception("The loans could not be looked at; the next iteration tries again.")
@@ -91,6 +92,26 @@ class LeveragedBitopromargin(LeverageOrders):
                         pair=trade.pair, open_rate=trade.open_rate, is_short=trade.is_short
                     )
                 )
+
+    def _look_at_missing_positions(self) -> None:
+        """Have Freqtrade see at once that a position is smaller than it thinks.
+
+        It reads the account only when it trades; until then a liquidated position, or one that the
+        user has closed, would count as open.
+        """
+        account = self.loans.account
+        if account is None or self._emergency is None:
+            return
+        for trade in Trade.get_open_trades():
+            if not trade.has_open_position or trade.has_open_orders:
+                continue
+            row = account[trade.safe_base_currency]
+            there = row.owed.sum if trade.is_short else row.total
+            if float(there) >= self._repaid_otherwise.get(trade.id, float("inf")) * 0.999:
+                continue
+            if there < dec(trade.amount) * (1 - dec(1e-6)):
+                self._emergency.bot.wallets.update()
+                return
 
     def _renew_stops(self) -> None:
         """Take down the stop of a short whose interest ahead is used up: Freqtrade sets it anew."""

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import ccxt
@@ -16,6 +17,8 @@ from freqtrade.persistence import Trade
 
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
+from .buy_back import dec
+from .debt_lines import UNIT
 from .interest import loan_currency
 from .leverage_options import parse_leverage_options
 from .leverage_wallet import shown_balances
@@ -48,6 +51,9 @@ class LeverageAccount(Bitopromargin):
 
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         self._loans: Loans | None = None
+        self._emergency: Any = None
+        self._repaid_otherwise: dict[int, float] = {}
+        """Debts of shorts that are smaller than their position, though no order closed a part."""
         self.on_notice: Callable[[str], None] | None = None
         """Who tells the user; the mixin sets it. Without, the log has to do."""
         self._marks: tuple[float, dict[str, float]] = (0.0, {})
@@ -82,11 +88,17 @@ class LeverageAccount(Bitopromargin):
             self.loans.ledger.close()
         super().close()
 
+    def attach(self, emergency: Any) -> None:
+        """Tell the user through the mixin, and have the bot look at its wallets when needed."""
+        self.on_notice = emergency.warn_user
+        self._emergency = emergency
+
     def notify(self, text: str) -> None:
         """Tell the user, and the log."""
-        logger.warning(text)
         if self.on_notice is not None:
             self.on_notice(text)
+        else:
+            logger.warning(text)
 
     def market_is_future(self, market: dict[str, Any]) -> bool:
         """Whether a market can be traded with leverage: every margin pair."""
@@ -136,12 +148,9 @@ class LeverageAccount(Bitopromargin):
         """The open trades as positions, as far as the account shows them."""
         if not self.is_live:
             return []
-        balances = self._last_balances or super().get_balances()
         found = []
         for trade in Trade.get_trades_proxy(pair=pair, is_open=True):
-            row = balances.get(trade.safe_base_currency) or {}
-            there = float(row.get("debt" if trade.is_short else "total") or 0.0)
-            size = min(trade.amount, there * (1 + 1e-9))
+            size = min(trade.amount, self._there(trade) * (1 + 1e-9))
             if size <= 0:
                 continue
             found.append(
@@ -156,6 +165,33 @@ class LeverageAccount(Bitopromargin):
                 }
             )
         return found
+
+    def step_of(self, pair: str) -> Decimal:
+        """The smallest step of an amount."""
+        precision = self.get_precision_amount(pair)
+        if precision is None:
+            return UNIT
+        is_tick = self.precisionMode == ccxt.TICK_SIZE
+        return dec(precision) if is_tick else Decimal(1).scaleb(-int(precision))
+
+    def _row(self, currency: str) -> dict[str, Any]:
+        """The account's own balance of a currency, as it was read last."""
+        balances = self._last_balances or super().get_balances()
+        row: dict[str, Any] = balances.get(currency) or {}
+        return row
+
+    def _debt_of(self, trade: Any) -> float:
+        return float(self._row(trade.safe_base_currency).get("debt") or 0.0)
+
+    def _there(self, trade: Any) -> float:
+        """How much of a position the account shows: a long's base, a short's debt."""
+        if not trade.is_short:
+            return float(self._row(trade.safe_base_currency).get("total") or 0.0)
+        debt = self._debt_of(trade)
+        explained = self._repaid_otherwise.get(trade.id)
+        if explained is not None and debt >= explained * 0.999:
+            return float(trade.amount)
+        return debt
 
     def get_funding_fees(
         self, pair: str, amount: float, is_short: bool, open_date: datetime

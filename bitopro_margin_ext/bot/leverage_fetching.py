@@ -1,10 +1,12 @@
 """The orders of leveraged trades as Freqtrade must see them; exits that have ended are repaid."""
 
 import logging
+import time
 from collections.abc import Iterable
 from copy import deepcopy
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import ccxt
 from freqtrade.exceptions import (
@@ -15,11 +17,12 @@ from freqtrade.persistence import Trade
 
 from ..core.report import CancelReport
 from ..exchange import call_scope
-from . import freqtrade_internals, positions
+from . import freqtrade_internals, pending_exits, positions
 from .buy_back import (
     average_price,
     dec,
     fee_in_quote,
+    left_by_entry,
     shown_buy_back,
     shown_entry,
 )
@@ -27,6 +30,7 @@ from .debt_lines import UNIT, ZERO
 from .leverage_account import LeverageAccount
 from .liquidation import (
     PREFIX,
+    ForcedTrade,
     forced_order,
     forced_trades,
 )
@@ -35,26 +39,41 @@ from .settlement import put_cost
 
 logger = logging.getLogger(__name__)
 
+EMERGENCY_SECONDS: Final = 60.0
+"""How long repayments wait for an emergency exit."""
+
 
 class LeverageFetching(LeverageAccount):
     """Translates what the exchange says of orders."""
+
+    _waiting_since: float | None = None
 
     def in_emergency(self) -> bool:
         """Whether an emergency exit is under way: nothing is repaid before it."""
         return self._mapping_context() is not None or self.emergency_waits()
 
     def emergency_waits(self) -> bool:
-        """Whether an emergency exit still has to go out; the mixin knows."""
-        return False
+        """Whether an emergency exit still has to go out; not for longer than a minute.
+
+        One that cannot go out for hours must not keep other trades' debts from being repaid.
+        """
+        waits = any(_emergency_waits(trade) for trade in Trade.get_open_trades())
+        if not waits:
+            self._waiting_since = None
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        return time.monotonic() - self._waiting_since < EMERGENCY_SECONDS
 
     def _shown(self, raw: dict[str, Any], side: str, is_entry: bool, net: float) -> Any:
         """One of our orders as Freqtrade must see it."""
         base, quote = raw["symbol"].split("/")[0], raw["symbol"].split("/")[1].split(":")[0]
         if side == "sell":
             return _with_exact_rate(raw, base, quote)
-        return (
-            shown_entry(raw, base, quote) if is_entry else (shown_buy_back(raw, net, base, quote))
-        )
+        step = self.step_of(raw["symbol"])
+        if is_entry:
+            return shown_entry(raw, base, quote, step)
+        return shown_buy_back(raw, net, base, quote, step)
 
     def _shown_known(self, raw: dict[str, Any], pair: str, *, settle: bool) -> Any:
         """An order that is in the database, translated; one that has ended is settled."""
@@ -68,17 +87,20 @@ class LeverageFetching(LeverageAccount):
         if raw.get("status") not in ("closed", "canceled", "expired") or not raw.get("filled"):
             return shown
         if is_entry:
-            self._note_entry(trade, row, shown)
+            self._note_entry(trade, row, raw, shown)
         elif settle:
             self._settlements.settle(trade, row, raw)
         return shown
 
-    def _note_entry(self, trade: Any, row: Any, shown: dict[str, Any]) -> None:
+    def _note_entry(self, trade: Any, row: Any, raw: dict[str, Any], shown: dict[str, Any]) -> None:
         """An ended entry has cost no interest of its own: that is booked at the exits."""
         base, quote = trade.safe_base_currency, trade.safe_quote_currency
         fee = fee_in_quote(shown, base, quote)
         if fee is not None and row.order_id not in self.loans.ledger.entry_fees(trade.pair):
             self.loans.ledger.write_entry_fee(trade.pair, row.order_id, fee)
+            left = left_by_entry(raw, base, self.step_of(trade.pair))
+            if left and not trade.is_short:
+                self.loans.ledger.add_dust(base, left, average_price(raw))
         if row.funding_fee is None:
             put_cost(trade, row, ZERO)
 
@@ -102,7 +124,7 @@ class LeverageFetching(LeverageAccount):
             self.simulated.settle(order, pair)
             return order
         if order_id.startswith(PREFIX):
-            return self.fetch_raw_order(order_id, pair)
+            return self._known_forced(order_id, pair)
         raw = super().fetch_order(order_id, pair, params, **kwargs)
         settle = (
             (pair, order_id) not in self.swept
@@ -118,16 +140,24 @@ class LeverageFetching(LeverageAccount):
         return self._shown_known(order, pair, settle=False) if is_raw else order
 
     def fetch_raw_order(self, order_id: str, pair: str) -> dict[str, Any]:
-        """An order as the exchange says it, gross; a forced one as it was taken in."""
+        """An order as the exchange says it, gross; a forced one as its row says."""
         if not order_id.startswith(PREFIX):
             raw: dict[str, Any] = super().fetch_order(order_id, pair)
             return raw
-        row = positions.find_order(pair, order_id)
-        if row is None:
-            raise InvalidOrderException(f"{self.name}: no order {order_id} of {pair}.")
-        quote = pair.split("/")[1].split(":")[0]
-        fee = {"currency": quote, "cost": 0.0, "rate": 0.0}
-        return {**row.to_ccxt_object(), "side": row.side, "status": "closed", "fee": fee}
+        for forced in self._forced_trades(pair):
+            if f"{PREFIX}{forced.serial}" == order_id:
+                return forced_order(forced, pair)
+        raise InvalidOrderException(f"{self.name}: no order {order_id} of {pair}.")
+
+    def _forced_trades(self, pair: str) -> list[ForcedTrade]:
+        """What liquidations sold and bought of a pair's base."""
+        base, quote = pair.split("/")[0], pair.split("/")[1].split(":")[0]
+        try:
+            rows = liquidation_rows(freqtrade_internals.ccxt_api(self))
+            found = forced_trades(rows, quote, self.marks())
+        except ccxt.BaseError as error:
+            raise TemporaryError(f"{self.name}: no liquidations: {type(error).__name__}") from error
+        return [forced for forced in found if forced.base == base]
 
     def fetch_orders(self, pair: str, since: datetime, params: Any = None) -> list[Any]:
         """Orders of a pair; what the exchange sold or bought by force stands among them."""
@@ -135,36 +165,59 @@ class LeverageFetching(LeverageAccount):
         if not self.is_live:
             return list(orders)
         shown = [self._shown_known(order, pair, settle=False) for order in orders]
-        return [*shown, *self._forced_orders(pair)]
+        found = [*shown, *self._forced_orders(pair)]
+        trade = next(iter(Trade.get_trades_proxy(pair=pair, is_open=True)), None)
+        if trade is not None and trade.is_short and not _has_unknown_exit(trade, found):
+            # Repaid with coins that no order bought: the position is as large as it was.
+            self._repaid_otherwise[trade.id] = self._debt_of(trade)
+        return found
 
     def _forced_orders(self, pair: str) -> list[dict[str, Any]]:
         """The forced trades of an open position, as closed exit orders."""
         trade = next(iter(Trade.get_trades_proxy(pair=pair, is_open=True)), None)
         if trade is None:
             return []
-        try:
-            rows = liquidation_rows(freqtrade_internals.ccxt_api(self))
-            quote = trade.safe_quote_currency
-            found = forced_trades(rows, quote, self.marks())
-        except ccxt.BaseError as error:
-            raise TemporaryError(f"{self.name}: no liquidations: {type(error).__name__}") from error
         opened = trade.open_date_utc.timestamp() * 1000
-        orders = []
-        left = dec(trade.amount)
-        for forced in found:
-            if (forced.base, forced.side) != (trade.safe_base_currency, trade.exit_side):
-                continue
-            if forced.timestamp is not None and forced.timestamp < opened - 1000:
+        orders, left = [], dec(trade.amount)
+        for forced in self._forced_trades(pair):
+            is_older = forced.timestamp is not None and forced.timestamp < opened - 1000
+            if forced.side != trade.exit_side or is_older:
                 continue
             order = forced_order(forced, pair)
             known = trade.select_order_by_order_id(order["id"])
-            if trade.is_short:
-                # More than the position was interest.
-                net = dec(known.ft_amount) if known else min(left, forced.amount)
-                order = shown_buy_back(order, net, forced.base, quote)
-            left = max(left - forced.amount, ZERO) if known is None else left
-            orders.append(order)
+            net = min(left, self._without_interest(trade, forced.amount))
+            if known is not None:
+                net = dec(known.ft_amount)
+            elif net <= 0:
+                continue
+            else:
+                left -= net
+            orders.append(self._shown_forced(order, trade, net))
         return orders
+
+    def _known_forced(self, order_id: str, pair: str) -> dict[str, Any]:
+        """A forced order that the database has: it does not change any more."""
+        row = positions.find_order(pair, order_id)
+        if row is None:
+            raise InvalidOrderException(f"{self.name}: no order {order_id} of {pair}.")
+        fee = {"currency": pair.split("/")[1].split(":")[0], "cost": 0.0, "rate": 0.0}
+        return {**row.to_ccxt_object(), "side": row.side, "status": "closed", "fee": fee}
+
+    def _without_interest(self, trade: Any, amount: Decimal) -> Decimal:
+        """How much of what was bought by force was the position, and not its interest."""
+        if not trade.is_short:
+            return amount
+        line = self.loans.line(trade.safe_base_currency, trade.pair)
+        whole = dec(trade.amount)
+        return amount * whole / (whole + max(line.interest, ZERO))
+
+    @staticmethod
+    def _shown_forced(order: dict[str, Any], trade: Any, net: Decimal) -> dict[str, Any]:
+        if trade.is_short:
+            base, quote = trade.safe_base_currency, trade.safe_quote_currency
+            return shown_buy_back(order, net, base, quote)
+        amount = float(net)
+        return {**order, "amount": amount, "filled": amount, "cost": amount * order["price"]}
 
     def sweep_margin_orders(
         self, pair: str | None, known: Iterable[tuple[str, str]], deadline: float
@@ -190,3 +243,20 @@ def _with_exact_rate(raw: dict[str, Any], base: str, quote: str) -> dict[str, An
         return raw
     exact = {"currency": quote, "cost": float(fee), "rate": float(fee / value)}
     return {**raw, "fee": exact, "fees": [exact]}
+
+
+def _has_unknown_exit(trade: Any, orders: list[dict[str, Any]]) -> bool:
+    known = {order.order_id for order in trade.orders}
+    return any(
+        order["side"] == trade.exit_side and order.get("filled") and str(order["id"]) not in known
+        for order in orders
+    )
+
+
+def _emergency_waits(trade: Any) -> bool:
+    """Whether a trade has an emergency exit on record, and no order for it yet."""
+    records = trade.get_custom_data(pending_exits.CUSTOM_DATA_KEY) or {}
+    urgent = {pending_exits.EMERGENCY_EXIT, pending_exits.LIQUIDATION} & set(records)
+    return bool(urgent) and not any(
+        order.ft_order_side == trade.exit_side for order in trade.open_orders
+    )

@@ -21,7 +21,7 @@ from .buy_back import (
     fraction_of,
     gross_amount,
 )
-from .debt_lines import UNIT, ZERO, up
+from .debt_lines import ZERO, up
 from .leverage_fetching import LeverageFetching
 from .loan_need import need_of
 from .loans import LoanRefusedError, LoanUnknownError
@@ -272,18 +272,10 @@ class LeverageOrders(LeverageFetching):
         held = super().largest_exit(pair, side)
         if not self.is_live or side == "sell":
             return held
-        return held * float(1 + MOST_BEYOND) + float(self._step(pair))
+        return held * float(1 + MOST_BEYOND) + float(self.step_of(pair))
 
     def _taker_fee(self, pair: str) -> Decimal:
         return dec(self.markets[pair].get("taker") or 0.002)
-
-    def _step(self, pair: str) -> Decimal:
-        """The smallest step of an amount."""
-        precision = self.get_precision_amount(pair)
-        if precision is None:
-            return UNIT
-        is_tick = self.precisionMode == ccxt.TICK_SIZE
-        return dec(precision) if is_tick else Decimal(1).scaleb(-int(precision))
 
     def _gross(self, pair: str, net: float, ahead_seconds: float) -> float:
         """How much to buy to close a part of a short."""
@@ -309,7 +301,7 @@ class LeverageOrders(LeverageFetching):
         except Exception:
             logger.exception(f"{pair}: its interest cannot be read; the position is bought back.")
         gross = gross_amount(dec(net), interest, ahead, dust, self._taker_fee(pair), MOST_BEYOND)
-        step = self._step(pair)
+        step = self.step_of(pair)
         steps = (gross / step).to_integral_value(rounding="ROUND_CEILING")
         return float(steps * step)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
+from freqtrade.enums import TradingMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.strategy.interface import IStrategy
 
@@ -16,6 +17,7 @@ from ..core.errors import BitoproMarginError
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
 from .emergency import Emergency
+from .leverage_options import parse_leverage_options
 from .options import Options, parse_options
 
 logger = logging.getLogger(__name__)
@@ -82,7 +84,7 @@ class EmergencyCancelMixin(IStrategy, metaclass=_StrategyMeta):  # type: ignore[
         """A copy, and a pickle, is the strategy alone: hooks and bot belong to the original."""
         state = dict(self.__dict__)
         state.pop("_emergency", None)
-        for name in ("ft_bot_start", *_HOOKS):
+        for name in ("ft_bot_start", "leverage", *_HOOKS):
             wrapped = state.get(name)
             if not isinstance(wrapped, _Wrapped):
                 continue
@@ -90,6 +92,12 @@ class EmergencyCancelMixin(IStrategy, metaclass=_StrategyMeta):  # type: ignore[
             if wrapped.assigned:
                 state[name] = wrapped.own
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Hyperopt's workers get a pickle of a strategy that has started."""
+        self.__dict__.update(state)
+        if "config" in state:
+            _cap_leverage(self)
 
 
 # -- wrapping ----------------------------------------------------------------------------------
@@ -138,7 +146,7 @@ def _confirm_trade_exit(
         logger.exception("The strategy's confirm_trade_exit failed: taken as a yes.")
         agreed = True
     if not agreed:
-        emergency.denied(named["trade"])
+        emergency.denied(named["trade"], named["exit_reason"])
         return agreed
     return emergency.before_exit(
         named["trade"],
@@ -205,6 +213,7 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
     own(*args, **kwargs)
     if strategy.emergency is not None:
         return
+    _cap_leverage(strategy)
     if not isinstance(freqtrade_internals.exchange_of(strategy), Bitopromargin):
         # Backtesting, or a strategy that is tried out on another exchange.
         logger.info("EmergencyCancelMixin: nothing to do without the exchange bitopromargin.")
@@ -214,13 +223,42 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
         freqtrade_internals.check_bot(strategy)
     except (ValueError, freqtrade_internals.UnsupportedFreqtradeError) as error:
         raise OperationalException(str(error)) from None
-    if not freqtrade_internals.exchange_of(strategy).is_leveraged:
+    exchange = freqtrade_internals.exchange_of(strategy)
+    if not exchange.is_leveraged:
         _refuse_shorts_and_leverage(strategy)
     emergency = Emergency(strategy, options)
+    exchange.attach(emergency)
+    emergency.gate.install(freqtrade_internals.bot_of(strategy))
     for name, hook in _HOOKS.items():
         _wrap(strategy, name, functools.partial(hook, emergency))
     strategy._emergency = emergency
     logger.info(f"EmergencyCancelMixin is on: {options.describe()}.")
+
+
+def _cap_leverage(strategy: Any) -> None:
+    """Cut what ``leverage()`` says to the cap of its side: Freqtrade knows one for both."""
+    config = strategy.config
+    named = config.get("exchange", {}).get("name") == "bitopromargin"
+    if not named or config.get("trading_mode") != TradingMode.FUTURES:
+        return
+    try:
+        options = parse_leverage_options(config)
+    except ValueError as error:
+        raise OperationalException(str(error)) from None
+
+    def capped(own: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
+        most = options.max_leverage(is_short=kwargs.get("side") == "short")
+        if "max_leverage" in kwargs:
+            kwargs["max_leverage"] = min(kwargs["max_leverage"], most)
+        asked = float(own(*args, **kwargs))
+        if asked > most:
+            logger.info(
+                f"{kwargs.get('pair')}: leverage {asked:g} is cut to {most:g}, the cap of"
+                f" {kwargs.get('side')} trades."
+            )
+        return min(asked, most)
+
+    _wrap(strategy, "leverage", capped)
 
 
 def _refuse_shorts_and_leverage(strategy: Any) -> None:

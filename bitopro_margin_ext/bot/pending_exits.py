@@ -1,69 +1,64 @@
-"""Exits that must still go out: refused because of a stale amount, or never placed."""
+"""Exits that must come: one record per trade and reason, kept until the position is out.
+
+A record is in the database before its first attempt (in the trade's custom data, one entry per
+trade), so it outlives the process. Of several records of a trade the most urgent one decides what
+is sent. What is sent is computed at each attempt, from the position and its open exit orders.
+"""
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from freqtrade.enums import ExitCheckTuple, ExitType
-from freqtrade.persistence import Order, Trade
+from freqtrade.constants import CANCEL_REASON
+from freqtrade.enums import ExitType
+from freqtrade.exchange import amount_to_contract_precision
+from freqtrade.persistence import Trade
+from sqlalchemy.exc import SQLAlchemyError
 
-from . import positions
-
-logger = logging.getLogger(__name__)
-
-
-def adopt_lost_exit(bot: Any, trade: Any, amount: float) -> bool:
-    """Take in an exit order of this amount that the bot placed and then had no time to note.
-
-    Sending the exit again would sell twice. Freqtrade looks for such an order only when the
-    balance is missing, which other holdings of the same currency hide.
-
-    :returns: whether there was one.
-    :raises freqtrade.exceptions.ExchangeError: when the exchange cannot be asked.
-    """
-    placed = float(bot.exchange.amount_to_precision(trade.pair, amount))
-    for end in bot.exchange.fetch_orders(trade.pair, trade.date_last_filled_utc):
-        if (
-            end["side"] != trade.exit_side
-            or not positions.same_amount(end["amount"] or 0.0, placed)
-            or (end["status"] != "open" and not end["filled"])
-            or positions.find_order(trade.pair, end["id"]) is not None
-        ):
-            continue
-        logger.warning(f"The exit order {end['id']} of {trade.pair} was lost in the crash: found.")
-        order = Order.parse_from_ccxt_object(
-            end, trade.pair, trade.exit_side, amount, end["price"] or end["average"]
-        )
-        order.ft_order_tag = trade.exit_reason = EMERGENCY_EXIT
-        trade.orders.append(order)
-        Trade.commit()
-        bot.update_trade_state(trade, order.order_id, end)
-        return True
-    return False
-
+from . import freqtrade_internals, positions
 
 logger = logging.getLogger(__name__)
-
 
 EMERGENCY_EXIT: Final = ExitType.EMERGENCY_EXIT.value
-
+LIQUIDATION: Final = ExitType.LIQUIDATION.value
 FORCE_EXIT: Final = ExitType.FORCE_EXIT.value
 
-KEPT: Final = "bitopro_margin_exit"
-"""The trade's custom data under which an emergency exit outlives the process."""
+_MOST_URGENT_FIRST: Final = (
+    EMERGENCY_EXIT,
+    LIQUIDATION,
+    ExitType.STOP_LOSS.value,
+    ExitType.TRAILING_STOP_LOSS.value,
+    ExitType.STOPLOSS_ON_EXCHANGE.value,
+    FORCE_EXIT,
+)
+_UNTIL_CLOSED: Final = (EMERGENCY_EXIT, LIQUIDATION)
+"""Reasons whose record stays when their order rests: should it be cancelled, another follows."""
 
-COMPLAIN_AFTER: Final = 20
-"""Iterations in vain after which the user is told to look."""
+CUSTOM_DATA_KEY: Final = "bitopro_margin_exit"
+"""The trade's custom data that holds its records, by reason."""
+
+_DELAYS: Final = (0.0, 0.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds after so many failures before the next attempt; the last one for all that follow."""
+_TELL_AFTER: Final = frozenset({1, 3, 10, 30, 100, 300, 1000})
+"""After how many failures the user gets a message; afterwards the log alone tells."""
+
+
+def urgency(reason: str | None) -> int:
+    """The rank of an exit reason; the lower, the more urgent."""
+    if reason in _MOST_URGENT_FIRST:
+        return _MOST_URGENT_FIRST.index(reason)
+    return len(_MOST_URGENT_FIRST)
 
 
 @dataclass
-class HeldExit:
-    """One exit that must come.
+class PendingExit:
+    """One exit that must come; amounts in base, ``since`` in Unix seconds.
 
-    ``orders`` are the ids of the exit orders that there were already: a newer one settles it.
-    ``rest_of`` names the exit order whose rest is meant, if not the whole position is. ``rate`` is
-    the limit that a forced exit asked for.
+    ``orders`` are the ids of the exit orders that there were already. ``rest_of`` names the exit
+    order whose rest is meant, ``part`` is an amount; without either the whole position is. ``rate``
+    is the limit that a forced exit asked for. ``amount`` is what was to go at first.
     """
 
     exit_reason: str
@@ -71,120 +66,267 @@ class HeldExit:
     orders: list[str]
     rest_of: str | None = None
     rate: float | None = None
-    attempts: int = 0
+    part: float | None = None
+    amount: float = 0.0
+    since: float = 0.0
+    swept: bool = False
+    """Whether the orders in scope have been swept for it."""
+
+    # Not in the database:
+    trade_id: int = 0
+    failures: int = 0
+    due: float = 0.0
+    """When it may be attempted again, on the monotonic clock."""
+    attempted_in: int | None = None
+    """The iteration of its last attempt that did not succeed."""
+    obstructed: bool = False
+    """Whether orders on its pair may be in the way of the next attempt."""
+    reached: bool = False
+    """Whether the attempt under way came as far as its sweep."""
+    stale: bool = False
+    """Whether the attempt under way was refused here, because its amount had changed."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole position is meant."""
+        return self.rest_of is None and self.part is None
 
 
-class HeldExits:
-    """The held exits of one bot, by trade; each is sent again every iteration until it is there."""
+_IN_MEMORY: Final = frozenset(
+    ("trade_id", "failures", "due", "attempted_in", "obstructed", "reached", "stale")
+)
+_STORED: Final = tuple(one.name for one in fields(PendingExit) if one.name not in _IN_MEMORY)
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._held: dict[int, HeldExit] = {}
-        self._tell = tell
-        self._looked_back = False
-        self.unverified: set[int] = set()
-        """Trades whose exit an earlier process held, and may have placed without noting it."""
+
+class PendingExits:
+    """The exits of one bot that must come, by trade and reason."""
+
+    def __init__(self) -> None:
+        self._exits: dict[tuple[int, str], PendingExit] = {}
+        self._changed: set[int] = set()
+        """Trades whose records the database does not have as they are."""
 
     def __contains__(self, trade_id: int) -> bool:
-        return trade_id in self._held
+        return any(key[0] == trade_id for key in self._exits)
 
-    def hold(
+    def __len__(self) -> int:
+        return len(self._exits)
+
+    def all(self) -> list[PendingExit]:
+        """Every record: fresh ones first, then the most urgent, then the oldest."""
+        return sorted(
+            self._exits.values(),
+            key=lambda one: (one.failures > 0, urgency(one.exit_reason), one.since),
+        )
+
+    def get(self, trade_id: int, reason: str) -> PendingExit | None:
+        """The record of a trade and reason."""
+        return self._exits.get((trade_id, reason))
+
+    def most_urgent(self, trade_id: int) -> PendingExit | None:
+        """The record that decides what is sent for a trade."""
+        found = [one for key, one in self._exits.items() if key[0] == trade_id]
+        return min(found, key=lambda one: (urgency(one.exit_reason), one.since), default=None)
+
+    # -- what becomes of a record --------------------------------------------------------------
+
+    def add(
         self,
         trade: Any,
-        exit_reason: str,
+        reason: str,
         order_type: str,
         *,
         rest_of: str | None = None,
+        part: float | None = None,
         rate: float | None = None,
-    ) -> None:
-        """Remember an exit; the first one of a trade stays."""
-        if trade.id in self._held:
-            return
+    ) -> PendingExit:
+        """Record an exit. A record of this reason stays, unless this one is for the whole position
+        and that one was not.
+        """
+        known = self._exits.get((trade.id, reason))
+        is_whole = rest_of is None and part is None
+        if known is not None and (known.is_whole or not is_whole):
+            return known
         # A forced exit has the user's price, if it has one; any other is priced anew.
-        rate = rate if exit_reason == FORCE_EXIT and order_type == "limit" else None
-        self._held[trade.id] = HeldExit(exit_reason, order_type, exit_ids(trade), rest_of, rate)
+        rate = rate if reason == FORCE_EXIT and order_type == "limit" else None
+        found = PendingExit(
+            exit_reason=reason,
+            order_type=order_type,
+            orders=[order.order_id for order in exit_orders(trade)],
+            rest_of=rest_of,
+            rate=rate,
+            part=part,
+            amount=trade.amount if part is None else part,
+            since=time.time(),
+            swept=known is not None and known.swept,
+            trade_id=trade.id,
+        )
+        self._exits[trade.id, reason] = found
+        self._changed.add(trade.id)
+        return found
 
-    def keep(self, trade: Any) -> None:
-        """Write a held emergency exit into the database: it must come even after a crash."""
-        held = self._held.get(trade.id)
-        if held is not None and held.exit_reason == EMERGENCY_EXIT:
-            trade.set_custom_data(KEPT, asdict(held))
-
-    def forget(self, trade_id: int) -> None:
+    def remove(self, trade_id: int, reason: str) -> None:
         """The exit is there, or no longer wanted."""
-        held = self._held.pop(trade_id, None)
-        self.unverified.discard(trade_id)
-        if held is not None and held.exit_reason == EMERGENCY_EXIT:
-            trade = positions.own_trade(trade_id)
-            if trade is not None:
-                # Emptied, not deleted: older Freqtrades cannot delete one entry.
-                trade.set_custom_data(KEPT, {})
+        if self._exits.pop((trade_id, reason), None) is not None:
+            self._changed.add(trade_id)
 
-    def look_back(self, trades: Iterable[Any]) -> None:
-        """Once after the start: take up what an earlier process held."""
-        if self._looked_back:
+    def settle(self, trade_id: int) -> None:
+        """Drop the records of a trade that have nothing left to send.
+
+        :raises SQLAlchemyError: when the database cannot be read; the records stay.
+        """
+        records = [one for key, one in self._exits.items() if key[0] == trade_id]
+        if not records:
             return
-        for trade in trades:
-            kept = trade.get_custom_data(KEPT)
-            if kept and trade.id not in self._held:
-                self._held[trade.id] = HeldExit(**{**kept, "attempts": 0})
-                self.unverified.add(trade.id)
-                logger.warning(f"The emergency exit of {trade.pair} was cut short: it goes on.")
-        self._looked_back = True
+        trade = Trade.session.get(Trade, trade_id)
+        for one in records:
+            if trade is None or is_settled(trade, one):
+                self.remove(trade_id, one.exit_reason)
 
-    def amount(self, trade: Any) -> float:
-        """What a held exit is to sell, in base."""
-        amount: float = _part(trade, self._held[trade.id]) or trade.amount
-        return amount
+    def note_swept(self, pending: PendingExit) -> None:
+        """Its orders in scope have been swept: later attempts leave the others alone."""
+        if not pending.swept:
+            pending.swept = True
+            self._changed.add(pending.trade_id)
 
-    def repeat(self, bot: Any) -> None:
-        """Send again what is not there yet."""
-        for trade_id, held in list(self._held.items()):
-            trade = positions.own_trade(trade_id)
-            gone = trade is None or not trade.is_open or not trade.has_open_position
-            if gone or set(exit_ids(trade)) - set(held.orders):
-                self.forget(trade_id)
-            elif trade_id in self.unverified:
+    def note_failure(self, pending: PendingExit, iteration: int) -> bool:
+        """Put the next attempt off; whether the user should be told of this one."""
+        pending.attempted_in = iteration
+        pending.failures += 1
+        delay = _DELAYS[min(pending.failures, len(_DELAYS)) - 1]
+        pending.due = time.monotonic() + delay
+        return pending.failures in _TELL_AFTER
+
+    # -- the database --------------------------------------------------------------------------
+
+    def persist(self) -> None:
+        """Write what has changed. What cannot be written now is written the next time.
+
+        :raises SQLAlchemyError: the first failure, once every trade has been tried.
+        """
+        failure: SQLAlchemyError | None = None
+        for trade_id in list(self._changed):
+            try:
+                trade = Trade.session.get(Trade, trade_id)
+                if trade is not None:
+                    trade.set_custom_data(CUSTOM_DATA_KEY, self._as_stored(trade_id))
+            except SQLAlchemyError as error:
+                failure = failure or error
                 continue
-            elif not any(order.ft_order_side == trade.exit_side for order in trade.open_orders):
-                # An old exit order that still counts as open is Freqtrade's to cancel.
-                self._send(bot, trade, held)
+            self._changed.discard(trade_id)
+        if failure is not None:
+            raise failure
 
-    def _send(self, bot: Any, trade: Any, held: HeldExit) -> None:
-        held.attempts += 1
-        if held.attempts % COMPLAIN_AFTER == 0:
-            self._tell(
-                f"The exit of {trade.pair} could not be sent in {held.attempts} tries: look at it."
-            )
-        logger.info(f"Sending the exit of {trade.pair} again: {held.exit_reason}.")
-        rate = held.rate or bot.exchange.get_rate(
-            pair=trade.pair, side="exit", is_short=trade.is_short, refresh=True
+    @property
+    def changed(self) -> set[int]:
+        """The trades whose records are to be written."""
+        return set(self._changed)
+
+    def mark_changed(self, trade_ids: Iterable[int]) -> None:
+        """What was written for these trades did not reach the disk."""
+        self._changed.update(trade_ids)
+
+    def restore(self) -> tuple[list[PendingExit], list[str]]:
+        """Take up what an earlier process recorded; what cannot be read is said in words.
+
+        :raises SQLAlchemyError: when the table cannot be read.
+        """
+        restored, unreadable = [], []
+        for trade_id, value in freqtrade_internals.custom_data_of_trades(CUSTOM_DATA_KEY):
+            try:
+                stored = value() or {}
+                # Earlier versions had one record for a trade.
+                records = [stored] if "exit_reason" in stored else list(stored.values())
+                for record in records:
+                    known = {name: record[name] for name in _STORED if name in record}
+                    one = PendingExit(**known, trade_id=trade_id)
+                    if (trade_id, one.exit_reason) not in self._exits:
+                        self._exits[trade_id, one.exit_reason] = one
+                        restored.append(one)
+            except Exception as error:
+                unreadable.append(f"trade {trade_id}: {error}")
+        return restored, unreadable
+
+    def _as_stored(self, trade_id: int) -> dict[str, Any]:
+        return {
+            one.exit_reason: {name: value for name, value in asdict(one).items() if name in _STORED}
+            for key, one in self._exits.items()
+            if key[0] == trade_id
+        }
+
+
+# -- what is left to go ------------------------------------------------------------------------
+
+
+def exit_orders(trade: Any) -> list[Any]:
+    """All exit orders of a trade but its stops, whatever became of them."""
+    return [order for order in trade.orders if order.ft_order_side == trade.exit_side]
+
+
+def amount_to_go(trade: Any, pending: PendingExit) -> float:
+    """What a record has still to sell or buy back, in base, never more than the position."""
+    if pending.is_whole:
+        return float(trade.amount)
+    wanted = pending.part
+    if wanted is None:
+        order = trade.select_order_by_order_id(pending.rest_of)
+        wanted = trade.amount if order is None else order.safe_remaining
+    gone = sum(
+        order.safe_filled
+        for order in exit_orders(trade)
+        if order.order_id not in (*pending.orders, pending.rest_of)
+        and order.ft_order_tag == pending.exit_reason
+    )
+    left = min(trade.amount, max(0.0, wanted - gone))
+    # Less than the exchange's smallest step is nothing.
+    return float(
+        amount_to_contract_precision(
+            left, trade.amount_precision, trade.precision_mode, trade.contract_size
         )
-        kinds = {kind.value: kind for kind in ExitType}
-        kind = kinds.get(held.exit_reason, ExitType.CUSTOM_EXIT)
-        sent = bot.execute_trade_exit(
-            trade,
-            rate,
-            ExitCheckTuple(exit_type=kind, exit_reason=held.exit_reason),
-            ordertype=held.order_type,
-            sub_trade_amt=_part(trade, held),
-        )
-        if sent:
-            self.forget(trade.id)
-        else:
-            logger.info(f"The exit of {trade.pair} was not sent; the next iteration tries again.")
+    )
 
 
-def exit_ids(trade: Any) -> list[str]:
-    """The ids of all exit orders of a trade, whatever became of them."""
-    return [order.order_id for order in trade.orders if order.ft_order_side == trade.exit_side]
+def sub_amount(trade: Any, pending: PendingExit) -> float | None:
+    """What Freqtrade calls ``sub_trade_amt``: a part of the position, or None for all of it."""
+    amount = amount_to_go(trade, pending)
+    return None if positions.same_amount(amount, trade.amount) else amount
 
 
-def _part(trade: Any, held: HeldExit) -> float | None:
-    """The part of the position that is to go; None for all of it."""
-    if held.rest_of is None:
-        return None
-    order = trade.select_order_by_order_id(held.rest_of)
-    if order is None:
-        return None
-    rest: float = order.safe_remaining
-    return None if rest > trade.amount or positions.same_amount(rest, trade.amount) else rest
+def rests(trade: Any, pending: PendingExit) -> bool:
+    """Whether open orders of this urgency, or of a greater one, are for all that has to go."""
+    resting = [
+        order
+        for order in exit_orders(trade)
+        if order.ft_is_open
+        and urgency(order.ft_order_tag) <= urgency(pending.exit_reason)
+        and order.order_id != pending.rest_of
+    ]
+    if not resting:
+        return False
+    left = amount_to_go(trade, pending)
+    if pending.is_whole:
+        # The position counts an order's fills once the order has ended.
+        left -= sum(order.safe_filled for order in resting)
+    waiting = sum(order.safe_remaining for order in resting)
+    return waiting >= left or positions.same_amount(waiting, left)
+
+
+def is_settled(trade: Any, pending: PendingExit) -> bool:
+    """Whether an exit needs no further attempt, ever."""
+    if not trade.is_open or not trade.has_open_position or not amount_to_go(trade, pending):
+        return True
+    if pending.exit_reason in _UNTIL_CLOSED:
+        return _called_off(trade, pending)
+    return rests(trade, pending)
+
+
+def _called_off(trade: Any, pending: PendingExit) -> bool:
+    """Whether the user cancelled its last order through the bot."""
+    own = [
+        order
+        for order in exit_orders(trade)
+        if order.order_id not in (*pending.orders, pending.rest_of)
+        and order.ft_order_tag == pending.exit_reason
+    ]
+    reason = (own[-1].ft_cancel_reason or "") if own and not own[-1].ft_is_open else ""
+    return CANCEL_REASON["USER_CANCEL"] in reason

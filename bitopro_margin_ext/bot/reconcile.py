@@ -16,7 +16,7 @@ from .debt_lines import UNIT, ZERO, Line, down, up
 from .interest import loan_currency
 from .loan_need import ended_exits, need_of
 from .loans import Account, LoanRefusedError, Loans, LoanUnknownError
-from .settlement import Settlements
+from .settlement import ROUNDS, Settlements
 
 logger = logging.getLogger(__name__)
 
@@ -121,16 +121,12 @@ class Reconciler:
             if whole and line.owed <= 0 and trade is None:
                 self._drop(line)
             return
-        account = self._loans.account or self._loans.read()
         is_base = line.currency != self._exchange.stake_currency
-        budget = account[line.currency].free
-        if is_base:
-            # Borrowed and not sold: more of the coin is not the bot's to give back.
-            unsold = line.outstanding - need
-            dust = self._loans.ledger.dust().get(line.currency, (ZERO, ZERO))[0]
-            budget = min(budget, max(unsold, ZERO) + (dust if whole else ZERO))
-        amount = min(up(excess), account[line.currency].owed.sum, down(max(budget, ZERO)))
-        if amount > 0:
+        amount = ZERO
+        for _ in range(ROUNDS if whole else 1):
+            amount = self._repayable(line, need, excess, is_base=is_base)
+            if amount <= 0:
+                break
             try:
                 self._loans.repay(line.currency, amount, line.holder, "not needed")
             except (LoanRefusedError, LoanUnknownError) as error:
@@ -138,17 +134,29 @@ class Reconciler:
                 return
             self._loans.read()
             line = self._loans.line(line.currency, line.holder)
+            excess = line.owed
         if whole and line.owed < UNIT:
             if trade is None:
                 self._drop(line)
-        elif whole and is_base and amount <= 0:
+        elif whole and is_base:
             self._exchange.buy_for_debt(line)
-        elif whole and amount <= 0:
+        elif whole:
             self._tell(
                 f"short:{line.holder}",
                 f"{line.owed:f} {line.currency} of {line.holder} are owed and not needed, and there"
                 " is nothing free to repay them with.",
             )
+
+    def _repayable(self, line: Line, need: Decimal, excess: Decimal, *, is_base: bool) -> Decimal:
+        """How much of an excess there is to repay, without the user's own coins."""
+        account = self._loans.account or self._loans.read()
+        budget = account[line.currency].free
+        if is_base:
+            # Borrowed and not sold: more of the coin is not the bot's to give back.
+            dust = self._loans.ledger.dust().get(line.currency, (ZERO, ZERO))[0]
+            unsold = max(line.outstanding - need, ZERO)
+            budget = min(budget, unsold + (dust if need <= UNIT else ZERO))
+        return min(up(excess), account[line.currency].owed.sum, down(max(budget, ZERO)))
 
     def _drop(self, line: Line) -> None:
         """Forget a line that owes nothing and that no trade will book."""

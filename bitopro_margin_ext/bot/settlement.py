@@ -6,7 +6,7 @@ cost beyond the borrowed sum goes into ``Order.funding_fee``, where Freqtrade's 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from .buy_back import (
 )
 from .debt_lines import UNIT, ZERO, Line, down, up
 from .interest import loan_currency
+from .liquidation import PREFIX
 from .loan_need import entry_fee_difference, position_of
 from .loans import LoanRefusedError, Loans, LoanUnknownError
 
@@ -41,8 +42,10 @@ def exit_holder(pair: str, order_id: str) -> str:
 class Settlements:
     """Settles the exits of one bot's leveraged trades."""
 
-    def __init__(self, loans: Loans) -> None:
+    def __init__(self, loans: Loans, step: Callable[[str], Decimal]) -> None:
         self._loans = loans
+        self._step = step
+        """The smallest step of a pair's amounts."""
         self._short_of: set[str] = set()
 
     # -- one exit ------------------------------------------------------------------------------
@@ -57,14 +60,18 @@ class Settlements:
         if known is not None or not raw.get("filled"):
             return known
         base, quote = trade.safe_base_currency, trade.safe_quote_currency
-        shown = shown_buy_back(raw, row.ft_amount, base, quote) if trade.is_short else raw
+        shown = raw
+        if trade.is_short:
+            shown = shown_buy_back(raw, row.ft_amount, base, quote, self._step(trade.pair))
         net = dec(shown["filled"])
         position = position_of(trade, ledger.entry_fees(trade.pair), without=row.order_id)
         currency = loan_currency(trade)
         lines = ledger.lines(currency)
         own = next((line for line in lines if line.holder == trade.pair), None)
         if own is not None:
-            rest, part = own.split(
+            # What a liquidation sold or bought has been repaid with it.
+            split = own.split_repaid if row.order_id.startswith(PREFIX) else own.split
+            rest, part = split(
                 fraction_of(net, position.amount), exit_holder(trade.pair, row.order_id)
             )
             others = [line for line in lines if line is not own]

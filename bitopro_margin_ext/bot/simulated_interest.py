@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from math import floor
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,9 +190,11 @@ class SimulatedInterest:
         first = sum(one.ft_order_side == trade.entry_side and bool(one.filled)
                     for one in trade.orders) == 1  # fmt: skip
         rate = trade.fee_open if first else trade.fee_open / (1 + trade.fee_open)
-        order.ft_fee_base = order.filled * rate
-        if first:
-            trade.fee_open = rate / (1 - rate)
+        # Cut to the exchange's units, as it does.
+        fee = floor(order.filled * rate * 1e8 + 1e-6) / 1e8
+        order.ft_fee_base = fee
+        if first and order.filled > fee:
+            trade.fee_open = fee / (order.filled - fee)
         trade.recalc_trade_from_orders()
 
     def _charge_buy_back(self, trade: Any, order: Any, interest: float) -> None:

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 Key = tuple[str, str]
 MAPPING_SHARE: Final = 0.25
 """The part of the deadline that is kept for mapping, after the sweep."""
+SAME_MOMENT_SECONDS: Final = 30.0
+"""How long after a sweep of the account another emergency sweeps its own pair only."""
 MESSAGE_LENGTH: Final = 4000
 
 
@@ -40,26 +42,33 @@ def warn(bot: Any, text: str) -> None:
     freqtrade_internals.send_aside(bot.rpc, [message])
 
 
+def was_answered(report: CancelReport) -> bool:
+    """Whether the exchange said anything about the orders in scope; else nothing was swept yet."""
+    return report.listed or bool(report.cancelled or report.already_done)
+
+
 class Sweeps:
-    """Makes sweeps, tells the user about them, and remembers the last one."""
+    """Makes sweeps, tells the user about them, and remembers the last ones."""
 
     def __init__(self, strategy: Any, options: Options) -> None:
         self._strategy = strategy
         self._options = options
-        self.last: Sweep | None = None
+        self._last: dict[str | None, Sweep] = {}
+        """The last sweep of each pair, and of the whole account (None)."""
         self._lock = threading.Lock()
 
-    def sweep(self, trade: Any, started: float) -> CancelReport:
+    def sweep(self, trade: Any, started: float, *, own_pair: bool = False) -> CancelReport:
         """Cancel and confirm before an exit of this trade; the report of an earlier sweep if that
-        covers it.
+        covers it. ``own_pair`` narrows it to the exiting pair.
 
         :raises TimeoutError: when another sweep does not end in time.
         """
-        pair = self._scope(trade, started)
-        known = positions.open_order_keys(pair, [trade])
         if not self._lock.acquire(timeout=max(0.0, self._left(started))):
             raise TimeoutError("another sweep is still running")
         try:
+            # Within the lock: a sweep that has just ended counts.
+            pair = str(trade.pair) if own_pair else self._scope(trade, started)
+            known = positions.open_order_keys(pair, [trade])
             reused = self._covering(pair, known, started)
             if reused is not None:
                 return reused
@@ -70,7 +79,7 @@ class Sweeps:
             budget = self._left(started) - MAPPING_SHARE * self._options.deadline
             exchange = freqtrade_internals.exchange_of(self._strategy)
             report: CancelReport = exchange.sweep_margin_orders(pair, known, max(0.5, budget))
-            self.last = Sweep(pair, time.monotonic(), report)
+            self._last[pair] = Sweep(pair, time.monotonic(), report)
         finally:
             self._lock.release()
         self._tell(report, known)
@@ -82,24 +91,22 @@ class Sweeps:
         With scope ``all`` a second emergency moments after the first sweeps its own pair only: the
         first one's exit order is on the account by then, and must not be cancelled.
         """
-        if self._options.scope == "pair" or self._recent(None, started):
+        last = self._last.get(None)
+        if self._options.scope == "pair":
             return str(trade.pair)
-        return None
-
-    def _recent(self, pair: str | None, started: float) -> Sweep | None:
-        last = self.last
-        if last is None or last.pair not in (None, pair):
+        if last is None or not was_answered(last.report):
             return None
-        recent = last.ended > started - self._options.deadline
-        return last if recent and last.report.outcome is SweepOutcome.CONFIRMED else None
+        return str(trade.pair) if last.ended > started - SAME_MOMENT_SECONDS else None
 
     def _covering(self, pair: str | None, known: set[Key], started: float) -> CancelReport | None:
         """A sweep that ended moments ago and covers this one, when no order has come since."""
-        last = self._recent(pair, started)
-        if last is None:
-            return None
-        told = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
-        return last.report if known <= told else None
+        for last in (self._last.get(pair), self._last.get(None)):
+            if last is None or last.ended <= started - self._options.deadline:
+                continue
+            ended = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
+            if last.report.outcome is SweepOutcome.CONFIRMED and known <= ended:
+                return last.report
+        return None
 
     def _tell(self, report: CancelReport, known: set[Key]) -> None:
         strangers = [

@@ -44,6 +44,17 @@ AMOUNT_DECIMALS: Final = 8
 INTEREST_YEAR_MS: Final = 365 * 86_400_000
 """How long the year of ``annualInterestPercentage`` is."""
 
+HISTORY_DAYS: Final = 90
+"""How far back orders and trades are listed and looked up; an older one is not known any more."""
+
+SHORT_CANDLE_DAYS: Final = 365
+SHORT_CANDLES: Final = ("1m", "5m")
+"""How far back the candles of these timeframes reach; the others have no documented bound."""
+
+ORDER_AMOUNT_PRECISION: Final = "amountPrecision"
+"""*Option* ``orderAmountPrecision``. The field of a pair that bounds the decimals of an order's
+amount. BitoPro's table calls this one "order-amount precision"; ccxt reads ``basePrecision``."""
+
 DEFAULT_INTEREST_PERCENT: Final = "1"
 """A year's interest where no table and no exchange says it: that of the provisioning example."""
 

@@ -6,12 +6,15 @@ ccxt): by HTTP status first, then by BitoPro's texts where we know them.
 The exceptions of this package, but for those of the sandbox, which stands alone:
 
 BitoproMarginError
+  + AnswerTooLongError (of requests): longer than any documented answer
+  + CallTimeoutError: a request was sent, and given up before its answer had come
   + ConfigurationError (a ValueError): a Freqtrade config that cannot be read or used
   + CredentialError (a ValueError): no API key and secret, or unusable ones
   + DrillError: a drill that could not be played
   + LedgerError: the bot's record of its loans cannot be kept
   + LoanRefusedError: the exchange said no to a loan or a repayment
   + LoanUnknownError: whether a loan or a repayment was made is not known
+  + NotSentError: a request was held back before its first byte
   + UnsupportedFreqtradeError: something of Freqtrade's that we need is not there any more
   + UsageError: a command line that cannot be carried out
   + WrongBaseOrderError (Freqtrade's, and an ImportError): the mixin stands behind IStrategy
@@ -27,6 +30,8 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+from .assumptions import HISTORY_DAYS
 
 
 class BitoproMarginError(Exception):
@@ -150,6 +155,10 @@ _HINTS: Final = {
     Meaning.AUTHENTICATION: "check the API key and secret, and that the key is not revoked",
     Meaning.PERMISSION: (
         "margin is not enabled for this key: tick Margin on BitoPro's API page, check the IP list"
+    ),
+    Meaning.ORDER_NOT_FOUND: (
+        f"not known, or not any more: orders are kept for {HISTORY_DAYS} days; that makes it no"
+        " cancelled one"
     ),
     Meaning.RATE_LIMIT: "too many requests from this IP or account: another process may share it",
 }

@@ -17,6 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.retry import Retry
 
 from . import connecting
+from .errors import BitoproMarginError
 from .http_call import CallTimeoutError, current_call
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _PIECE: Final = 4096
 """Bytes read at a time: packed by gzip, so many hold at most four million."""
 
 
-class AnswerTooLongError(requests.RequestException):
+class AnswerTooLongError(BitoproMarginError, requests.RequestException):
     """The answer is longer than any documented one."""
 
 

@@ -17,19 +17,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
+from .errors import BitoproMarginError
+
 T = TypeVar("T")
 
 
-class NotSentError(Exception):
+class NotSentError(BitoproMarginError):
     """The request was held back: its caller had given up, or it had been sent once already."""
 
 
-class CallTimeoutError(Exception):
+class CallTimeoutError(BitoproMarginError):
     """The request was sent, and given up before its answer had come."""
-
-
-class AnswerTooLongError(Exception):
-    """The answer is longer than any documented one."""
 
 
 class Turn:

@@ -50,7 +50,7 @@ class SweptAccount(Protocol):
     clock_offset_ms: int
 
     @property
-    def limits(self) -> RateLimits:
+    def rate_limits(self) -> RateLimits:
         """The documented limits, shared with whoever else calls this host."""
 
 
@@ -109,7 +109,7 @@ class _OwnAccount:
     clock_offset_ms = 0
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.limits = RateLimits(clock)
+        self.rate_limits = RateLimits(clock)
 
 
 class _Sweep:
@@ -138,7 +138,7 @@ class _Sweep:
         self.resends = 0
         self.report = report or CancelReport("all")
         self.report.scope = self.symbol or "all"
-        self.caller = RetryingCaller(self.report, deadline, clock, account, account.limits)
+        self.caller = RetryingCaller(self.report, deadline, clock, account, account.rate_limits)
 
     # -- the flow ------------------------------------------------------------------------------
 

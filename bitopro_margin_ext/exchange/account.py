@@ -1,47 +1,50 @@
-"""Unified methods about the margin account as a whole: its ratio, its liquidations."""
+"""Unified methods about the margin account as a whole: balances, ratio, liquidations, prices."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import ccxt
+from ccxt.base.precise import Precise
 
 from ..core import parse_account
 from ..core.endpoints import BALANCES, CALCULATE_AD_RATIO, MARK_PRICE, USER_LIQUIDATIONS
 from ..core.parse import is_zero, number
-from .amounts import (
-    Structure,
-    by_code,
+from .arguments import (
     exact_amount,
-    finish,
     known_currency,
-    margin_only,
-    read_rows,
+    optional_pair,
+    require_list,
+    require_pair,
 )
-from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call
-from .structures import margin_params, reading, require_pair, rows_of, sorted_since_limit
+from .describe import documented
+from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call
+from .paging import read_window, whole_list
+from .params import no_params, take_params, with_raw
+from .structures import Structure, by_code, finish, parsed_rows, reading, rows_of
 
 
+@documented(BALANCES)
 def fetch_margin_account(api: Any, params: Params = NO_PARAMS) -> Flow[Structure]:
     """Fetch how the margin account stands.
 
     :returns: ``adRatio`` (assets by debts), its ``adRatioLabel``, ``totalAsset`` and ``totalDebt``
         in ``currency`` (USDT), ``id``, ``accountStatus``, ``marginStatus``; the balances are in
         ``info`` and through ``fetch_balance``.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_margin_acccount_balance.md
     """
-    rest = margin_only(api, params, "fetchMarginAccount")
-    answer = yield from call(api, BALANCES, rest)
+    raw = no_params(api, "fetchMarginAccount", params)
+    answer = yield from call(api, BALANCES, raw)
     return margin_account_structure(api, answer)
 
 
 def margin_account_structure(api: Any, answer: Any, timestamp: int | None = None) -> Structure:
     """The account's structure, of the endpoint's answer or of the stream's data."""
     rows_of(api, answer, "balances", dict)
-    parsed = {**parse_account.parse_margin_account(answer), "timestamp": timestamp}
-    return finish(api, parsed, ("adRatio", "totalAsset", "totalDebt"))
+    with reading(api, "the margin account"):
+        parsed = {**parse_account.parse_margin_account(answer), "timestamp": timestamp}
+        return finish(api, parsed, ("adRatio", "totalAsset", "totalDebt"))
 
 
+@documented(CALCULATE_AD_RATIO)
 def calculate_ad_ratio(
     api: Any, action: str | int, code: str, amount: float | str, params: Params = NO_PARAMS
 ) -> Flow[Structure]:
@@ -54,10 +57,8 @@ def calculate_ad_ratio(
     :raises ccxt.BadRequest: for another action.
     :raises ccxt.BadSymbol: for an unknown currency.
     :raises ccxt.InvalidOrder: for an amount that is not positive or has more than 8 decimals.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/calculate_ad_ratio.md
     """
-    rest = margin_only(api, params, "calculateAdRatio")
+    raw = no_params(api, "calculateAdRatio", params)
     names: dict[str | int, int] = {
         value: value for value in parse_account.AD_RATIO_ACTIONS.values()
     }
@@ -65,15 +66,11 @@ def calculate_ad_ratio(
     if isinstance(action, bool) or not isinstance(action, str | int) or action not in names:
         known = ", ".join(repr(name) for name in parse_account.AD_RATIO_ACTIONS)
         raise ccxt.BadRequest(f"{api.id} an action is one of {known}, not {action!r}")
+    wanted = exact_amount(api, amount)
     code = yield from known_currency(api, code)
-    body = {
-        "action": names[action],
-        "currency": code.lower(),
-        "amount": exact_amount(api, amount),
-        **rest,
-    }
-    answer = yield from call(api, CALCULATE_AD_RATIO, body)
-    (parsed,) = read_rows(api, "a ratio", parse_account.parse_ad_ratio, [answer])
+    body = {"action": names[action], "currency": code.lower(), "amount": wanted}
+    answer = yield from call(api, CALCULATE_AD_RATIO, with_raw(api, "calculateAdRatio", body, raw))
+    (parsed,) = parsed_rows(api, "a ratio", parse_account.parse_ad_ratio, [answer])
     done = finish(api, parsed, ("adRatio", "totalAsset", "totalDebt"))
     numbers = {value: name for name, value in parse_account.AD_RATIO_ACTIONS.items()}
     done["action"] = numbers[names[action]]
@@ -83,6 +80,7 @@ def calculate_ad_ratio(
     return done
 
 
+@documented(USER_LIQUIDATIONS)
 def fetch_my_liquidations(
     api: Any,
     symbol: str | None = None,
@@ -95,20 +93,19 @@ def fetch_my_liquidations(
     Where an asset was sold for the debt, ``symbol`` is the pair of the two, ``baseValue`` and
     ``quoteValue`` what changed hands; their quotient includes a fee, so ``price`` is None. A debt
     that was taken in kind traded no pair: ``symbol`` is then the currency's code alone.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/list_user_liquidations.md
     """
-    rest = margin_only(api, params, "fetchMyLiquidations")
-    unified = None if symbol is None else require_pair(api, symbol)
+    words, raw = take_params(api, "fetchMyLiquidations", params)
+    window = read_window(api, since, limit, words)
+    wanted = optional_pair(api, symbol)
     # Only the list of markets tells which way round a pair is written.
     yield LoadMarkets()
-    rows = rows_of(api, (yield from call(api, USER_LIQUIDATIONS, rest)), "liquidations")
-    found = [
-        _liquidation(api, line)
-        for line in read_rows(api, "liquidations", parse_account.parse_liquidation, rows)
-    ]
-    kept = [line for line in found if unified in (None, line["symbol"])]
-    return sorted_since_limit(kept, since, limit)
+    answer = yield from call(api, USER_LIQUIDATIONS, raw)
+
+    def parse(row: Any) -> Structure | None:
+        line = _liquidation(api, parse_account.parse_liquidation(row))
+        return line if wanted in (None, line["symbol"]) else None
+
+    return whole_list(api, answer, "liquidations", parse, window)
 
 
 def _liquidation(api: Any, line: Structure) -> Structure:
@@ -143,6 +140,7 @@ UNIT = "USDT"
 """What the exchange's mark prices are counted in."""
 
 
+@documented(MARK_PRICE)
 def fetch_mark_prices(
     api: Any, symbols: list[str] | None = None, params: Params = NO_PARAMS
 ) -> Flow[dict[str, Structure]]:
@@ -150,25 +148,34 @@ def fetch_mark_prices(
 
     :returns: ticker structures with ``markPrice``; the exchange dates them only on its stream.
     :raises ccxt.BadSymbol: for a pair that is not counted in USDT: no price is made up for it.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_mark_price.md
     """
-    rest = margin_only(api, params, "fetchMarkPrices")
-    wanted = None if symbols is None else [marked_symbol(api, symbol) for symbol in symbols]
+    return (yield from _mark_prices(api, "fetchMarkPrices", marked_symbols(api, symbols), params))
+
+
+def _mark_prices(
+    api: Any, method: str, wanted: list[str] | None, params: Params
+) -> Flow[dict[str, Structure]]:
+    raw = no_params(api, method, params)
     yield LoadMarkets()
-    answer = yield from call(api, MARK_PRICE, rest)
-    found = mark_tickers(api, rows_of(api, answer, "tokenPrices", dict))
+    answer = yield from call(api, MARK_PRICE, raw)
+    prices = rows_of(api, answer, "tokenPrices", dict)
+    with reading(api, "mark prices"):
+        found = mark_tickers(api, prices)
     return chosen_tickers(api, found, wanted)
 
 
+@documented(MARK_PRICE)
 def fetch_mark_price(api: Any, symbol: str, params: Params = NO_PARAMS) -> Flow[Structure]:
-    """Fetch one mark price, as ``fetch_mark_prices`` does.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_mark_price.md
-    """
+    """Fetch one mark price, as ``fetch_mark_prices`` does."""
     symbol = marked_symbol(api, symbol)
-    tickers = yield from fetch_mark_prices(api, [symbol], params)
-    return tickers[symbol]
+    return (yield from _mark_prices(api, "fetchMarkPrice", [symbol], params))[symbol]
+
+
+def marked_symbols(api: Any, symbols: Any) -> list[str] | None:
+    """Return the unified symbols of pairs with USDT, or None for all of them."""
+    if symbols is None:
+        return None
+    return [marked_symbol(api, symbol) for symbol in require_list(api, symbols, "symbols")]
 
 
 def marked_symbol(api: Any, symbol: Any) -> str:
@@ -220,19 +227,15 @@ def mark_tickers(
 Balances = dict[str, Any]
 
 
+@documented(BALANCES)
 def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
     """Fetch the margin account's balances, in each currency's own units.
 
     :returns: a balance structure with ``free``, ``used``, ``total`` and ``debt`` (borrowed plus
         accrued interest) of each currency; ``info`` is the whole answer, adRatio and totals in it.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_margin_acccount_balance.md
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        balances: Balances = yield Inherited("fetch_balance", (rest,))
-        return balances
-    return balance_structure(api, (yield from call(api, BALANCES, rest)))
+    raw = no_params(api, "fetchBalance", params)
+    return balance_structure(api, (yield from call(api, BALANCES, raw)))
 
 
 def balance_structure(api: Any, answer: Any) -> Balances:
@@ -253,8 +256,6 @@ def balance_structure(api: Any, answer: Any) -> Balances:
 
 def debt(row: Any) -> str:
     """What is owed of a currency: the principal and the interest accrued on it."""
-    from ccxt.base.precise import Precise
-
     principal, interest = number(row, "borrowAmount"), number(row, "borrowInterestAmount")
     if is_zero(interest):
         return principal or "0"

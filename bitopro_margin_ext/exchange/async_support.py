@@ -2,28 +2,30 @@
 
 import asyncio
 import functools
+import math
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import aiohttp
 import ccxt
 import ccxt.async_support
 
 from ..core.connecting import NEXT_ADDRESS_SECONDS
-from ..core.guarded_session import MAX_ANSWER_BYTES
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
-    call_scope,
     loans,
     markets,
     order_batches,
     order_cancellation,
     order_creation,
     orders,
+    trades,
     transfers,
 )
+from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
+from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
 from .unified import account_chosen, present_as_method
@@ -55,42 +57,18 @@ def awaiting(
         except StopIteration as stop:
             result: R = stop.value
             return result
+        finally:
+            # A cancelled task leaves the flow in the middle; its scope must not outlive this call.
+            flow.close()
 
     present_as_method(run, method)
     return run
 
 
-class _BoundedAnswer:
-    """What ``async with session.get(…)`` enters: an answer that is read, and not too long.
-
-    A redirect is not followed.
-    """
-
-    def __init__(self, method: Callable[..., Any], *more: Any, **named: Any) -> None:
-        self._context = method(*more, **named, allow_redirects=False)
-
-    async def __aenter__(self) -> Any:
-        response = await self._context.__aenter__()
-        try:
-            body = bytearray()
-            async for piece in response.content.iter_any():
-                body += piece
-                if len(body) > MAX_ANSWER_BYTES:
-                    response.close()
-                    raise aiohttp.ClientPayloadError("the answer is longer than any documented one")
-        except BaseException as error:
-            await self._context.__aexit__(type(error), error, error.__traceback__)
-            raise
-        # aiohttp has no public way to put a body that somebody else has read.
-        response._body = bytes(body)
-        return response
-
-    async def __aexit__(self, *failure: Any) -> None:
-        await self._context.__aexit__(*failure)
-
-
 class AwaitingSession(MarginSession):
     """The margin session over ccxt's asynchronous transport."""
+
+    session: Any
 
     async def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
@@ -100,49 +78,58 @@ class AwaitingSession(MarginSession):
             case Gather(calls):
                 return await asyncio.gather(*(self._perform_call(call) for call in calls))
             case Sleep(seconds):
-                return await asyncio.sleep(call_scope.clamp_to_deadline(seconds))
+                left = SCOPE.get().ends - time.monotonic()
+                return await asyncio.sleep(max(0.0, min(seconds, left)))
             case Inherited(method, args, kwargs):
-                with call_scope.narrowed(inherited=True):
+                with narrowed(inherited=True):
                     return await getattr(super(), method)(*args, **kwargs)
             case LoadMarkets():
                 return await self.load_markets()
 
     async def _perform_call(self, step: Call) -> Any:
-        call = getattr(self, step.endpoint.implicit)
+        scope = SCOPE.get()
+        ends = scope.ends if step.timeout is None else time.monotonic() + step.timeout
+        token = SCOPE.set(scope._replace(ends=min(scope.ends, ends)))
         try:
-            if step.timeout is None:
-                return await call(step.params)
-            with call_scope.deadline(step.timeout):
-                return await call(step.params)
+            return await getattr(self, step.endpoint.implicit)(step.params)
         except Exception as error:
             return failure_of(error)._replace(error=error)
+        finally:
+            SCOPE.reset(token)
 
     def open(self, *lazy: Any) -> None:
-        """Open ccxt's session, without aiohttp's habit of sending some requests twice.
-
-        On a kept connection that drops it repeats GET, PUT and DELETE by itself: a cancel with
-        the nonce of the first, whose refusal would be taken for the fate of the first.
-        """
-        fresh = self.session is None
+        """Open ccxt's session, or take the user's, and use it as ``HardenedSession`` does."""
         super().open(*lazy)
-        if fresh and self.session is not None:
-            self.session._retry_connection = False
+        if self.tcp_connector is not None:
             # ccxt sets 0 ("at once"), which aiohttp reads as "not before the first has failed".
             self.tcp_connector._happy_eyeballs_delay = NEXT_ADDRESS_SECONDS
-            # A redirect would carry the signed headers to wherever it points.
-            for method in ("get", "post", "put", "delete"):
-                bounded = functools.partial(_BoundedAnswer, getattr(self.session, method))
-                setattr(self.session, method, bounded)
+        if self.session is not None and not isinstance(self.session, HardenedSession):
+            self.session = HardenedSession(self.session)
+
+    def get_socks_proxy_session(self, url: str) -> Any:
+        """ccxt's session for a SOCKS proxy, used in the same way."""
+        session = super().get_socks_proxy_session(url)
+        if not isinstance(session, HardenedSession):
+            session = self.socks_proxy_sessions[url] = HardenedSession(session)
+        return session
+
+    async def close(self, *arguments: Any) -> None:
+        """Release what the object has opened; a session of the user's stays open."""
+        session = self.session
+        await super().close(*arguments)
+        if isinstance(session, HardenedSession):
+            session.detach()
 
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
-        left = call_scope.remaining()
+        scope = SCOPE.get()
+        left = scope.ends - time.monotonic()
         if isinstance(cost, CancelAllCost):
             return await asyncio.sleep(self.reserve_cancel_all(left))
-        if call_scope.current().unthrottled:
+        if scope.unthrottled:
             return None
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(None if left == math.inf else left):
                 return await super().throttle(cost)
         except TimeoutError:
             raise self.not_sent_error() from None
@@ -151,16 +138,20 @@ class AwaitingSession(MarginSession):
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
-        left = call_scope.remaining()
-        if left is not None and left <= 0:
+        scope = SCOPE.get()
+        left = scope.ends - time.monotonic()
+        if left <= 0:
             raise self.not_sent_error()
-        call_scope.count_request()
+        sending = Sending(functools.partial(next, scope.counter))
         try:
-            async with asyncio.timeout(left):
-                return await super().fetch(url, method, headers, body)
+            with sending.running():
+                async with asyncio.timeout(None if left == math.inf else left):
+                    return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
-            raise self.as_network_error(error) from error.__cause__
+            raise self.as_network_error(error, sent=sending.is_sent) from error.__cause__
         except TimeoutError:
+            if not sending.is_sent:
+                raise self.not_sent_error("the deadline came before the connection") from None
             raise self.deadline_error(method, url) from None
 
 
@@ -182,8 +173,8 @@ class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):
     fetch_closed_orders = awaiting(orders.fetch_closed_orders)
     fetch_canceled_orders = awaiting(orders.fetch_canceled_orders)
     fetch_canceled_and_closed_orders = awaiting(orders.fetch_canceled_and_closed_orders)
-    fetch_my_trades = awaiting(orders.fetch_my_trades)
-    fetch_order_trades = awaiting(orders.fetch_order_trades)
+    fetch_my_trades = awaiting(trades.fetch_my_trades)
+    fetch_order_trades = awaiting(trades.fetch_order_trades)
     fetch_balance = awaiting(account.fetch_balance)
     fetch_margin_account = awaiting(account.fetch_margin_account)
     fetch_my_liquidations = awaiting(account.fetch_my_liquidations)

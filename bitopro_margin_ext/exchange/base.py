@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import re
+import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from ..core.credentials import sandbox_rest_url
 from ..core.endpoints import BY_PATH, CANCEL_ALL, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
 from ..core.rate_limit import RateLimits, limits_of
-from . import call_scope
 from .account import balance_structure
+from .call_scope import SCOPE
 from .describe import ImplicitMarginApi, margin_description
 from .flow import error_of, raise_failure
 from .markets import mark_margin, merge_chains
@@ -40,7 +41,7 @@ class MarginParsing(_Exchange):  # type: ignore[misc]
 
     def parse_order(self, order: Any, market: Any = None) -> Any:
         """An order structure of a margin row; status 3 is ``canceled`` with its fill."""
-        if call_scope.current().inherited:
+        if SCOPE.get().inherited:
             return super().parse_order(order, market)
         return order_from_row(self, order, None if market is None else market["symbol"])
 
@@ -79,6 +80,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         self.open_orders_path = OpenOrdersPath()
+        self._remembered: tuple[Any, ...] = ()
         super().__init__({} if config is None else config)
         redaction.redact_logger(logging.getLogger("ccxt.base.exchange"))
         redaction.redact_logger(self.logger)
@@ -86,8 +88,11 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
     def remember_secrets(self) -> None:
         """Tell the log filter what must never be printed."""
-        for name in ("apiKey", "secret", "password"):
-            redaction.add_secret(getattr(self, name, None))
+        secrets = (self.apiKey, self.secret, self.password)
+        if secrets != self._remembered:
+            self._remembered = secrets
+            for secret in secrets:
+                redaction.add_secret(secret)
 
     def describe(self) -> Any:
         """ccxt's description of the exchange: the inherited one and the margin differences."""
@@ -250,7 +255,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         self.options["clockOffset"] = value
 
     @property
-    def limits(self) -> RateLimits:
+    def rate_limits(self) -> RateLimits:
         """The documented limits, shared by all clients of this process for a host."""
         return limits_of(self.host)
 
@@ -258,12 +263,12 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         """Now, in ms, on the exchange's clock as far as it is known."""
         return int(self.milliseconds()) + self.clock_offset_ms
 
-    def reserve_cancel_all(self, left: float | None) -> float:
+    def reserve_cancel_all(self, left: float) -> float:
         """Take the next slot for a cancel-all, and say how many seconds to wait for it.
 
         All clients of this process share one limiter for a host.
         """
-        wait = self.limits.try_reserve(CANCEL_ALL, math.inf if left is None else left)
+        wait = self.rate_limits.try_reserve(CANCEL_ALL, left)
         if wait is None:
             raise self.not_sent_error()
         return wait
@@ -272,8 +277,8 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     def timeout(self) -> int:
         """ccxt's time-out of one call in ms, shortened by the current deadline."""
         own: int = self.__dict__.get("_timeout", 10_000)
-        left = call_scope.remaining()
-        return own if left is None else max(1, min(own, int(left * 1000)))
+        left = SCOPE.get().ends - time.monotonic()
+        return own if left == math.inf else max(1, min(own, int(left * 1000)))
 
     @timeout.setter
     def timeout(self, value: int) -> None:

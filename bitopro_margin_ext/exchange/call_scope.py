@@ -6,69 +6,55 @@ drips can outlast it; inside a deadline every call has ended when the time has c
 """
 
 import contextlib
-import contextvars
-import dataclasses
+import itertools
+import math
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
 
-from ..core.steps import RequestCounter
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The current scope: outside every ``with`` it asks for nothing."""
 
-    ends: float | None = None
+    ends: float = math.inf
     """When every call has ended, on the monotonic clock."""
     unthrottled: bool = False
     """Whether calls leave at once, because their caller keeps the exchange's limits."""
     inherited: bool = False
     """Whether an inherited method of ``ccxt.bitopro`` runs: it reads its rows as it always did, and
     what it calls in turn is for the spot account as well."""
-    counter: RequestCounter | None = None
+    counter: Iterator[int] = itertools.count()
+    """Moved on by each request that leaves, from whatever thread."""
 
 
 _NO_SCOPE: Final = Scope()
 
-_scope: contextvars.ContextVar[Scope] = contextvars.ContextVar("call_scope", default=_NO_SCOPE)
-
-
-def current() -> Scope:
-    """The scope that a call made now belongs to."""
-    return _scope.get()
+SCOPE: Final[ContextVar[Scope]] = ContextVar("call_scope", default=_NO_SCOPE)
+"""The scope that a call made now belongs to."""
 
 
 @contextlib.contextmanager
 def narrowed(**changes: Any) -> Iterator[None]:
     """The current scope with these fields changed."""
-    token = _scope.set(dataclasses.replace(_scope.get(), **changes))
+    token = SCOPE.set(SCOPE.get()._replace(**changes))
     try:
         yield
     finally:
-        _scope.reset(token)
+        SCOPE.reset(token)
 
 
 def deadline(seconds: float) -> contextlib.AbstractContextManager[None]:
     """Bound every call in this scope to end within ``seconds``, or by a nearer outer bound."""
-    end, outer = time.monotonic() + seconds, _scope.get().ends
-    return narrowed(ends=end if outer is None else min(end, outer))
+    return narrowed(ends=min(SCOPE.get().ends, time.monotonic() + seconds))
 
 
 def remaining() -> float | None:
     """Seconds left in the current scope (0 or less: none), or None outside every deadline."""
-    ends = _scope.get().ends
-    return None if ends is None else ends - time.monotonic()
+    ends = SCOPE.get().ends
+    return None if ends == math.inf else ends - time.monotonic()
 
 
 def clamp_to_deadline(seconds: float) -> float:
     """The part of a wait of so many seconds that fits into the current scope."""
-    left = remaining()
-    return seconds if left is None else max(0.0, min(seconds, left))
-
-
-def count_request() -> None:
-    """Note that a request leaves now."""
-    counter = _scope.get().counter
-    if counter is not None:
-        counter.add()
+    return max(0.0, min(seconds, SCOPE.get().ends - time.monotonic()))

@@ -1,13 +1,29 @@
 """What ``describe()`` says of the margin class, beyond what it inherits from ccxt's ``bitopro``."""
 
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccxt.base.types import Entry
 
-from ..core.assumptions import MARGIN_CURRENCIES, MAX_LEVERAGE
-from ..core.endpoints import DOCS, ENDPOINTS, STREAM_URL, Endpoint
+from ..core.assumptions import MARGIN_CURRENCIES, MAX_LEVERAGE, ORDER_AMOUNT_PRECISION
+from ..core.endpoints import DOCS, ENDPOINTS, STREAM_URL, Endpoint, Stream
 
 EXCHANGE_ID = "bitopromargin"
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def documented(*sources: Endpoint | Stream) -> Callable[[Method], Method]:
+    """Add the addresses of BitoPro's pages to the docstring of a unified method."""
+
+    def add(method: Method) -> Method:
+        pages = dict.fromkeys(source.documentation for source in sources)
+        lines = "\n".join(f"Page: {page}" for page in pages)
+        method.__doc__ = f"{inspect.getdoc(method)}\n\n{lines}"
+        return method
+
+    return add
 
 
 _HISTORY = {
@@ -121,6 +137,9 @@ def margin_description(sandbox_rest_url: str) -> dict[str, Any]:
         "options": {
             "defaultType": "margin",
             "createMarketBuyOrderRequiresPrice": True,
+            # An order that the caller calls an exit is checked against the balances first.
+            "checkReduceOnly": True,
+            "orderAmountPrecision": ORDER_AMOUNT_PRECISION,
             # Ask the exchange which currencies can be margined when markets are loaded with keys.
             "fetchMargins": True,
             "marginCurrencies": list(MARGIN_CURRENCIES),

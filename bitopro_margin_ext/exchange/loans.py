@@ -1,27 +1,37 @@
 """Unified methods that borrow, repay, and tell the interest."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ccxt
 from ccxt.base.precise import Precise
 
 from ..core import parse_account
-from ..core.endpoints import BALANCES, BORROW, BORROW_PROVISIONING, REPAY, USER_BORROWS, USER_REPAYS
-from ..core.parse import is_zero, number, text
-from .amounts import (
-    Structure,
-    exact_amount,
-    finish,
-    in_window,
-    known_currency,
-    margin_only,
-    read_rows,
+from ..core.endpoints import (
+    BALANCES,
+    BORROW,
+    BORROW_PROVISIONING,
+    REPAY,
+    USER_BORROWS,
+    USER_REPAYS,
+    Endpoint,
 )
+from ..core.parse import is_zero, number, text
+from .arguments import (
+    exact_amount,
+    known_currency,
+    optional_code,
+    optional_pair,
+    require_code,
+)
+from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, send_once
-from .structures import rows_of
+from .paging import Listing, read_window, whole_list
+from .params import no_params, take_params, with_raw
+from .structures import Structure, finish, parsed_rows, reading, rows_of
 
 
+@documented(BORROW)
 def borrow_cross_margin(
     api: Any, code: str, amount: float | str, params: Params = NO_PARAMS
 ) -> Flow[Structure]:
@@ -35,18 +45,18 @@ def borrow_cross_margin(
     :raises ccxt.InvalidOrder: for an amount that is not positive or has more than 8 decimals.
     :raises ccxt.BadRequest: for a currency that is not lent now, and beyond ``maxUserAmount``.
     :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/borrow.md
     """
-    rest = margin_only(api, params, "borrowCrossMargin")
-    code = yield from known_currency(api, code)
+    raw = no_params(api, "borrowCrossMargin", params)
     wanted = exact_amount(api, amount)
+    code = yield from known_currency(api, code)
     yield from _check_lent(api, code, wanted)
-    body = {"currency": code.lower(), "borrowAmount": wanted, **rest}
+    body = {"currency": code.lower(), "borrowAmount": wanted}
+    body = with_raw(api, "borrowCrossMargin", body, raw)
     answer = yield from send_once(api, BORROW, body, "fetch_borrows() and fetch_balance()")
     return _invoice(api, answer, code, wanted)
 
 
+@documented(REPAY)
 def repay_cross_margin(
     api: Any, code: str, amount: float | str, params: Params = NO_PARAMS
 ) -> Flow[Structure]:
@@ -58,13 +68,12 @@ def repay_cross_margin(
     :raises ccxt.BadSymbol: for an unknown currency.
     :raises ccxt.InvalidOrder: for an amount that is not positive or has more than 8 decimals.
     :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/repay.md
     """
-    rest = margin_only(api, params, "repayCrossMargin")
-    code = yield from known_currency(api, code)
+    raw = no_params(api, "repayCrossMargin", params)
     paid = exact_amount(api, amount)
-    body = {"currency": code.lower(), "repayAmount": paid, **rest}
+    code = yield from known_currency(api, code)
+    body = {"currency": code.lower(), "repayAmount": paid}
+    body = with_raw(api, "repayCrossMargin", body, raw)
     answer = yield from send_once(api, REPAY, body, "fetch_repays() and fetch_balance()")
     return _invoice(api, answer, code, paid)
 
@@ -82,9 +91,11 @@ def _invoice(api: Any, answer: Any, code: str, amount: str) -> Structure:
     }
 
 
-def lending_terms(api: Any, timeout: float | None = None) -> Flow[dict[str, Any]]:
+def lending_terms(
+    api: Any, query: Params = NO_PARAMS, timeout: float | None = None
+) -> Flow[dict[str, Any]]:
     """What the exchange lends, by unified code; ``timeout`` is in seconds."""
-    answer = yield from call(api, BORROW_PROVISIONING, timeout=timeout)
+    answer = yield from call(api, BORROW_PROVISIONING, query, timeout=timeout)
     if not isinstance(answer, Mapping) or not all(isinstance(r, Mapping) for r in answer.values()):
         raise ccxt.BadResponse(f"{api.id} sent lending terms that cannot be read")
     return {api.safe_currency_code(name): row for name, row in answer.items()}
@@ -118,33 +129,36 @@ def _check_lent(api: Any, code: str, amount: str) -> Flow[None]:
         raise ccxt.BadRequest(f"{api.id} has only {left} {code} left to lend, not {amount}")
 
 
+@documented(BORROW_PROVISIONING)
 def fetch_cross_borrow_rates(api: Any, params: Params = NO_PARAMS) -> Flow[dict[str, Structure]]:
     """Fetch the interest on loans, by currency.
 
     ``rate`` is a fraction and ``period`` the ms after which it is due: a year of 365 days, because
     the exchange quotes yearly and a rate divided by us would be a rounded one. A day's rate is
     ``rate / 365``. The limits of lending are in ``info``.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_borrow_provisioning.md
     """
-    margin_only(api, params, "fetchCrossBorrowRates")
-    terms = yield from lending_terms(api)
+    return (yield from _rates(api, no_params(api, "fetchCrossBorrowRates", params)))
+
+
+def _rates(api: Any, query: Params = NO_PARAMS) -> Flow[dict[str, Structure]]:
+    terms = yield from lending_terms(api, query)
     moment = api.milliseconds()
-    rates = read_rows(api, "interest rates", parse_account.parse_borrow_rate, terms.values())
+    rates = parsed_rows(api, "interest rates", parse_account.parse_borrow_rate, terms.values())
     return {
         code: finish(api, {**rate, "currency": code, "timestamp": moment}, ("rate",))
         for code, rate in zip(terms, rates, strict=True)
     }
 
 
+@documented(BORROW_PROVISIONING)
 def fetch_cross_borrow_rate(api: Any, code: str, params: Params = NO_PARAMS) -> Flow[Structure]:
     """Fetch the interest on loans of one currency, as ``fetch_cross_borrow_rates`` tells it.
 
     :raises ccxt.BadSymbol: when the exchange does not lend it.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_borrow_provisioning.md
     """
-    rates = yield from fetch_cross_borrow_rates(api, params)
+    raw = no_params(api, "fetchCrossBorrowRate", params)
+    code = require_code(api, code)
+    rates = yield from _rates(api, raw)
     if code not in rates:
         raise ccxt.BadSymbol(
             f"{api.id} does not lend {code!r}: it lends {', '.join(sorted(rates))}"
@@ -152,6 +166,7 @@ def fetch_cross_borrow_rate(api: Any, code: str, params: Params = NO_PARAMS) -> 
     return rates[code]
 
 
+@documented(BALANCES)
 def fetch_borrow_interest(
     api: Any,
     code: str | None = None,
@@ -165,38 +180,40 @@ def fetch_borrow_interest(
     The exchange tells the sum as it stands, not when it accrued: ``timestamp`` is that of asking,
     so ``since`` leaves nothing out. ``interestRate`` is a year's, as a fraction. Cross margin has
     no ``symbol``: one narrows to its two currencies.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_margin_acccount_balance.md
     """
-    rest = margin_only(api, params, "fetchBorrowInterest")
-    wanted = set(symbol.split("/")) if symbol is not None else None
-    answer = yield from call(api, BALANCES, rest)
+    words, raw = take_params(api, "fetchBorrowInterest", params)
+    window = read_window(api, since, limit, words)
+    wanted, pair = optional_code(api, code), optional_pair(api, symbol)
+    codes = pair.split("/") if pair is not None else None
+    answer = yield from call(api, BALANCES, raw)
     balances = rows_of(api, answer, "balances", dict)
-    rates = yield from fetch_cross_borrow_rates(api)
+    rates = yield from _rates(api)
     moment = api.milliseconds()
     found: list[Structure] = []
-    for name, row in balances.items():
-        own = api.safe_currency_code(name)
-        interest = number(row, "borrowInterestAmount")
-        if is_zero(interest) or code not in (None, own) or (wanted and own not in wanted):
-            continue
-        found.append(
-            {
-                "info": row,
-                "account": None,
-                "symbol": None,
-                "currency": own,
-                "interest": api.parse_number(interest),
-                "interestRate": rates.get(own, {}).get("rate"),
-                "amountBorrowed": api.parse_number(number(row, "borrowAmount")),
-                "marginMode": "cross",
-                "timestamp": moment,
-                "datetime": api.iso8601(moment),
-            }
-        )
-    return in_window(found, None, since, limit)
+    with reading(api, "balances"):
+        for name, row in balances.items():
+            own = api.safe_currency_code(name)
+            interest = number(row, "borrowInterestAmount")
+            if is_zero(interest) or wanted not in (None, own) or own not in (codes or (own,)):
+                continue
+            found.append(
+                {
+                    "info": row,
+                    "account": None,
+                    "symbol": None,
+                    "currency": own,
+                    "interest": api.parse_number(interest),
+                    "interestRate": rates.get(own, {}).get("rate"),
+                    "amountBorrowed": api.parse_number(number(row, "borrowAmount")),
+                    "marginMode": "cross",
+                    "timestamp": moment,
+                    "datetime": api.iso8601(moment),
+                }
+            )
+    return window.select(reversed(found))
 
 
+@documented(USER_BORROWS)
 def fetch_borrows(
     api: Any,
     code: str | None = None,
@@ -207,18 +224,12 @@ def fetch_borrows(
     """Fetch the loans of the margin account, oldest first.
 
     :returns: margin loan structures, with ``status`` ``open`` until the loan is repaid.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/list_user_borrow.md
     """
-    rest = margin_only(api, params, "fetchBorrows")
-    rows = rows_of(api, (yield from call(api, USER_BORROWS, rest)), "borrows")
-    found = [
-        finish(api, {**loan, "symbol": None}, ("amount",))
-        for loan in read_rows(api, "loans", parse_account.parse_loan, rows)
-    ]
-    return in_window(found, code, since, limit)
+    asked = (code, since, limit, params)
+    return (yield from _history(api, "fetchBorrows", asked, USER_BORROWS, parse_account.parse_loan))
 
 
+@documented(USER_REPAYS)
 def fetch_repays(
     api: Any,
     code: str | None = None,
@@ -230,17 +241,37 @@ def fetch_repays(
 
     :returns: margin loan structures, with ``principal`` and ``interest``, of which ``amount`` is
         the sum where the exchange leaves the total at 0 (its own example does).
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/list_user_repays.md
     """
-    rest = margin_only(api, params, "fetchRepays")
-    rows = rows_of(api, (yield from call(api, USER_REPAYS, rest)), "repays")
-    found = []
-    for repayment in read_rows(api, "repayments", parse_account.parse_repayment, rows):
-        if repayment["amount"] is None:
-            parts = (repayment["principal"] or "0", repayment["interest"] or "0")
-            repayment = {**repayment, "amount": Precise.string_add(*parts)}
-        found.append(
-            finish(api, {**repayment, "symbol": None}, ("amount", "principal", "interest"))
-        )
-    return in_window(found, code, since, limit)
+    asked = (code, since, limit, params)
+    return (yield from _history(api, "fetchRepays", asked, USER_REPAYS, _repayment))
+
+
+def _repayment(row: Any) -> Structure:
+    repayment = parse_account.parse_repayment(row)
+    if repayment["amount"] is None:
+        parts = (repayment["principal"] or "0", repayment["interest"] or "0")
+        repayment["amount"] = Precise.string_add(*parts)
+    return repayment
+
+
+def _history(
+    api: Any,
+    method: str,
+    arguments: tuple[Any, Any, Any, Params],
+    endpoint: Endpoint,
+    read: Callable[[Any], Structure],
+) -> Flow[Listing]:
+    """A list that comes in one answer, narrowed by us to a currency and a window."""
+    code, since, limit, params = arguments
+    words, raw = take_params(api, method, params)
+    window = read_window(api, since, limit, words)
+    wanted = optional_code(api, code)
+    answer = yield from call(api, endpoint, raw)
+
+    def parse(row: Any) -> Structure | None:
+        row = {**read(row), "symbol": None}
+        line = finish(api, row, {"amount", "principal", "interest"} & row.keys())
+        return line if wanted in (None, line["currency"]) else None
+
+    name = "borrows" if endpoint is USER_BORROWS else "repays"
+    return whole_list(api, answer, name, parse, window)

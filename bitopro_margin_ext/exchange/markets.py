@@ -7,7 +7,9 @@ import ccxt
 
 from ..core import parse_account
 from ..core.assumptions import AMOUNT_DECIMALS
+from ..core.endpoints import BORROW_PROVISIONING
 from ..core.parse import text
+from .describe import documented
 from .flow import NO_PARAMS, Flow, Inherited, Params
 from .loans import lending_terms
 
@@ -17,20 +19,19 @@ TERMS_TIMEOUT: Final = 3.0
 _CHAIN = re.compile(r"(?P<code>[^\s(]+)\s*\((?P<chain>[^)]+)\)")
 
 
+@documented(BORROW_PROVISIONING)
 def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
     """Fetch the pairs, flagged as margin where both of their currencies can be margined.
 
     With keys, and unless the default account is spot or ``options.fetchMargins`` is False, the
     exchange is asked which currencies these are; without, or if it does not say so in time, they
     are those of ``options.marginCurrencies``. What is under maintenance stays flagged.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/get_borrow_provisioning.md
     """
     rest = dict(params)
     account = rest.pop("type", api.options.get("defaultType", "margin"))
     if account == "margin" and api.options["fetchMargins"] and api.apiKey and api.secret:
         try:
-            terms = yield from lending_terms(api, TERMS_TIMEOUT)
+            terms = yield from lending_terms(api, timeout=TERMS_TIMEOUT)
         except (ccxt.OperationFailed, ccxt.ExchangeError):
             terms = {}
         usable = [
@@ -45,9 +46,18 @@ def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
 
 
 def mark_margin(api: Any, market: Any) -> Any:
-    """Flag a market as margin where both of its currencies can be margined, and give it fees."""
+    """Flag a market as margin where both of its currencies can be margined, and give it fees.
+
+    An order's amount is held to the decimals that ``options.orderAmountPrecision`` names, and a
+    market buy to the minimum in quote.
+    """
     if market is None:
         return None
+    row = market["info"]
+    decimals = api.safe_string(row, api.options["orderAmountPrecision"])
+    if decimals is not None:
+        market["precision"]["amount"] = api.parse_number(api.parse_precision(decimals))
+    market["limits"]["cost"]["min"] = api.safe_number(row, "minMarketBuyQuoteAmount")
     for fee in ("maker", "taker"):
         if market.get(fee) is None:
             market[fee] = api.fees["trading"][fee]

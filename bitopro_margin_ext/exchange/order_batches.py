@@ -1,5 +1,6 @@
 """The unified method that creates several margin orders, ten to a request."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,9 +9,14 @@ import ccxt
 from ..core.endpoints import CREATE_BATCH
 from ..core.errors import Failure, Outcome
 from ..core.parse import text
-from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, Params, call, failure_of
-from .order_creation import accepted_order, asked_for, build_order, find_by_client_ids
-from .structures import Order, margin_params, order_structure, rows_of
+from .arguments import margin_only, margin_params, require_list, require_symbol
+from .describe import documented
+from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call, failure_of
+from .order_body import asked_for, build_order
+from .order_creation import accepted_order, find_by_client_ids
+from .params import take_params, with_raw
+from .reduce_only import require_exits
+from .structures import Order, order_structure, rows_of
 
 CHUNK: Final = 10
 """How many orders one request may hold."""
@@ -23,17 +29,20 @@ class _Prepared:
     body: dict[str, Any]
     asked: Order
     market: Any
+    is_exit: bool
 
     @property
     def client_id(self) -> int:
         return int(self.body["clientId"])
 
 
+@documented(CREATE_BATCH)
 def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Flow[list[Order]]:
     """Create limit and market orders on the margin account, in the order given, ten to a request.
 
     ``orders`` are dicts of ``symbol``, ``type``, ``side``, ``amount``, ``price`` and ``params``, as
-    for ``create_order``. All of them are checked before the first is sent.
+    for ``create_order``; ``params`` of the call itself hold for each. All of them are checked
+    before the first is sent.
 
     :returns: for each order its own outcome: an order structure as ``create_order`` gives it; with
         status ``rejected`` and no ``id`` where the exchange refused it, or where it was not sent
@@ -41,22 +50,22 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
         the exchange does not list its ``clientOrderId``: it may exist. ``info['error']`` says why.
     :raises ccxt.InvalidOrder: for an order that cannot be sent; then none was.
     :raises ccxt.ExchangeError: the refusal of the first request as a whole; then none was placed.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_create_batch_orders.md
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        created: list[Order] = yield Inherited("create_orders", (orders, rest))
-        return created
-    if not orders:
+    orders = require_list(api, orders, "orders")
+    shared = margin_only(api, params, "createOrders")
+    given = [_read(api, order, shared) for order in orders]
+    if not given:
         return []
     yield LoadMarkets()
-    prepared = [_prepare(api, order, rest) for order in orders]
+    prepared = [_prepare(api, *one) for one in given]
     ids = [order.client_id for order in prepared]
     if len(set(ids)) < len(ids):
         raise ccxt.InvalidOrder(
             f"{api.id} createOrders() needs a clientOrderId of its own for each"
         )
+    exits = [(one.market, one.body, one.asked) for one in prepared if one.is_exit]
+    if exits:
+        yield from require_exits(api, exits)
     done: list[Order] = []
     for start in range(0, len(prepared), CHUNK):
         chunk = prepared[start : start + CHUNK]
@@ -80,18 +89,36 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
     return done
 
 
-def _prepare(api: Any, order: Any, shared: Params) -> _Prepared:
-    own = {**(order.get("params") or {}), **shared}
-    margin, own = margin_params(api, {"type": "margin", **own})
-    symbol, kind, amount = order["symbol"], order["type"], order["amount"]
-    body = build_order(api, symbol, kind, order["side"], amount, order.get("price"), own)
-    if not margin or body["type"] not in ("LIMIT", "MARKET"):
+def _read(api: Any, order: Any, shared: Params) -> tuple[Mapping[str, Any], Params, Params]:
+    """One order as it was given, the words and the raw fields of its parameters."""
+    if not isinstance(order, Mapping):
+        raise ccxt.BadRequest(f"{api.id} createOrders() takes a list of dicts, not of {order!r}")
+    own = order.get("params") or {}
+    if not isinstance(own, Mapping):
+        raise ccxt.BadRequest(f"{api.id} params is a dict, not {own!r}")
+    margin, rest = margin_params(api, {"type": "margin", **own, **shared})
+    if not margin:
+        raise ccxt.InvalidOrder(f"{api.id} createOrders() is for one account at a time")
+    return order, *take_params(api, "createOrders", rest)
+
+
+def _prepare(api: Any, order: Mapping[str, Any], words: Params, raw: Params) -> _Prepared:
+    market = api.market(require_symbol(api, order.get("symbol"), "createOrders"))
+    amount = order.get("amount")
+    body = build_order(
+        api, market, order.get("type"), order.get("side"), amount, order.get("price"), words
+    )
+    if body["type"] not in ("LIMIT", "MARKET"):
         raise ccxt.InvalidOrder(
-            f"{api.id} createOrders() takes limit and market orders of the margin account only:"
-            " send a stop with createOrder()"
+            f"{api.id} createOrders() takes limit and market orders only: send a stop with"
+            " createOrder()"
         )
-    market = api.market(symbol)
-    return _Prepared({**body, "pair": market["id"]}, asked_for(api, body, amount, own), market)
+    return _Prepared(
+        with_raw(api, "createOrders", {**body, "pair": market["id"]}, raw),
+        asked_for(api, body, amount, words),
+        market,
+        bool(words.get("reduceOnly")),
+    )
 
 
 def _outcomes(api: Any, chunk: list[_Prepared], rows: list[Any]) -> list[Order | None]:

@@ -1,21 +1,18 @@
 """The unified method that creates a margin order, and what finds it again when nobody answers."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import ccxt
-from ccxt.base.precise import Precise
 
-from ..core import symbols
-from ..core.assumptions import MARKET_BUY_AMOUNT_IN_QUOTE
 from ..core.endpoints import CREATE_ORDER, ORDERS, Endpoint
 from ..core.errors import Meaning, Outcome
 from ..core.steps import Sleep
+from .arguments import require_symbol
+from .describe import documented
 from .flow import (
     NO_PARAMS,
     Flow,
-    Inherited,
     LoadMarkets,
     Params,
     call,
@@ -23,7 +20,10 @@ from .flow import (
     failure_of,
     unknown_outcome,
 )
-from .structures import Order, margin_params, order_from_row, order_structure, rows_of
+from .order_body import asked_for, build_order
+from .params import take_params, with_raw
+from .reduce_only import require_exits
+from .structures import Order, order_from_row, order_structure, rows_of
 
 OLDEST_MS: Final = 600_000
 """An older order with the same ``clientId`` is not the one: users may use one again."""
@@ -81,9 +81,7 @@ def _readable(api: Any, rows: list[Any], symbol: str) -> list[Order]:
     return orders
 
 
-TRIGGERS = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
-
-
+@documented(CREATE_ORDER)
 def create_order(
     api: Any,
     symbol: str,
@@ -103,22 +101,26 @@ def create_order(
     when none is given: it finds the order again when its creation is not answered, and an order is
     never sent a second time.
 
+    ``reduceOnly`` is accepted for a sell of a coin that the account holds and for a buy of one that
+    it owes, up to what is owed; BitoPro does not enforce it, so nothing of it is sent. Every other
+    parameter is refused; ``raw`` adds fields of BitoPro's to the body.
+
     :returns: an order structure; its status is that of acceptance.
     :raises ccxt.InvalidOrder, ccxt.InsufficientFunds: refused, by us or by the exchange.
+    :raises ccxt.NotSupported: for a parameter that the exchange cannot do; nothing was sent.
     :raises ccxt.NetworkError: when the outcome is unknown, after the order was looked for.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/margin_create_an_order.md
     """
-    margin, rest = margin_params(api, params)
-    if not margin:
-        order: Order = yield Inherited("create_order", (symbol, type, side, amount, price, rest))
-        return order
+    words, raw = take_params(api, "createOrder", params)
+    symbol = require_symbol(api, symbol, "createOrder")
     yield LoadMarkets()
-    request = build_order(api, symbol, type, side, amount, price, rest)
     market = api.market(symbol)
-    asked = asked_for(api, request, amount, rest)
+    request = build_order(api, market, type, side, amount, price, words)
+    asked = asked_for(api, request, amount, words)
+    body = with_raw(api, "createOrder", {**request, "pair": market["id"]}, raw)
+    if words.get("reduceOnly"):
+        yield from require_exits(api, [(market, request, asked)])
     try:
-        answer = yield from call(api, CREATE_ORDER, {**request, "pair": market["id"]})
+        answer = yield from call(api, CREATE_ORDER, body)
         return accepted_order(api, answer, request, asked, market["symbol"])
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         failure = failure_of(error)
@@ -139,184 +141,6 @@ def create_order(
             f" {request['clientId']} so far. Look for it before you send another"
         )
         raise unknown_outcome(api.id, failure, text, error, request["clientId"]) from error
-
-
-def build_order(
-    api: Any,
-    symbol: str,
-    type: str,
-    side: str,
-    amount: float,
-    price: float | None,
-    params: Params,
-) -> dict[str, Any]:
-    """The documented body of an order, amounts as decimal strings.
-
-    :raises ccxt.InvalidOrder: for what BitoPro would refuse and we can know.
-    """
-    params = dict(params)
-    # Freqtrade marks exits with it; the margin account has no such thing, and needs none.
-    params.pop("reduceOnly", None)
-    if str(side).lower() not in ("buy", "sell"):
-        raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {side!r}")
-    side = side.lower()
-    trigger = _take_trigger(api, params)
-    wire_type = _wire_type(api, type, trigger)
-    request: dict[str, Any] = {"action": side, "type": wire_type}
-    cost = params.pop("cost", None)
-    if wire_type == "MARKET" and side == "buy" and MARKET_BUY_AMOUNT_IN_QUOTE:
-        request["amount"] = _market_buy_cost(api, symbol, amount, price, cost, params)
-    else:
-        request["amount"] = _base_amount(api, symbol, amount)
-    if wire_type != "MARKET":
-        if price is None:
-            raise ccxt.InvalidOrder(f"{api.id} a {type} order requires a price")
-        request["price"] = _price(api, symbol, price)
-    request["timestamp"] = api.exchange_time()
-    if wire_type == "STOP_LIMIT":
-        request["stopPrice"] = _price(api, symbol, trigger[1])
-        request["condition"] = _condition(api, side, trigger[0], params)
-    time_in_force = _time_in_force(api, wire_type, params)
-    if time_in_force is not None:
-        request["timeInForce"] = time_in_force
-    request["clientId"] = _client_id(api, params)
-    return {**request, **params}
-
-
-def asked_for(api: Any, request: dict[str, Any], amount: float, params: Params) -> Order:
-    """What the answer to an order does not say, or says in quote: its type and amount in base."""
-    wire_type = request["type"]
-    in_quote = wire_type == "MARKET" and request["action"] == "buy"
-    if in_quote and _requires_price(api, params) and params.get("cost") is None:
-        in_quote = False
-    return {
-        "type": "market" if wire_type == "MARKET" else "limit",
-        "amount": None if in_quote else api.number_to_string(amount),
-    }
-
-
-def _requires_price(api: Any, params: Params) -> bool:
-    name = "createMarketBuyOrderRequiresPrice"
-    return bool(params.get(name, api.options[name]))
-
-
-def _take_trigger(api: Any, params: Params) -> tuple[str, Any]:
-    given = {name: params.pop(name, None) for name in TRIGGERS}
-    given = {name: price for name, price in given.items() if price is not None}
-    if len({api.number_to_string(price) for price in given.values()}) > 1:
-        raise ccxt.InvalidOrder(f"{api.id} an order has one trigger: {' or '.join(given)}")
-    # The name that says more decides: a take-profit triggers the other way.
-    return next(((name, given[name]) for name in reversed(TRIGGERS) if name in given), ("", None))
-
-
-def _price(api: Any, symbol: str, price: Any) -> str:
-    _require_positive(api, "price", price)
-    text: str = api.price_to_precision(symbol, price)
-    _require_positive(api, "price", text)
-    return text
-
-
-def _require_positive(api: Any, what: str, value: Any) -> None:
-    text = value if isinstance(value, str) else api.number_to_string(value)
-    if not re.fullmatch(r"\d+(\.\d+)?", str(text)) or not text.strip("0."):
-        raise ccxt.InvalidOrder(f"{api.id} the {what} of an order is above 0, not {value!r}")
-
-
-def _wire_type(api: Any, type: str, trigger: tuple[str, Any]) -> str:
-    kind = str(type).upper().replace("-", "_")
-    if kind not in ("LIMIT", "MARKET", "STOP_LIMIT"):
-        raise ccxt.InvalidOrder(
-            f"{api.id} order types are 'limit', 'market' and 'stop_limit', not {type!r}"
-        )
-    if trigger[1] is None:
-        if kind == "STOP_LIMIT":
-            raise ccxt.InvalidOrder(f"{api.id} a stop-limit order requires a triggerPrice")
-        return kind
-    if kind == "MARKET":
-        raise ccxt.InvalidOrder(
-            f"{api.id} has stop-limit orders only: give {trigger[0]} type 'limit' and a price"
-        )
-    return "STOP_LIMIT"
-
-
-def _condition(api: Any, side: str, trigger: str, params: Params) -> str:
-    condition = params.pop("condition", None)
-    direction = params.pop("triggerDirection", None)
-    if condition is not None:
-        if condition not in (">=", "<="):
-            raise ccxt.InvalidOrder(f"{api.id} a condition is '>=' or '<=', not {condition!r}")
-        return str(condition)
-    if direction is not None:
-        if direction not in ("ascending", "descending", "up", "down", "above", "below"):
-            raise ccxt.InvalidOrder(f"{api.id} unknown triggerDirection {direction!r}")
-        return ">=" if direction in ("ascending", "up", "above") else "<="
-    # A stop follows the price down to sell and up to buy; a take-profit the other way.
-    rising = (side == "buy") != (trigger == "takeProfitPrice")
-    return ">=" if rising else "<="
-
-
-def _time_in_force(api: Any, wire_type: str, params: Params) -> str | None:
-    time_in_force = params.pop("timeInForce", None)
-    post_only = params.pop("postOnly", False) or time_in_force in ("PO", "POST_ONLY")
-    if time_in_force not in (None, "GTC", "PO", "POST_ONLY"):
-        raise ccxt.InvalidOrder(f"{api.id} timeInForce is GTC or PO, not {time_in_force!r}")
-    if wire_type == "MARKET":
-        if post_only:
-            raise ccxt.InvalidOrder(f"{api.id} a market order cannot be post-only")
-        return None
-    return "POST_ONLY" if post_only else "GTC"
-
-
-def _client_id(api: Any, params: Params) -> int:
-    given = params.pop("clientOrderId", None)
-    given = params.pop("clientId", None) if given is None else given
-    if given is None:
-        return symbols.new_client_id()
-    text = str(given)
-    if not text.isdecimal() or not 1 <= int(text) <= symbols.MAX_CLIENT_ID:
-        raise ccxt.InvalidOrder(
-            f"{api.id} a clientOrderId is an integer from 1 to {symbols.MAX_CLIENT_ID},"
-            f" not {text!r}"
-        )
-    return int(text)
-
-
-def _base_amount(api: Any, symbol: str, amount: float) -> str:
-    _require_positive(api, "amount", amount)
-    text: str = api.amount_to_precision(symbol, amount)
-    limits = api.market(symbol)["limits"]["amount"]
-    for bound, worse in (("min", Precise.string_lt), ("max", Precise.string_gt)):
-        limit = limits.get(bound)
-        if limit is not None and worse(text, api.number_to_string(limit)):
-            raise ccxt.InvalidOrder(
-                f"{api.id} amount {text} of {symbol} is beyond the {bound}imum of {limit}"
-            )
-    return text
-
-
-def _market_buy_cost(
-    api: Any, symbol: str, amount: float, price: float | None, cost: Any, params: Params
-) -> str:
-    requires_price = _requires_price(api, params)
-    params.pop("createMarketBuyOrderRequiresPrice", None)
-    for name, value in (("amount", amount if cost is None else cost), ("price", price)):
-        if value is not None:
-            _require_positive(api, name, value)
-    if cost is not None:
-        quote = api.number_to_string(cost)
-    elif not requires_price:
-        quote = api.number_to_string(amount)
-    elif price is None:
-        raise ccxt.InvalidOrder(
-            f"{api.id} a market buy is counted in quote: give a price, or params['cost'], or set"
-            " createMarketBuyOrderRequiresPrice to False and give the cost as the amount"
-        )
-    else:
-        quote = Precise.string_mul(api.number_to_string(amount), api.number_to_string(price))
-    text: str = api.cost_to_precision(symbol, quote)
-    if not Precise.string_gt(text, "0"):
-        raise ccxt.InvalidOrder(f"{api.id} a market buy of {quote} in quote is too small")
-    return text
 
 
 def accepted_order(

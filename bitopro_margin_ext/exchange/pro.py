@@ -1,7 +1,7 @@
 """The unified methods of the streams."""
 
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ccxt
@@ -17,14 +17,16 @@ from ..core.endpoints import (
     Stream,
 )
 from ..core.parse import milliseconds, parse_order
-from .account import chosen_tickers, mark_tickers, marked_symbol
-from .amounts import Structure
+from .account import chosen_tickers, mark_tickers, marked_symbol, marked_symbols
+from .arguments import margin_params, optional_pair
 from .async_support import bitopromargin as asynchronous_bitopromargin
-from .describe import STREAMING
+from .describe import STREAMING, documented
 from .flow import NO_PARAMS, Params
+from .paging import read_window
+from .params import refuse_raw
 from .pro_cache import Feed, LatestFeed, OrderFeed, TradeFeed
 from .pro_connection import StreamFollowing
-from .structures import Order, margin_params, order_from_row, require_pair, stream_trade_from_row
+from .structures import Order, Structure, order_from_row, stream_trade_from_row
 
 LIST_LIMIT = 1000
 """How many orders one list call may bring."""
@@ -43,6 +45,7 @@ class MarginWatching(StreamFollowing):
 
     # -- orders --------------------------------------------------------------------------------
 
+    @documented(ACTIVE_ORDERS_STREAM, HISTORY_ORDERS_STREAM)
     async def watch_orders(
         self,
         symbol: str | None = None,
@@ -59,14 +62,13 @@ class MarginWatching(StreamFollowing):
         whole cache is returned.
 
         :raises ccxt.AuthenticationError: without ``login``, the email of the account.
-
-        Pages: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_active_orders_stream.md
-        and https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_history_orders_stream.md
         """
-        margin, _ = margin_params(self, params)
+        margin, rest = margin_params(self, params)
         if not margin:
             raise ccxt.NotSupported(f"{self.id} watchOrders() is for the margin account only")
-        scope = None if symbol is None else require_pair(self, symbol)
+        refuse_raw(self, "watchOrders", rest)
+        window = read_window(self, since, limit, {})
+        scope = optional_pair(self, symbol)
         feed = self.order_feed
         streams = (ACTIVE_ORDERS_STREAM, HISTORY_ORDERS_STREAM)
         for stream in streams:
@@ -76,7 +78,7 @@ class MarginWatching(StreamFollowing):
         )
         if not self.newUpdates:
             changed = [dict(o) for k, o in feed.orders.items() if scope in (None, k[0])]
-        return _window(changed, since, limit)
+        return window.tail(changed)
 
     async def _mend_orders(self) -> None:
         """Ask REST what became of each order that may have changed unheard."""
@@ -113,6 +115,7 @@ class MarginWatching(StreamFollowing):
 
     # -- trades --------------------------------------------------------------------------------
 
+    @documented(USER_TRADES_STREAM)
     async def watch_my_trades(
         self,
         symbol: str | None = None,
@@ -126,14 +129,14 @@ class MarginWatching(StreamFollowing):
         lost connection missed come from REST, with both.
 
         :raises ccxt.AuthenticationError: without ``login``, the email of the account.
-
-        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_user_trades_stream.md
         """
         margin, rest = margin_params(self, params)
         if not margin:
             found: list[Order] = await super().watch_my_trades(symbol, since, limit, rest)
             return found
-        scope = None if symbol is None else require_pair(self, symbol)
+        refuse_raw(self, "watchMyTrades", rest)
+        window = read_window(self, since, limit, {})
+        scope = optional_pair(self, symbol)
         feed = self.trade_feed
         feed.follow(scope)
         self.authenticate(self.stream_url(self.user_trades_stream))
@@ -146,7 +149,7 @@ class MarginWatching(StreamFollowing):
             # The documented path doubles a word: where there is none, the plain one is tried.
             self.user_trades_stream = fallback
             trades = await self._follow_trades(scope)
-        return _window(trades, since, limit)
+        return window.tail(trades)
 
     async def _follow_trades(self, scope: str | None) -> list[Order]:
         feed = self.trade_feed
@@ -172,6 +175,7 @@ class MarginWatching(StreamFollowing):
 
     # -- the account ---------------------------------------------------------------------------
 
+    @documented(ACCOUNT_INFO_STREAM)
     async def watch_balance(self, params: Params = NO_PARAMS) -> Structure:
         """Watch the margin account: returns whenever the exchange says that it has moved.
 
@@ -179,13 +183,12 @@ class MarginWatching(StreamFollowing):
         fetched; ``timestamp`` is the stream's.
 
         :raises ccxt.AuthenticationError: without ``login``, the email of the account.
-
-        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/private/margin_account_info_stream.md
         """
         margin, rest = margin_params(self, params)
         if not margin:
             found: Structure = await super().watch_balance(rest)
             return found
+        refuse_raw(self, "watchBalance", rest)
         self.authenticate(self.stream_url(ACCOUNT_INFO_STREAM))
         message = await self.follow(
             self.account_feed, lambda: (ACCOUNT_INFO_STREAM,), self.account_feed.waiter()
@@ -201,23 +204,21 @@ class MarginWatching(StreamFollowing):
 
     # -- mark prices ---------------------------------------------------------------------------
 
+    @documented(MARK_PRICE_STREAM)
     async def watch_mark_prices(
         self, symbols: list[str] | None = None, params: Params = NO_PARAMS
     ) -> dict[str, Structure]:
         """Watch the prices at which the exchange values the margin account; no keys are needed.
 
         :returns: tickers with ``markPrice`` by symbol, all in USDT.
-
-        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/public/margin%20mark-price_stream.md
         """
-        wanted = None if symbols is None else [marked_symbol(self, symbol) for symbol in symbols]
-        return await self._follow_marks(wanted)
+        refuse_raw(self, "watchMarkPrices", params)
+        return await self._follow_marks(marked_symbols(self, symbols))
 
+    @documented(MARK_PRICE_STREAM)
     async def watch_mark_price(self, symbol: str, params: Params = NO_PARAMS) -> Structure:
-        """Watch one of them.
-
-        Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/ws/public/margin%20mark-price_stream.md
-        """
+        """Watch the mark price of one pair with USDT, as ``watch_mark_prices`` does."""
+        refuse_raw(self, "watchMarkPrice", params)
         symbol = marked_symbol(self, symbol)
         return (await self._follow_marks([symbol]))[symbol]
 
@@ -282,12 +283,6 @@ class MarginWatching(StreamFollowing):
 
 def _moment(row: Mapping[str, Any]) -> int:
     return milliseconds(row, "updatedTimestamp", "timestamp") or 0
-
-
-def _window(found: Iterable[Order], since: int | None, limit: int | None) -> list[Order]:
-    """In the order of arrival, which ``since`` (ms) and the newest ``limit`` narrow."""
-    kept = [one for one in found if since is None or (one["timestamp"] or 0) >= since]
-    return kept if limit is None else kept[-limit:]
 
 
 class bitopromargin(MarginWatching, asynchronous_bitopromargin, ccxt.pro.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming

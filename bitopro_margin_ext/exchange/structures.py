@@ -1,65 +1,21 @@
-"""Parsed rows into ccxt structures, through ccxt's own ``safe_*`` methods; and what every unified
-method asks of its arguments first.
+"""Answers into ccxt structures, through ccxt's own ``safe_*`` methods. Pure.
+
+Whatever cannot be read raises ``ccxt.BadResponse``: nothing is concluded from an answer that is not
+understood, and no row of a list is left out in silence.
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import ccxt
 
-from ..core import symbols
 from ..core.parse import parse_order, parse_stream_trade, parse_trade
-from .flow import Params
 
-Order = dict[str, Any]
+Structure = dict[str, Any]
+Order = Structure
 
-
-def margin_params(api: Any, params: Params) -> tuple[bool, Params]:
-    """Say whether a call is for the margin account, and return its other parameters.
-
-    ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` is margin.
-
-    :raises ccxt.NotSupported: for isolated margin and for accounts that BitoPro has not.
-    """
-    rest = dict(params)
-    margin_mode = rest.pop("marginMode", None)
-    account = rest.pop("type", None)
-    if margin_mode not in (None, "cross"):
-        raise ccxt.NotSupported(
-            f"{api.id} has cross margin only: marginMode {margin_mode!r} is not supported"
-        )
-    if account is None:
-        account = api.options.get("defaultType", "margin")
-    if margin_mode is not None and account == "spot":
-        # As everywhere in ccxt, it is the spot market's margin account that is meant.
-        account = "margin"
-    if account not in ("margin", "spot"):
-        raise ccxt.NotSupported(f"{api.id} has the accounts 'margin' and 'spot', not {account!r}")
-    return account == "margin", rest
-
-
-def require_pair(api: Any, symbol: Any) -> str:
-    """Return the unified symbol, or refuse what is not a pair before anything is sent.
-
-    :raises ccxt.BadSymbol: naming what was given.
-    """
-    try:
-        if not isinstance(symbol, str):
-            raise ValueError(f"{symbol!r} is not a pair: write it like BTC/USDT")
-        return "/".join(symbols.parse_pair(symbol))
-    except ValueError as error:
-        raise ccxt.BadSymbol(f"{api.id} {error}") from None
-
-
-def require_symbol(api: Any, symbol: str | None, method: str) -> str:
-    """The same for a method that needs a symbol.
-
-    :raises ccxt.ArgumentsRequired: when there is none.
-    """
-    if symbol is None:
-        raise ccxt.ArgumentsRequired(f"{api.id} {method}() requires a symbol argument")
-    return require_pair(api, symbol)
+Parsed = TypeVar("Parsed")
 
 
 def loaded_market(api: Any, symbol: str | None) -> Any:
@@ -90,7 +46,7 @@ def reading(api: Any, what: str) -> Iterator[None]:
 
 
 def order_from_row(api: Any, row: Any, symbol: str | None = None) -> Order:
-    """The same from an order row as the exchange writes it.
+    """A ccxt order structure of an order row as the exchange writes it.
 
     :raises ccxt.BadResponse: when it is no order row.
     """
@@ -102,7 +58,7 @@ def order_from_row(api: Any, row: Any, symbol: str | None = None) -> Order:
 
 
 def named_order(api: Any, row: Any, symbol: str, order_id: Any) -> Order:
-    """The same from the answer to a call about one order.
+    """A ccxt order structure of the answer to a call about one order.
 
     :raises ccxt.BadResponse: also when it is about another one.
     """
@@ -121,7 +77,7 @@ def trade_from_row(api: Any, row: Any, symbol: str) -> Order:
 
 
 def stream_trade_from_row(api: Any, data: Any) -> Order:
-    """A ccxt trade structure of an execution that the stream told."""
+    """A ccxt trade structure of an execution of the stream."""
     with reading(api, "a trade"):
         return _trade_structure(api, parse_stream_trade(data))
 
@@ -146,8 +102,32 @@ def rows_of(api: Any, answer: Any, key: str = "data", kind: type = list) -> Any:
     raise ccxt.BadResponse(f"{api.id} sent an answer without a {kind.__name__} under {key!r}")
 
 
-def sorted_since_limit(orders: list[Order], since: int | None, limit: int | None) -> list[Order]:
-    """Oldest first, from ``since`` (ms), and of those the newest ``limit``."""
-    kept = [order for order in orders if since is None or (order["timestamp"] or 0) >= since]
-    kept.sort(key=lambda order: order["timestamp"] or 0)
-    return kept if limit is None else kept[-limit:]
+def parsed_rows(
+    api: Any, what: str, parse: Callable[[Any], Parsed], rows: Iterable[Any]
+) -> list[Parsed]:
+    """Parse each row of an answer.
+
+    :raises ccxt.BadResponse: when one cannot be read.
+    """
+    with reading(api, what):
+        return [parse(row) for row in rows]
+
+
+def finish(api: Any, parsed: Structure, numbers: Iterable[str]) -> Structure:
+    """A ccxt structure of a parsed row: numbers, unified codes and a datetime."""
+    done = dict(parsed)
+    for name in numbers:
+        done[name] = api.parse_number(parsed.get(name))
+    for name in ("currency", "debtCurrency", "assetCurrency"):
+        if name in parsed:
+            done[name] = api.safe_currency_code(parsed[name])
+    if "timestamp" in parsed:
+        done["datetime"] = api.iso8601(parsed["timestamp"])
+    return done
+
+
+def by_code(api: Any, amounts: Mapping[str, Any]) -> Structure:
+    """Amounts by the exchange's currency names, as numbers by unified codes."""
+    return {
+        api.safe_currency_code(name): api.parse_number(amount) for name, amount in amounts.items()
+    }

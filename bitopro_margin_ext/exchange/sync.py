@@ -1,7 +1,6 @@
 """Perform the steps of a unified method with blocking calls."""
 
 import functools
-import math
 import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -14,16 +13,17 @@ from ..core.http_call import CallTimeoutError, HttpCall, NotSentError
 from ..core.steps import Call, Gather, Sleep, call_concurrently
 from . import (
     account,
-    call_scope,
     loans,
     markets,
     order_batches,
     order_cancellation,
     order_creation,
     orders,
+    trades,
     transfers,
 )
 from .base import MarginParsing, MarginSession
+from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
 from .unified import account_chosen, present_as_method
@@ -55,6 +55,9 @@ def blocking(
         except StopIteration as stop:
             result: R = stop.value
             return result
+        finally:
+            # An interrupt leaves the flow in the middle, and its scope must not outlive this call.
+            flow.close()
 
     present_as_method(run, method)
     return run
@@ -73,45 +76,46 @@ class BlockingSession(MarginSession):
             case Gather(calls):
                 return call_concurrently(self._perform_call, calls)
             case Sleep(seconds):
-                return time.sleep(call_scope.clamp_to_deadline(seconds))
+                left = SCOPE.get().ends - time.monotonic()
+                return time.sleep(max(0.0, min(seconds, left)))
             case Inherited(method, args, kwargs):
-                with call_scope.narrowed(inherited=True):
+                with narrowed(inherited=True):
                     return getattr(super(), method)(*args, **kwargs)
             case LoadMarkets():
                 return self.load_markets()
 
     def _perform_call(self, step: Call) -> Any:
-        call = getattr(self, step.endpoint.implicit)
+        scope = SCOPE.get()
+        ends = scope.ends if step.timeout is None else time.monotonic() + step.timeout
+        token = SCOPE.set(scope._replace(ends=min(scope.ends, ends)))
         try:
-            if step.timeout is None:
-                return call(step.params)
-            with call_scope.deadline(step.timeout):
-                return call(step.params)
+            return getattr(self, step.endpoint.implicit)(step.params)
         except Exception as error:
             return failure_of(error)._replace(error=error)
+        finally:
+            SCOPE.reset(token)
 
     def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
-        left = call_scope.remaining()
+        scope = SCOPE.get()
+        left = scope.ends - time.monotonic()
         if isinstance(cost, CancelAllCost):
             return time.sleep(self.reserve_cancel_all(left))
-        if call_scope.current().unthrottled:
+        if scope.unthrottled:
             return None
-        if left is not None:
-            elapsed = self.milliseconds() - self.lastRestRequestTimestamp
-            if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:
-                raise self.not_sent_error()
+        elapsed = self.milliseconds() - self.lastRestRequestTimestamp
+        if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:
+            raise self.not_sent_error()
         return super().throttle(cost)
 
     def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
-        left = call_scope.remaining()
-        if left is not None and left <= 0:
+        scope = SCOPE.get()
+        if scope.ends <= time.monotonic():
             raise self.not_sent_error()
         # Whoever made the session, and whenever: it stays the user's as it was.
         self.session = guarded_session(self.session)
-        ends = math.inf if left is None else time.monotonic() + left
-        request = HttpCall(ends, on_sent=call_scope.count_request)
+        request = HttpCall(scope.ends, on_sent=functools.partial(next, scope.counter))
         send = functools.partial(super().fetch, url, method, headers, body)
         try:
             return request.run(send)
@@ -145,8 +149,8 @@ class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: igno
     fetch_closed_orders = blocking(orders.fetch_closed_orders)
     fetch_canceled_orders = blocking(orders.fetch_canceled_orders)
     fetch_canceled_and_closed_orders = blocking(orders.fetch_canceled_and_closed_orders)
-    fetch_my_trades = blocking(orders.fetch_my_trades)
-    fetch_order_trades = blocking(orders.fetch_order_trades)
+    fetch_my_trades = blocking(trades.fetch_my_trades)
+    fetch_order_trades = blocking(trades.fetch_order_trades)
     fetch_balance = blocking(account.fetch_balance)
     fetch_margin_account = blocking(account.fetch_margin_account)
     fetch_my_liquidations = blocking(account.fetch_my_liquidations)

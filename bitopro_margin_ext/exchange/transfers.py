@@ -8,23 +8,19 @@ from ..core import parse_account
 from ..core.assumptions import TRANSFER_CALL_KINDS
 from ..core.endpoints import TRANSFER, USER_TRANSFERS
 from ..core.parse import text
-from .amounts import (
-    Structure,
-    exact_amount,
-    finish,
-    in_window,
-    known_currency,
-    margin_only,
-    read_rows,
-)
+from .arguments import exact_amount, known_currency, optional_code
+from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .loans import lending_terms
-from .structures import rows_of
+from .paging import read_window, whole_list
+from .params import no_params, take_params, with_raw
+from .structures import Structure, finish
 
 ACCOUNTS = {"spot": "spot", "margin": "margin", "cross": "margin"}
 """``cross`` is what ccxt calls the margin account beside isolated ones."""
 
 
+@documented(TRANSFER)
 def transfer(
     api: Any,
     code: str,
@@ -42,17 +38,15 @@ def transfer(
     :raises ccxt.BadRequest: for unknown accounts, twice the same one, and a currency that the
         margin account does not take.
     :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/transfer.md
     """
-    rest = margin_only(api, params, "transfer")
+    raw = no_params(api, "transfer", params)
     source, target = _account(api, fromAccount), _account(api, toAccount)
     if source == target:
         raise ccxt.BadRequest(
             f"{api.id} a transfer goes from one account to another, not to itself"
         )
-    code = yield from known_currency(api, code)
     moved = exact_amount(api, amount)
+    code = yield from known_currency(api, code)
     if target == "margin":
         yield from _check_taken(api, code)
     body = {
@@ -60,8 +54,8 @@ def transfer(
         "amount": moved,
         "fromBalanceKind": TRANSFER_CALL_KINDS[source],
         "toBalanceKind": TRANSFER_CALL_KINDS[target],
-        **rest,
     }
+    body = with_raw(api, "transfer", body, raw)
     answer = yield from send_once(api, TRANSFER, body, "fetch_transfers() and both balances")
     moment = api.milliseconds()
     return {
@@ -99,6 +93,7 @@ def _check_taken(api: Any, code: str) -> Flow[None]:
         raise ccxt.BadRequest(f"{api.id} moving {code} into the margin account is {state}")
 
 
+@documented(USER_TRANSFERS)
 def fetch_transfers(
     api: Any,
     code: str | None = None,
@@ -109,13 +104,14 @@ def fetch_transfers(
     """Fetch the transfers between ``spot`` and ``margin``, oldest first.
 
     :returns: transfer structures; ``status`` is ``ok`` or, where no page names the number, None.
-
-    Page: https://github.com/bitoex/bitopro-offical-api-docs/blob/8a1588d9ab23a8ce5ec716c0b77eb00578946ff6/api/v3/private/list_user_transfers.md
     """
-    rest = margin_only(api, params, "fetchTransfers")
-    rows = rows_of(api, (yield from call(api, USER_TRANSFERS, rest)), "transferInvoices")
-    found = [
-        finish(api, line, ("amount",))
-        for line in read_rows(api, "transfers", parse_account.parse_transfer, rows)
-    ]
-    return in_window(found, code, since, limit)
+    words, raw = take_params(api, "fetchTransfers", params)
+    window = read_window(api, since, limit, words)
+    wanted = optional_code(api, code)
+    answer = yield from call(api, USER_TRANSFERS, raw)
+
+    def parse(row: Any) -> Structure | None:
+        line = finish(api, parse_account.parse_transfer(row), ("amount",))
+        return line if wanted in (None, line["currency"]) else None
+
+    return whole_list(api, answer, "transferInvoices", parse, window)

@@ -9,9 +9,9 @@ import typing
 from collections.abc import Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
-from . import call_scope
+from .arguments import margin_params
+from .call_scope import SCOPE
 from .flow import NO_PARAMS, Flow, Inherited
-from .structures import margin_params
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +21,7 @@ SPOT_TOO: Final = frozenset(
         "cancel_all_orders",
         "cancel_order",
         "cancel_orders",
+        "cancel_orders_for_symbols",
         "create_order",
         "create_orders",
         "fetch_balance",
@@ -52,7 +53,7 @@ def account_chosen(
 
     @functools.wraps(method)
     def start(api: Any, /, *args: Any, **kwargs: Any) -> Flow[R]:
-        if call_scope.current().inherited:
+        if SCOPE.get().inherited:
             return _inherited(name, args, kwargs)
         is_given_by_place = len(args) > place
         given = args[place] if is_given_by_place else kwargs.get("params", NO_PARAMS)

@@ -22,7 +22,7 @@ class Call:
     listing_lag_ms: int = 0
     numeric_ids: bool = False
     match: bool = True
-    created: Order | None = None
+    created: list[Order] = field(default_factory=list)
     keep_open: Callable[[Order], bool] | None = None
     claim_uncancelled: bool = False
     fill_instead: Callable[[Order], None] | None = None

@@ -54,7 +54,8 @@ class Dashboard:
 
     def points_after(self, number: int) -> tuple[int, list[Json]]:
         """Return the points that follow a number, and the last one's number."""
-        return self._count, [point for count, point in list(self._points) if count > number]
+        with self._exchange.lock:
+            return self._count, [point for count, point in self._points if count > number]
 
     def _note(self, change: Change) -> None:
         self.changes += 1

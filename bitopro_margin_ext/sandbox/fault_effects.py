@@ -82,8 +82,9 @@ class Effects:
                 until_ms = None if seconds is None else now + int(seconds * 1000)
                 order.stale = StaleView(copy, until_ms, rule.fault.where == "lists")
             for rule in self._rules:
-                if rule.kind == "created_order" and self._call.created is not None:
-                    self._finish(self._call.created, rule)
+                if rule.kind == "created_order":
+                    for order in self._call.created:
+                        self._finish(order, rule)
                 elif rule.kind == "fill_after":
                     self._fill(rule)
                 elif rule.kind == "lend_out":

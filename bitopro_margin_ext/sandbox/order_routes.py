@@ -11,7 +11,7 @@ from . import queries
 from .call import Call, call_of
 from .order_json import Json, OrderWriter
 from .queries import select_orders, select_trades
-from .state import Exchange, Kind, Order, Reason, Refusal
+from .state import Exchange, Kind, NewOrder, Order, Reason, Refusal
 from .state.markets import BATCH_LIMIT
 
 Admit = Callable[[Request, Kind], str]
@@ -116,7 +116,7 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
             data = []
             for pair, new in zip(pairs, news, strict=True):
                 try:
-                    data.append(writer(call).created(exchange.place(kind, pair, new, email)))
+                    data.append(created(call, pair, new, email))
                 except Refusal as refusal:
                     data.append({"error": refusal.text})
             return JSONResponse({"data": data})
@@ -127,9 +127,12 @@ def order_routes(exchange: Exchange, kind: Kind, admit: Admit) -> APIRouter:
         body = queries.json_object(call.body)
         with exchange.lock:
             exchange.pair(pair, kind)
-            new = queries.read_new_order(body)
-            call.created = exchange.place(kind, pair, new, email, match=call.match)
-            return JSONResponse(writer(call).created(call.created))
+            return JSONResponse(created(call, pair, queries.read_new_order(body), email))
+
+    def created(call: Call, pair: str, new: NewOrder, email: str) -> Json:
+        order = exchange.place(kind, pair, new, email, match=call.match)
+        call.created.append(order)
+        return writer(call).created(order)
 
     @router.put("/orders")
     async def cancel_batch(request: Request) -> JSONResponse:

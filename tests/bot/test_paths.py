@@ -99,7 +99,8 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     assert row.filled == pytest.approx(amount * share, abs=1e-7)
     last = harness.sells()[-1]
     assert last["type"] == "MARKET"
-    assert float(last["originalAmount"]) == pytest.approx(amount * (1 - share), abs=1e-7)
+    # What is left of it, to the decimals that the exchange takes.
+    assert 0 <= amount * (1 - share) - float(last["originalAmount"]) < 1e-4
     sold = sum(float(order["executedAmount"]) for order in harness.sells())
     assert sold <= amount + 1e-12
     bot.process()

@@ -21,7 +21,7 @@ from .conftest import KEY, SECRET
 def client(sandbox: SandboxServer) -> MarginClient:
     made = MarginClient(Credentials(KEY, SECRET), sandbox.rest_url)
     # The limiter of this host outlives a test, and so would its last cancel-all.
-    made.limits = RateLimits()
+    made.rate_limits = RateLimits()
     return made
 
 

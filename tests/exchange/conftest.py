@@ -28,6 +28,7 @@ class Streaming(InContext):
 
 
 EVERY_DRIVER = {"sync": Blocking, "async": InContext, "pro": Streaming}
+ON_EVERY_CLASS = pytest.mark.parametrize("connect", list(EVERY_DRIVER), indirect=True)
 SMALL = {"pair": "btc_usdt", "action": "BUY", "amount": "0.001"}
 
 
@@ -41,7 +42,7 @@ def running_sandbox() -> Iterator[SandboxServer]:
 def sandbox(running_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
     running_sandbox.reset()
     # Every test starts with a limiter that has not been used: the tests share one host.
-    monkeypatch.setattr(rate_limit, "_limiters", {})
+    monkeypatch.setattr(rate_limit, "_limits", {})
     return running_sandbox
 
 
@@ -101,4 +102,4 @@ def seed(control: Any, count: int = 3, pair: str = "btc_usdt", **more: Any) -> l
     return [order["id"] for order in control.seed_orders(orders)]
 
 
-__all__ = ["documented", "seed"]
+__all__ = ["ON_EVERY_CLASS", "documented", "seed"]

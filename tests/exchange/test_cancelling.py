@@ -56,8 +56,9 @@ def test_only_none_means_everything(api, control, log, symbol, method):
 def test_no_parameter_widens_a_cancel(api, control, log):
     others = seed(control, 2, "eth_usdt")
     log()
-    assert api("cancel_all_orders", "BTC/USDT", {"pair": "all"}) == []
-    assert log() == [("DELETE", "/margin/orders/btc_usdt")]
+    for params in ({"pair": "all"}, {"raw": {"pair": "all"}}):
+        with pytest.raises(ccxt.BadRequest, match="'pair'"):
+            api("cancel_all_orders", "BTC/USDT", params)
     for order_id in ("", ".", "..", None, "../../all", "1/2"):
         with pytest.raises(ccxt.BadRequest, match="is not an order id"):
             api("cancel_order", order_id, "ETH/USDT")

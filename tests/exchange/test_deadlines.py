@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from bitopro_margin_ext.core.report import SweepOutcome
 from bitopro_margin_ext.exchange import call_scope
 from bitopro_margin_ext.exchange.flow import failure_of
 from tests.exchange.conftest import EVERY_DRIVER, seed
+from tests.exchange.drivers import Blocking
 
 BTC = "BTC/USDT"
 SLACK = 1.5
@@ -218,3 +220,19 @@ def test_a_sweep_against_a_server_that_hangs_ends_by_its_deadline(driver, hangin
     assert report.in_doubt
     assert [order["id"] for order in report.unknown] == ["1"]
     assert report.requests == hanging.accepted >= 2
+
+
+def test_an_interrupt_leaves_no_scope_behind(sandbox):
+    exchange = Blocking(sandbox.rest_url).exchange
+
+    def interrupt(step):
+        raise KeyboardInterrupt
+
+    exchange.perform = interrupt
+    with call_scope.deadline(5), pytest.raises(KeyboardInterrupt) as kept:
+        exchange.cancel_and_confirm(BTC, [], 4)
+    assert call_scope.remaining() is None
+    # What the traceback holds on to goes only now.
+    del kept
+    gc.collect()
+    assert call_scope.remaining() is None

@@ -42,7 +42,7 @@ class _Stopwatch:
 
 def kill_switch(url, seconds, proxy=None):
     client = MarginClient(Credentials(KEYS["apiKey"], KEYS["secret"]), url)
-    client.limits = RateLimits()
+    client.rate_limits = RateLimits()
     with in_time(seconds):
         return client.call(CANCEL_ALL, {}, seconds)
 

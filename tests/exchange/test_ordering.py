@@ -35,7 +35,7 @@ def sent(control):
     [
         (
             ("limit", "buy", 0.0012345678912, 30000.127),
-            {"type": "LIMIT", "action": "buy", "amount": "0.00123456", "price": "30000.13"},
+            {"type": "LIMIT", "action": "buy", "amount": "0.0012", "price": "30000.13"},
         ),
         (
             ("LIMIT", "SELL", "0.001", "90000"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from freqtrade.persistence import Trade
+from freqtrade.persistence import PairLocks, Trade
 
 from tests.bot.harness import BTC, ETH, BotHarness, close, order_row, trade_of, wait_until, wire
 
@@ -15,6 +15,14 @@ CAPITAL = Decimal(10_000)
 
 __all__ = ["BTC", "CAPITAL", "ETH", "LeverageHarness", "close", "order_row", "trade_of",
            "wait_until", "wire"]  # fmt: skip
+
+
+def unlock(pair: str) -> None:
+    """Freqtrade locks a pair for a candle after an exit."""
+    for lock in PairLocks.get_pair_locks(pair):
+        if lock.reason == "Auto lock":
+            lock.active = False
+    Trade.commit()
 
 
 class LeverageHarness(BotHarness):
@@ -45,16 +53,23 @@ class LeverageHarness(BotHarness):
                 **changes.get("order_types", {}),
             },
         }
+        # Accounts are compared to the last decimal: no order leaves a rest for its precision.
+        ccxt_options = {"options": {"orderAmountPrecision": "basePrecision"}}
+        config["exchange"]["ccxt_config"] = {
+            **config["exchange"].get("ccxt_config", {})
+        } | ccxt_options
         # What a market exit must have.
-        config["exit_pricing"] = {
-            "price_side": "other",
-            "use_order_book": True,
-            "order_book_top": 1,
-        }
+        pricing = {"price_side": "other", "use_order_book": True, "order_book_top": 1}
+        config |= {"exit_pricing": pricing, "entry_pricing": pricing}
         return config
 
     def bot(self, strategy: str = "Levered", **changes: Any) -> Any:
         return super().bot(strategy, **changes)
+
+    def restart(self, bot: Any) -> None:
+        """Stop a bot as its worker does."""
+        close(bot)
+        self._bots.remove(bot)
 
     # -- stories -------------------------------------------------------------------------------
 
@@ -63,6 +78,7 @@ class LeverageHarness(BotHarness):
     ) -> str:
         """Enter, and fill the entry to a fraction; the id of its order."""
         before = {order["id"] for order in self.truth()}
+        unlock(pair)
         bot.strategy.enter[pair] = side
         bot.strategy.levers[pair] = leverage
         bot.process()

@@ -1,0 +1,249 @@
+"""The arguments of the unified methods: one reading for each kind, before anything is sent.
+
+Whatever Python object a caller passes, a function of this module returns what it means or raises a
+ccxt error that says what was expected.
+"""
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import ccxt
+
+from ..core import symbols
+from ..core.assumptions import AMOUNT_DECIMALS
+from .flow import Flow, LoadMarkets, Params
+
+MAX_DIGITS: Final = 40
+"""More digits than that, before or after the point, are no amount of anything."""
+
+
+# -- the account --------------------------------------------------------------------------------
+
+
+def margin_params(api: Any, params: Any) -> tuple[bool, Params]:
+    """Say whether a call is for the margin account, and return its other parameters.
+
+    ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` is margin.
+
+    :raises ccxt.NotSupported: for isolated margin and for accounts that BitoPro has not.
+    :raises ccxt.BadRequest: for parameters that are no dict.
+    """
+    if params is not None and not isinstance(params, Mapping):
+        raise ccxt.BadRequest(f"{api.id} params is a dict, not {params!r}")
+    rest = dict(params or {})
+    margin_mode = rest.pop("marginMode", None)
+    account = rest.pop("type", None)
+    if margin_mode not in (None, "cross"):
+        raise ccxt.NotSupported(
+            f"{api.id} has cross margin only: marginMode {margin_mode!r} is not supported"
+        )
+    if account is None:
+        account = api.options.get("defaultType", "margin")
+    if margin_mode is not None and account == "spot":
+        # As everywhere in ccxt, it is the spot market's margin account that is meant.
+        account = "margin"
+    if account not in ("margin", "spot"):
+        raise ccxt.NotSupported(f"{api.id} has the accounts 'margin' and 'spot', not {account!r}")
+    return account == "margin", rest
+
+
+def margin_only(api: Any, params: Any, method: str) -> Params:
+    """Return the parameters of a method that only the margin account has, whatever the default is.
+
+    :raises ccxt.NotSupported: when another account was asked for.
+    """
+    given = {} if params is None else params
+    if isinstance(given, Mapping) and given.get("type") is None:
+        given = {**given, "type": "margin"}
+    margin, rest = margin_params(api, given)
+    if not margin:
+        raise ccxt.NotSupported(f"{api.id} {method}() is for the margin account only")
+    return rest
+
+
+# -- names --------------------------------------------------------------------------------------
+
+
+def require_pair(api: Any, symbol: Any) -> str:
+    """Return the unified symbol, or refuse what is not a pair before anything is sent.
+
+    :raises ccxt.BadSymbol: naming what was given.
+    """
+    try:
+        if not isinstance(symbol, str):
+            raise ValueError(f"{symbol!r} is not a pair: write it like BTC/USDT")
+        return "/".join(symbols.parse_pair(symbol))
+    except ValueError as error:
+        raise ccxt.BadSymbol(f"{api.id} {error}") from None
+
+
+def require_symbol(api: Any, symbol: Any, method: str) -> str:
+    """Return the unified symbol that a method needs.
+
+    :raises ccxt.ArgumentsRequired: when there is none.
+    """
+    if symbol is None:
+        raise ccxt.ArgumentsRequired(f"{api.id} {method}() requires a symbol argument")
+    return require_pair(api, symbol)
+
+
+def optional_pair(api: Any, symbol: Any) -> str | None:
+    """Return the unified symbol that narrows a list, or None for every pair."""
+    return None if symbol is None else require_pair(api, symbol)
+
+
+def require_list(api: Any, given: Any, what: str) -> list[Any]:
+    """Return a list argument; a single text is refused: Python would take it letter by letter.
+
+    :raises ccxt.BadRequest: naming what was given.
+    """
+    if isinstance(given, str | bytes | Mapping) or not hasattr(given, "__iter__"):
+        raise ccxt.BadRequest(f"{api.id} {what} are given as a list, not as {given!r}")
+    return list(given)
+
+
+def require_order_id(api: Any, given: Any) -> str:
+    """Return an order's id as the text that the exchange writes; an integer is accepted.
+
+    :raises ccxt.BadRequest: for what cannot be an id.
+    """
+    if isinstance(given, bool) or not isinstance(given, str | int) or not _is_id(given):
+        raise ccxt.BadRequest(f"{api.id} {given!r} is not an order id")
+    return str(given)
+
+
+def _is_id(given: str | int) -> bool:
+    return (
+        abs(given) < 10**MAX_DIGITS and given >= 0
+        if isinstance(given, int)
+        else (symbols.is_order_id(given))
+    )
+
+
+def require_client_id(api: Any, given: Any) -> int:
+    """Return a ``clientOrderId`` as the number that the exchange takes.
+
+    :raises ccxt.InvalidOrder: for what is no integer from 1 to 2147483647.
+    """
+    text = "" if isinstance(given, bool) else str(given) if isinstance(given, str | int) else ""
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(symbols.MAX_CLIENT_ID))
+    if not digits or not 1 <= int(text) <= symbols.MAX_CLIENT_ID:
+        raise ccxt.InvalidOrder(
+            f"{api.id} a clientOrderId is an integer from 1 to {symbols.MAX_CLIENT_ID},"
+            f" not {given!r}"
+        )
+    return int(text)
+
+
+def require_code(api: Any, code: Any) -> str:
+    """Return the unified code of a currency, in whatever letter case it was given.
+
+    :raises ccxt.BadSymbol: for what is no currency's name.
+    """
+    if not isinstance(code, str) or not code.strip().isalnum() or not code.strip().isascii():
+        raise ccxt.BadSymbol(f"{api.id} {code!r} is not a currency: write it like USDT")
+    unified: str = api.safe_currency_code(code.strip().upper())
+    return unified
+
+
+def optional_code(api: Any, code: Any) -> str | None:
+    """Return the unified code that narrows a list, or None for every currency."""
+    return None if code is None else require_code(api, code)
+
+
+def known_currency(api: Any, code: Any) -> Flow[str]:
+    """Return the unified code, or refuse one that the exchange does not list.
+
+    :raises ccxt.BadSymbol: naming what was given. Where the list cannot be loaded the exchange
+        is left to judge: a repayment must not wait for it.
+    """
+    unified = require_code(api, code)
+    if not api.currencies:
+        try:
+            yield LoadMarkets()
+        except (ccxt.OperationFailed, ccxt.ExchangeError):
+            return unified
+    if unified not in api.currencies:
+        raise ccxt.BadSymbol(f"{api.id} does not have currency code {code!r}")
+    return unified
+
+
+# -- numbers ------------------------------------------------------------------------------------
+
+
+def decimal_text(api: Any, what: str, given: Any) -> str:
+    """Return an amount or a price as the plain decimal string that is sent.
+
+    Integers, floats, ``Decimal`` and their texts are accepted, with an exponent or without: money
+    is never rounded on the way.
+
+    :raises ccxt.InvalidOrder: for what is not a number above 0.
+    """
+    number = _decimal(given)
+    if number is None or not number.is_finite() or number <= 0:
+        raise ccxt.InvalidOrder(f"{api.id} the {what} is a number above 0, not {given!r}")
+    if number.adjusted() >= MAX_DIGITS or _places(number) > MAX_DIGITS:
+        raise ccxt.InvalidOrder(f"{api.id} the {what} has too many digits: {str(given)[:60]!r}")
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _places(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
+
+
+def _decimal(given: Any) -> Decimal | None:
+    if isinstance(given, bool) or not isinstance(given, str | int | float | Decimal):
+        return None
+    if isinstance(given, int) and abs(given) >= 10**MAX_DIGITS:
+        # Python refuses to write out an integer of thousands of digits.
+        return Decimal(f"1e{MAX_DIGITS}")
+    try:
+        return Decimal(str(given).strip() if "_" not in str(given) else "nan")
+    except (InvalidOperation, ValueError):
+        return None
+
+
+def exact_amount(api: Any, amount: Any, decimals: int = AMOUNT_DECIMALS) -> str:
+    """Return the amount of a loan or transfer as the decimal string that is sent.
+
+    :raises ccxt.InvalidOrder: for what is not a number above 0, and for too many decimals.
+    """
+    text = decimal_text(api, "amount", amount)
+    if len(text.partition(".")[2]) > decimals:
+        raise ccxt.InvalidOrder(
+            f"{api.id} amount {text} has more than {decimals} decimals: round it"
+        )
+    return text
+
+
+def optional_moment(api: Any, what: str, given: Any) -> int | None:
+    """Return a time in ms; a float or a text of a whole number is accepted.
+
+    :raises ccxt.BadRequest: for what is no time.
+    """
+    return None if given is None else _whole(api, f"{what} is a time in ms since 1970", given, 0)
+
+
+def optional_limit(api: Any, given: Any, what: str = "limit") -> int | None:
+    """Return a number of rows.
+
+    :raises ccxt.BadRequest: for what is no whole number from 1.
+    """
+    return None if given is None else _whole(api, f"{what} is a whole number from 1", given, 1)
+
+
+def _whole(api: Any, expected: str, given: Any, least: int) -> int:
+    number = _decimal(given)
+    if (
+        number is None
+        or not number.is_finite()
+        or not least <= number < 10**18
+        or (number % 1 and not isinstance(given, float))
+        or math.floor(number) < least
+    ):
+        raise ccxt.BadRequest(f"{api.id} {expected}, not {given!r}")
+    return math.floor(number)
