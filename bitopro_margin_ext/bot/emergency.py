@@ -4,16 +4,16 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-from freqtrade.exceptions import ExchangeError
-from freqtrade.persistence import Order, Trade
+from freqtrade.persistence import Trade
 from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.report import CancelReport
+from ..core.symbols import OrderKey
 from ..exchange import call_scope
-from . import database, freqtrade_internals, mapping, positions
+from . import database, freqtrade_internals, mapping, order_adoption, positions
 from .exit_gate import ExitGate
 from .options import Options
 from .pending_exits import (
@@ -21,7 +21,6 @@ from .pending_exits import (
     FORCE_EXIT,
     PendingExit,
     PendingExits,
-    amount_to_go,
 )
 from .sweeps import Sweeps, warn, was_answered
 
@@ -34,15 +33,12 @@ class Emergency:
     def __init__(self, strategy: Any, options: Options) -> None:
         self.strategy = strategy
         self.options = options
-        self.ends: dict[mapping.Key, dict[str, Any]] = {}
+        self.ends: dict[OrderKey, dict[str, Any]] = {}
         """The ends of swept orders that the next iteration has yet to see mapped."""
         self.exits = PendingExits()
         self.sweeps = Sweeps(strategy, options)
         self.gate = ExitGate(self.exits, options, self)
         self._restored = False
-        self._unverified: dict[int, float] = {}
-        """Trades whose exit an earlier process may have placed without noting it, and since when
-        that is being asked."""
 
     @property
     def bot(self) -> Any:
@@ -314,8 +310,8 @@ class Emergency:
             self._attempt(Trade.commit)
             self._attempt(lambda: self._map_rest(bot))
             self._attempt(lambda: mapping.remove_empty_trades(bot))
+            self._attempt(lambda: order_adoption.adopt_unconfirmed(bot))
             self._attempt(self._restore)
-            self._attempt(lambda: self._verify(bot))
             self._attempt(self._persist)
             self.gate.retry_all(time.monotonic())
             self._attempt(self._persist)
@@ -341,7 +337,7 @@ class Emergency:
         # The handlers worked with the balances of before the sweep.
         bot.wallets.update()
 
-    def _settle(self, keys: Iterable[mapping.Key]) -> None:
+    def _settle(self, keys: Iterable[OrderKey]) -> None:
         open_now = positions.open_order_keys(None)
         for key in keys:
             if key not in open_now:
@@ -359,30 +355,12 @@ class Emergency:
         restored, unreadable = self.exits.restore()
         self._restored = True
         for pending in restored:
-            self._unverified[pending.trade_id] = time.monotonic()
             self.warn_user(
                 f"The {pending.exit_reason} of trade {pending.trade_id} was cut short by a"
                 " restart: it goes on."
             )
         for words in unreadable:
             self.warn_user(f"An exit that must come cannot be read from the database: {words}")
-
-    def _verify(self, bot: Any) -> None:
-        """See whether exits of an earlier process are on the exchange, each by itself."""
-        for trade_id, since in list(self._unverified.items()):
-            trade = Trade.session.get(Trade, trade_id)
-            pending = self.exits.most_urgent(trade_id)
-            if trade is None or not trade.is_open or pending is None:
-                self._unverified.pop(trade_id)
-                continue
-            try:
-                adopt_untracked_exit(bot, trade, pending)
-            except ExchangeError as error:
-                if time.monotonic() - since < VERIFY_SECONDS:
-                    self.gate.put_off(trade, pending, f"its order history cannot be read: {error}")
-                    continue
-                logger.error(f"{trade.pair}: the exit goes on, although {error}")
-            self._unverified.pop(trade_id)
 
     def _touch_heartbeat(self) -> None:
         path = self.options.heartbeat_file
@@ -392,43 +370,6 @@ class Emergency:
             path.touch()
         except OSError as error:
             logger.warning(f"Could not touch the heartbeat file {path}: {error}")
-
-
-VERIFY_SECONDS: Final = 60.0
-"""How long an exit of an earlier process waits for the exchange's order history: it must go out."""
-
-
-def adopt_untracked_exit(bot: Any, trade: Any, pending: PendingExit) -> bool:
-    """Take in an exit order that the bot placed and then had no time to note.
-
-    Sending the exit again would sell twice. Freqtrade looks for such an order only when the
-    balance is missing, which other holdings of the same currency hide.
-
-    :returns: whether there was one.
-    :raises freqtrade.exceptions.ExchangeError: when the exchange cannot be asked.
-    """
-    amount = amount_to_go(trade, pending)
-    placed = float(bot.exchange.amount_to_precision(trade.pair, amount))
-    with call_scope.deadline(5.0):
-        found = bot.exchange.fetch_orders(trade.pair, trade.date_last_filled_utc)
-    for end in found:
-        if (
-            end["side"] != trade.exit_side
-            or not positions.same_amount(end["amount"] or 0.0, placed)
-            or (end["status"] != "open" and not end["filled"])
-            or positions.find_order(trade.pair, end["id"]) is not None
-        ):
-            continue
-        logger.warning(f"The exit order {end['id']} of {trade.pair} was lost in the crash: found.")
-        order = Order.parse_from_ccxt_object(
-            end, trade.pair, trade.exit_side, amount, end["price"] or end["average"]
-        )
-        order.ft_order_tag = trade.exit_reason = pending.exit_reason
-        trade.orders.append(order)
-        Trade.commit()
-        bot.update_trade_state(trade, order.order_id, end)
-        return True
-    return False
 
 
 def _commit(session: database.EmergencySession) -> None:

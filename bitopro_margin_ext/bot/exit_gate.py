@@ -186,10 +186,6 @@ class ExitGate:
                 )
                 _recover()
 
-    def put_off(self, trade: Any, pending: PendingExit, why: str) -> None:
-        """Count an attempt that could not even be begun."""
-        self._note_failure(trade, pending, why)
-
     def _attempt(self, trade: Any, pending: PendingExit) -> bool:
         kinds = {kind.value: kind for kind in ExitType}
         kind = kinds.get(pending.exit_reason, ExitType.CUSTOM_EXIT)

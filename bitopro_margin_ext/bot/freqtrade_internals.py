@@ -32,6 +32,15 @@ CLASS_MEMBERS: Final = (
      "a stop must not take the place of an exit that must come"),
     ("freqtrade.freqtradebot:FreqtradeBot", "handle_stoploss_on_exchange", "trade",
      "maps a stoploss that filled before the sweep reached it"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "execute_entry",
+     "pair stake_amount price is_short ordertype enter_tag trade mode leverage_",
+     "writes the rows of an entry whose creation was not answered"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "get_valid_enter_price_and_stake", "",
+     "says what an entry's row will hold"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "handle_similar_open_order", "trade",
+     "would cancel other orders when an entry is adopted"),
+    ("freqtrade.freqtradebot:FreqtradeBot", "_notify_exit", "trade order_type sub_trade order",
+     "the message about an exit whose creation was not answered"),
     ("freqtrade.persistence:Trade", "set_custom_data", "key value",
      "exits that must come are kept there"),
     ("freqtrade.persistence.custom_data:_CustomData", "query_cd", "key",
@@ -46,6 +55,14 @@ CLASS_MEMBERS: Final = (
      "the same for a stoploss"),
     ("freqtrade.exchange:Exchange", "create_order", "pair side amount leverage initial_order",
      "keeps an exit from being larger than the position"),
+    ("freqtrade.exchange:Exchange", "create_stoploss", "pair amount stop_price side leverage",
+     "the same for a stoploss"),
+    ("freqtrade.exchange:Exchange", "_get_params", "side ordertype",
+     "the way of a clientId into an order"),
+    ("freqtrade.exchange:Exchange", "_get_stop_params", "side ordertype stop_price",
+     "the same for a stoploss"),
+    ("freqtrade.exchange:Exchange", "cancel_order", "order_id pair",
+     "does without the host's pauses in an emergency"),
     ("freqtrade.exchange:Exchange", "fetch_order", "order_id pair",
      "answers for an order whose end is known"),
     ("freqtrade.exchange:Exchange", "get_rate", "pair refresh side is_short",
@@ -185,6 +202,11 @@ def dry_run_orders(exchange: Any) -> MutableMapping[str, Any]:
     """The simulated orders: Freqtrade cancels them one by one only, and forgets their fills."""
     orders: MutableMapping[str, Any] = exchange._dry_run_open_orders
     return orders
+
+
+def notify_exit(bot: Any, trade: Any, order_type: str, order: Any, partial: bool) -> None:
+    """The bot's own message about an exit order that was placed."""
+    bot._notify_exit(trade, order_type, sub_trade=partial, order=order)
 
 
 def check_bot(strategy: Any) -> None:

@@ -77,6 +77,8 @@ class LeverageFetching(LeverageAccount):
 
     def _shown_known(self, raw: dict[str, Any], pair: str, *, settle: bool) -> Any:
         """An order that is in the database, translated; one that has ended is settled."""
+        if (raw.get("info") or {}).get(positions.KEPT_OPEN):
+            return raw
         row = positions.find_order(pair, str(raw["id"]))
         if row is None or row.trade is None:
             return self._shown_unknown(raw, pair)
@@ -114,6 +116,13 @@ class LeverageFetching(LeverageAccount):
             if sent["kind"] != "entry" and sent["side"] == "buy" and (same_id or same):
                 return self._shown(raw, "buy", False, float(sent["net"]))
         return raw
+
+    def as_seen(self, order: dict[str, Any]) -> dict[str, Any]:
+        """An order that has no row yet: a buy-back of ours by its net amount."""
+        if not self.is_live:
+            return order
+        seen: dict[str, Any] = self._shown_unknown(order, order["symbol"].split(":")[0])
+        return seen
 
     def fetch_order(self, order_id: str, pair: str, params: Any = None, **kwargs: Any) -> Any:
         """Fetch an order as Freqtrade must see it; an exit that has ended is repaid first."""

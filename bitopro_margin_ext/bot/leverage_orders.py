@@ -307,4 +307,6 @@ class LeverageOrders(LeverageFetching):
 
     def has_unconfirmed_order(self, pair: str) -> bool:
         """Whether an order of a pair may exist whose creation had no answer."""
-        return any(one.pair == pair for one in self.unanswered._lost)
+        return self.is_replaying or any(
+            one.pair == pair and one.order_id is None for one in self.unconfirmed.journal.all()
+        )

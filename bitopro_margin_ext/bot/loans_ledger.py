@@ -60,13 +60,21 @@ def ledger_url(db_url: str, user_data_dir: Path | str) -> str:
     return f"sqlite:///{database.with_name(f'{database.stem}.loans.sqlite')}"
 
 
+def ledger_file(url: str) -> str | None:
+    """The file of a ledger; None where it is in a server."""
+    parsed = make_url(url)
+    return parsed.database if parsed.get_backend_name() == "sqlite" else None
+
+
 class LoansLedger:
     """One bot's ledger, held against every other bot until ``close``.
+
+    Without ``hold`` it is only looked at, or a fact is set, while a bot may be running.
 
     :raises LedgerError: when another bot holds it, or it cannot be written.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, hold: bool = True) -> None:
         self.url = url
         self._engine = create_engine(url)
         self._hold: Any = None
@@ -74,9 +82,9 @@ class LoansLedger:
         try:
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _sync_fully)
-            if not read_only:
+            if hold:
                 self._take_hold()
-                METADATA.create_all(self._engine)
+            METADATA.create_all(self._engine)
         except SQLAlchemyError as error:
             self.close()
             raise LedgerError(

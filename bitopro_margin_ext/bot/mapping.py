@@ -15,6 +15,7 @@ from typing import Any
 from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.persistence import Trade
 
+from ..core.symbols import OrderKey
 from . import freqtrade_internals
 from .database import EmergencySession, emergency_session
 from .positions import REASON, set_cancel_reason
@@ -34,9 +35,7 @@ class MappingContext:
 logger = logging.getLogger(__name__)
 
 
-Key = tuple[str, str]
-
-Ends = Mapping[Key, dict[str, Any]]
+Ends = Mapping[OrderKey, dict[str, Any]]
 """The final ccxt structure of orders, by pair and id."""
 
 
@@ -88,7 +87,7 @@ def _is_entry(order: Any) -> bool:
     return order.trade is not None and order.ft_order_side == order.trade.entry_side
 
 
-def _key(order: Any) -> Key:
+def _key(order: Any) -> OrderKey:
     return (order.ft_pair, order.order_id)
 
 

@@ -226,6 +226,8 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
     exchange = freqtrade_internals.exchange_of(strategy)
     if not exchange.is_leveraged:
         _refuse_shorts_and_leverage(strategy)
+    bot = freqtrade_internals.bot_of(strategy)
+    bot.exchange.follow(bot)
     emergency = Emergency(strategy, options)
     exchange.attach(emergency)
     emergency.gate.install(freqtrade_internals.bot_of(strategy))

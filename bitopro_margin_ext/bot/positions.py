@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 REASON: Final = "emergency: cancelled by bitopro_margin_ext"
 """The ``ft_cancel_reason`` of an order that the sweep cancelled."""
+KEPT_OPEN: Final = "kept_open"
+"""Marks, in ``info``, an open order's structure that the database made up for the exchange."""
 _REASON_LENGTH: Final = 255
 _ROUNDING: Final = 1e-12
 """Relative: what doubles lose in the few operations between an order and a position."""
@@ -85,14 +87,60 @@ def find_order(pair: str, order_id: str) -> Any:
     return Order.session.scalars(wanted).first()
 
 
-def open_entry(pair: str, order_id: str) -> Any:
-    """A ccxt structure of an entry order that the bot believes open, or None."""
+def is_recorded(pair: str, order_id: str) -> bool:
+    """Whether there is a row of an order, also one that waits for its commit in this thread."""
+    waiting = (row for row in Order.session.new if isinstance(row, Order))
+    if any((row.ft_pair, row.order_id) == (pair, order_id) for row in waiting):
+        return True
+    return find_order(pair, order_id) is not None
+
+
+def open_trade(pair: str) -> Any:
+    """The bot's open trade of a pair, the newest one if there are several, or None."""
+    try:
+        trades = Trade.get_trades_proxy(pair=pair, is_open=True)
+    except SQLAlchemyError as error:
+        logger.error(f"The open trade of {pair} cannot be read: {error}")
+        return None
+    return trades[-1] if trades else None
+
+
+def resting_exits(trade: Any) -> float:
+    """What the open exit and stoploss orders of a trade would still sell or buy back, in base."""
+    return math.fsum(
+        order.safe_remaining
+        for order in trade.orders
+        if order.ft_is_open and order.ft_order_side != trade.entry_side
+    )
+
+
+def is_entry_side(pair: str, side: str) -> bool:
+    """Whether an order of this side adds to the open position of a pair."""
+    trade = open_trade(pair)
+    return trade is not None and side == trade.entry_side
+
+
+def is_entry(pair: str, order_id: str) -> bool:
+    """Whether a row is an entry of its trade."""
     order = find_order(pair, order_id)
-    if order is None or order.ft_order_side == "stoploss":
+    return order is not None and order.trade and order.ft_order_side == order.trade.entry_side
+
+
+def as_open_order(pair: str, order_id: str) -> dict[str, Any] | None:
+    """The ccxt structure of an order that is open in the database, or None."""
+    order = find_order(pair, order_id)
+    if order is None or not order.ft_is_open:
         return None
-    if order.ft_order_side != order.trade.entry_side:
-        return None
-    return {**order.to_ccxt_object(), "status": "open"}
+    return {
+        **order.to_ccxt_object(),
+        "status": "open",
+        # Not "stoploss", which is a kind of Freqtrade's and no side.
+        "side": order.side or order.ft_order_side,
+        "stopPrice": order.stop_price,
+        "triggerPrice": order.stop_price,
+        "trades": [],
+        "info": {KEPT_OPEN: True},
+    }
 
 
 def set_cancel_reason_of(pair: str, order_id: str) -> None:

@@ -9,12 +9,12 @@ from typing import Any, Final
 from freqtrade.enums import RPCMessageType
 
 from ..core.report import CancelReport, SweepOutcome
+from ..core.symbols import OrderKey
 from . import freqtrade_internals, positions
 from .options import Options
 
 logger = logging.getLogger(__name__)
 
-Key = tuple[str, str]
 MAPPING_SHARE: Final = 0.25
 """The part of the deadline that is kept for mapping, after the sweep."""
 SAME_MOMENT_SECONDS: Final = 30.0
@@ -98,7 +98,9 @@ class Sweeps:
             return None
         return str(trade.pair) if last.ended > started - SAME_MOMENT_SECONDS else None
 
-    def _covering(self, pair: str | None, known: set[Key], started: float) -> CancelReport | None:
+    def _covering(
+        self, pair: str | None, known: set[OrderKey], started: float
+    ) -> CancelReport | None:
         """A sweep that ended moments ago and covers this one, when no order has come since."""
         for last in (self._last.get(pair), self._last.get(None)):
             if last is None or last.ended <= started - self._options.deadline:
@@ -108,7 +110,7 @@ class Sweeps:
                 return last.report
         return None
 
-    def _tell(self, report: CancelReport, known: set[Key]) -> None:
+    def _tell(self, report: CancelReport, known: set[OrderKey]) -> None:
         strangers = [
             order for order in report.cancelled if (order["symbol"], order["id"]) not in known
         ]

@@ -17,6 +17,8 @@ COMMANDS: Final = (
     "cancel-all",
     "orders",
     "account",
+    "loans",
+    "plot",
     "doctor",
     "guard",
     "init",
@@ -24,7 +26,13 @@ COMMANDS: Final = (
     "drill",
     "docs",
 )
-EXTRAS: Final = {"doctor": "freqtrade", "sandbox": "sandbox", "drill": "freqtrade,sandbox"}
+EXTRAS: Final = {
+    "loans": "freqtrade",
+    "plot": "freqtrade,plot",
+    "doctor": "freqtrade",
+    "sandbox": "sandbox",
+    "drill": "freqtrade,sandbox",
+}
 """What a command needs beyond a plain install."""
 
 PROGRAM: Final = "bitopro-margin"

@@ -4,11 +4,11 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core import parse_account
-from ..core.endpoints import BALANCES
+from ..core.endpoints import BALANCES, MARK_PRICE
 from ..core.errors import Failure, unreadable
 from ..core.parse import is_zero, number
 from ..core.redaction import redact
-from .common import ExitCode, read_access, read_config
+from .common import ExitCode, UsageError, read_access, read_config
 from .report_text import REFUSED
 from .view import Column, Rows, View, add_view_arguments, show, sparkline
 
@@ -27,6 +27,7 @@ AMOUNTS: Final = {
 EMPTY_DOCUMENT: Final[dict[str, Any]] = {
     **parse_account.parse_margin_account({}),
     "balances": {},
+    "liquidationPrices": {},
 }
 del EMPTY_DOCUMENT["info"]
 
@@ -38,20 +39,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read and show."""
-    credentials, base_url = read_access(args, read_config(args.config))
+    config = read_config(args.config)
+    credentials, base_url = read_access(args, config)
     from ..core.client import MarginClient
 
     client = MarginClient(credentials, base_url)
+    threshold = _threshold(config)
     title = f"Margin account {credentials.account} at {base_url}"
     ratios: list[float] = []
 
     def read() -> View:
-        return view_account(client.read(BALANCES, deadline=args.deadline), ratios)
+        answer = client.read(BALANCES, deadline=args.deadline)
+        marks = client.read(MARK_PRICE, deadline=args.deadline) if _owes(answer) else None
+        return view_account(answer, ratios, marks, threshold)
 
     return show(read, title, args)
 
 
-def view_account(answer: Any, ratios: list[float]) -> View:
+def _threshold(config: dict[str, Any]) -> float:
+    """The adRatio at which the exchange is expected to liquidate: the bot's option.
+
+    :raises UsageError: when the option is no number.
+    """
+    from ..bot.leverage_options import parse_leverage_options
+
+    try:
+        return parse_leverage_options(config).liquidation_ad_ratio
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _owes(answer: Any) -> bool:
+    """Whether there is a debt, without which nothing is liquidated."""
+    try:
+        return any(
+            not is_zero(number(row, name))
+            for row in answer["balances"].values()
+            for name in ("borrowAmount", "borrowInterestAmount")
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _liquidation_prices(balances: dict[str, Any], marks: Any, threshold: float) -> dict[str, str]:
+    """At which price in USDT of each currency, the others as they are, it comes to that."""
+    from ..bot.liquidation import Holdings, liquidation_price
+
+    if not isinstance(marks, dict):
+        return {}
+    prices = parse_account.parse_mark_prices(marks.get("tokenPrices") or {})
+    holdings = Holdings(marks={code: float(price or 0) for code, price in prices.items()})
+    for code, row in balances.items():
+        owed = sum(float(row[name] or 0) for name in ("borrowed", "interest"))
+        holdings.add(code, float(row["total"] or 0), owed)
+    found = {}
+    for code in balances:
+        if code == "USDT":
+            continue
+        for is_short in (False, True):
+            price = liquidation_price(holdings, code, threshold, is_short)
+            if price:
+                found[code] = f"{price:.8g}"
+    return found
+
+
+def view_account(
+    answer: Any, ratios: list[float], marks: Any = None, threshold: float = 1.1
+) -> View:
     """What to show of the exchange's answer, or of its failure; ``ratios`` gains its adRatio."""
     balances = answer.get("balances") if isinstance(answer, dict) else None
     if not isinstance(answer, Failure) and not isinstance(balances, dict):
@@ -64,6 +118,7 @@ def view_account(answer: Any, ratios: list[float]) -> View:
         code = ExitCode.USAGE if answer.meaning in REFUSED else ExitCode.UNKNOWN
         problem = f"the account cannot be read: {answer}"
         return View(code, dict(EMPTY_DOCUMENT), problem=problem)
+    account["liquidationPrices"] = _liquidation_prices(account["balances"], marks, threshold)
     if account["adRatio"] is not None:
         ratios.append(float(account["adRatio"]))
     return View(ExitCode.CONFIRMED, account, lambda: _table(account, ratios))
@@ -102,10 +157,14 @@ def _table(account: dict[str, Any], ratios: list[float]) -> "Group":
     for name, total in (("assets", account["totalAsset"]), ("debts", account["totalDebt"])):
         ratio.append(redact(f"\n{name} {total} {unit}"), style="default")
     columns = [Column("currency"), *(Column(name, right=True) for name in AMOUNTS)]
+    prices = account["liquidationPrices"]
+    if prices:
+        columns.append(Column("liquidated at", right=True))
     rows = [
         (
             str(currency),
             *("-" if is_zero(amounts[name]) else str(amounts[name]) for name in AMOUNTS),
+            *([prices.get(currency, "-")] if prices else []),
         )
         for currency, amounts in account["balances"].items()
     ]

@@ -2,20 +2,33 @@
 
 import argparse
 import importlib.util
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .common import ExitCode, UsageError, add_access_arguments, print_out, read_access, read_config
+from ..core.endpoints import REST_URL
+from .common import (
+    ExitCode,
+    UsageError,
+    add_access_arguments,
+    print_out,
+    read_access,
+    read_address,
+    read_config,
+)
 
 if TYPE_CHECKING:
-    from ..doctor import Finding
+    from ..doctor import CheckResult
 
 HELP: Final = "check versions, config, strategy, host and key; one line a check, with the fix"
+EMPTY_DOCUMENT: Final[dict[str, Any]] = {"checks": [], "failures": 0}
+DEFAULT_CONFIG: Final = "config.json"
+"""As Freqtrade does without -c: in the user folder, or else in this one."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say which bot."""
+def add_strategy_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say which bot, as Freqtrade's commands do."""
     parser.add_argument(
         "--userdir",
         "--user-data-dir",
@@ -23,10 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="Freqtrade's user folder; its config.json is taken if none is named",
     )
-    parser.add_argument("--strategy", metavar="NAME", help="the strategy, if not in the config")
+    parser.add_argument("-s", "--strategy", metavar="NAME", help="the strategy's class")
+    parser.add_argument("--strategy-path", metavar="FOLDER", help="where to look for it first")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say which bot, and how to show what was found."""
+    add_strategy_arguments(parser)
     parser.add_argument(
         "--offline", action="store_true", help="only what can be checked on this machine"
     )
+    parser.add_argument("--json", action="store_true", help="one document on standard output")
     add_access_arguments(parser)
 
 
@@ -34,60 +54,94 @@ def run(args: argparse.Namespace) -> int:
     """Check and print; exit with 1 if a check failed."""
     from ..doctor import State
 
-    if not args.config:
-        default = (args.userdir or Path("user_data")) / "config.json"
-        if not default.is_file():
-            raise UsageError(f"no config: there is no {default}; name one with -c")
-        args.config = [str(default)]
+    if args.offline and args.base_url is not None:
+        raise UsageError("--base-url is where to ask, and --offline asks nobody: give one of them")
+    args.config = args.config or [str(find_config(args.userdir))]
     config = read_config(args.config)
-    failures = 0
-    for finding in _findings(args, config):
-        print_out(str(finding))
-        failures += finding.state is State.FAIL
-    print_out("nothing to mend" if not failures else f"{failures} to mend")
-    return ExitCode.REMAINING if failures else ExitCode.CONFIRMED
+    found = []
+    for result in _checks(args, config):
+        found.append(result)
+        if not args.json:
+            print_out(str(result))
+    failures = sum(result.state is State.FAIL for result in found)
+    code = ExitCode.REMAINING if failures else ExitCode.CONFIRMED
+    problems = "1 problem" if failures == 1 else f"{failures} problems"
+    verdict = f"{problems} found" if failures else "no problems found"
+    if args.json:
+        document = {
+            "outcome": "failed" if failures else "confirmed",
+            "error": verdict if failures else None,
+            "checks": [result.to_json() for result in found],
+            "failures": failures,
+        }
+        print_out(json.dumps(document))
+    else:
+        print_out(verdict)
+    return code
 
 
-def _findings(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Finding]":
-    from ..doctor import note
+def find_config(userdir: Path | None) -> Path:
+    """The config that Freqtrade takes where none is named.
+
+    :raises UsageError: where there is none.
+    """
+    places = (userdir or Path("user_data")) / DEFAULT_CONFIG, Path(DEFAULT_CONFIG)
+    for place in places:
+        if place.is_file():
+            return place
+    raise UsageError(f"no config: there is no {places[0]}; name one with -c")
+
+
+def _checks(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[CheckResult]":
+    from ..doctor import fail, note, ok
     from ..doctor.config_checks import check_orders, check_settings
     from ..doctor.version_checks import check_versions
 
+    address: str | None = None
+    try:
+        address = read_address(args, config)
+    except UsageError as error:
+        yield fail("address", str(error), "correct --base-url, or exchange.ccxt_config")
+    else:
+        kind = "the live exchange" if address == REST_URL else "not the live exchange"
+        yield ok("address", f"{address}, {kind}")
     yield from check_versions()
-    yield from check_settings(config)
+    yield from check_settings({**config, "config_files": args.config})
     if importlib.util.find_spec("freqtrade") is None:
         yield note("strategy", "cannot be checked without Freqtrade")
         yield from check_orders(config)
     else:
         from ..doctor.strategy_checks import check_strategy
 
-        yield from check_strategy(config, args.config, args.userdir, args.strategy)
-    if not args.offline:
-        yield from _online(args, config)
+        arguments = {"config": args.config, "strategy": args.strategy}
+        if args.userdir is not None:
+            arguments["user_data_dir"] = str(args.userdir)
+        if args.strategy_path is not None:
+            arguments["strategy_path"] = args.strategy_path
+        online = None if args.offline else address
+        yield from check_strategy(config, arguments, base_url=online)
+    if not args.offline and address is not None:
+        yield from _online(args, config, address)
 
 
-def _online(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Finding]":
+def _online(
+    args: argparse.Namespace, config: dict[str, Any], address: str
+) -> "Iterator[CheckResult]":
     from ..core.client import MarginClient
-    from ..core.credentials import CredentialError, require_address
-    from ..core.endpoints import REST_URL
     from ..doctor import State, fail, note
     from ..doctor.account_checks import check_host, check_key
 
+    reached = True
+    for result in check_host(address):
+        reached &= not (result.subject == "host" and result.state is State.FAIL)
+        yield result
     try:
-        credentials, base_url = read_access(args, config)
+        credentials, _ = read_access(args, config)
     except UsageError as error:
         if config.get("dry_run"):
             yield note("key", f"a dry run needs none; {error}")
         else:
             yield fail("key", str(error), "give the bot its key")
-        try:
-            yield from check_host(require_address(args.base_url or REST_URL))
-        except CredentialError as problem:
-            yield fail("host", str(problem), "correct --base-url")
         return
-    reached = True
-    for finding in check_host(base_url):
-        reached &= not (finding.subject == "host" and finding.state is State.FAIL)
-        yield finding
     if reached:
-        yield from check_key(MarginClient(credentials, base_url))
+        yield from check_key(MarginClient(credentials, address))

@@ -8,6 +8,9 @@ MAX_CLIENT_ID: Final = 2147483647
 """``clientId`` is an integer from 1 to this."""
 
 
+OrderKey = tuple[str, str]
+"""What names an order: its symbol and its id, since an id alone may be another pair's as well."""
+
 _PAIR: Final = re.compile(r"([A-Za-z0-9]+)[/_]([A-Za-z0-9]+)")
 
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -13,8 +13,8 @@ class State(enum.Enum):
     """Worth knowing, or beyond what can be checked."""
 
 
-class Finding(NamedTuple):
-    """One line: what was checked, what was found, and for a failure how to mend it."""
+class CheckResult(NamedTuple):
+    """One line: what was checked, what was found, and for a failure what to do about it."""
 
     state: State
     subject: str
@@ -25,17 +25,21 @@ class Finding(NamedTuple):
         fix = f" -> {self.fix}" if self.fix else ""
         return f"{self.state.value:<5} {self.subject}: {self.text}{fix}"
 
+    def to_json(self) -> dict[str, str]:
+        """The line as plain data."""
+        return self._asdict() | {"state": self.state.value.lower()}
 
-def ok(subject: str, text: str) -> Finding:
+
+def ok(subject: str, text: str) -> CheckResult:
     """All is well."""
-    return Finding(State.OK, subject, text)
+    return CheckResult(State.OK, subject, text)
 
 
-def fail(subject: str, text: str, fix: str) -> Finding:
+def fail(subject: str, text: str, fix: str) -> CheckResult:
     """It will not work, or not when it matters."""
-    return Finding(State.FAIL, subject, text, fix)
+    return CheckResult(State.FAIL, subject, text, fix)
 
 
-def note(subject: str, text: str) -> Finding:
+def note(subject: str, text: str) -> CheckResult:
     """Neither."""
-    return Finding(State.NOTE, subject, text)
+    return CheckResult(State.NOTE, subject, text)

@@ -14,7 +14,7 @@ from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse_account import parse_margin_account
 from ..core.report import CancelReport
-from . import Finding, fail, note, ok
+from . import CheckResult, fail, note, ok
 
 PUBLIC_PATH: Final = "provisioning/trading-pairs"
 SECONDS: Final = 5.0
@@ -22,7 +22,7 @@ MOST_OFFSET_MS: Final = 1_000
 """No page says how far a nonce may be off; a clock that is set by NTP is nearer than this."""
 
 
-def check_host(base_url: str) -> Iterator[Finding]:
+def check_host(base_url: str) -> Iterator[CheckResult]:
     """A public call, which needs no key, and the clock that its answer shows."""
     session = DeadlineSession(trusted=base_url.startswith("https:"))
     sent = time.time()
@@ -39,7 +39,7 @@ def check_host(base_url: str) -> Iterator[Finding]:
     yield _check_clock(date, sent + took / 2)
 
 
-def check_key(client: MarginClient) -> Iterator[Finding]:
+def check_key(client: MarginClient) -> Iterator[CheckResult]:
     """What reading shows; what only trading would show is said."""
     answer = client.read(BALANCES, deadline=SECONDS)
     if isinstance(answer, Failure):
@@ -75,7 +75,7 @@ def check_key(client: MarginClient) -> Iterator[Finding]:
     )
 
 
-def _check_clock(date: str | None, now: float) -> Finding:
+def _check_clock(date: str | None, now: float) -> CheckResult:
     try:
         server = email.utils.parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError):

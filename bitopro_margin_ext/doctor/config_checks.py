@@ -3,26 +3,30 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from . import Finding, fail, note, ok
+from . import CheckResult, State, fail, note, ok
 
 FACTORY: Final = "bitopro_margin_ext.enable"
-_COPY: Final = "copy the whole log_config block that `bitopro-margin init` writes"
+_COPY: Final = "add the block that `bitopro-margin init --print-log-config` prints"
+TRADING_MODES: Final = ("margin", "futures")
+HOOK: Final = "emergency_exit"
 
 
-def check_settings(config: Mapping[str, Any]) -> Iterator[Finding]:
-    """What the merged config says by itself."""
+def check_settings(config: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """What the merged config says by itself; ``config_files`` in it are the files it is from."""
     yield _check_filter(config)
     exchange = config.get("exchange")
     name = exchange.get("name") if isinstance(exchange, Mapping) else None
     yield _check_value("exchange.name", name, "bitopromargin")
-    yield _check_value("trading_mode", config.get("trading_mode"), "margin")
+    mode = config.get("trading_mode")
+    yield _check_value("trading_mode", mode, mode if mode in TRADING_MODES else TRADING_MODES[0])
     yield _check_value("margin_mode", config.get("margin_mode"), "cross")
-    yield _check_options(config)
+    yield from _check_options(config)
+    yield from _check_pairs(config)
     if config.get("dry_run"):
         yield note("dry_run", "on: orders are simulated, and nothing is sent with the key")
 
 
-def check_orders(settings: Mapping[str, Any]) -> Iterator[Finding]:
+def check_orders(settings: Mapping[str, Any]) -> Iterator[CheckResult]:
     """Order types and time-outs, as the config and the strategy have them together."""
     types = settings.get("order_types") or {}
     exit_type = types.get("emergency_exit", "market")
@@ -34,22 +38,22 @@ def check_orders(settings: Mapping[str, Any]) -> Iterator[Finding]:
             f"{exit_type!r} may rest unfilled in an emergency",
             'set it to "market"',
         )
-    yield _check_stoploss(types)
+    stoploss = _check_stoploss(types)
+    yield stoploss
     unfilled = settings.get("unfilledtimeout") or {}
     count = unfilled.get("exit_timeout_count", 0)
     if isinstance(count, int) and count > 0:
         unit = unfilled.get("unit", "minutes")
         text = f"an exit that times out {count} times ({unfilled.get('exit')} {unit} each)"
         yield ok("unfilledtimeout", f"{text} becomes an emergency exit")
-    else:
-        yield fail(
-            "unfilledtimeout",
-            "an exit that never fills never becomes an emergency exit",
-            "set unfilledtimeout.exit_timeout_count to 1 or more",
-        )
+        return
+    text = "an exit that never fills never becomes an emergency exit"
+    if stoploss.state is State.NOTE:
+        text += ", and no stoploss can be refused: the hook can never fire"
+    yield fail("unfilledtimeout", text, "set unfilledtimeout.exit_timeout_count to 1 or more")
 
 
-def _check_filter(config: Mapping[str, Any]) -> Finding:
+def _check_filter(config: Mapping[str, Any]) -> CheckResult:
     log_config = config.get("log_config")
     if not isinstance(log_config, Mapping):
         return fail("log_config", "missing, so nothing loads the plugin", _COPY)
@@ -64,23 +68,45 @@ def _check_filter(config: Mapping[str, Any]) -> Finding:
     return ok("log_config", f"its filter loads {FACTORY}")
 
 
-def _check_value(name: str, found: Any, wanted: str) -> Finding:
+def _check_value(name: str, found: Any, wanted: str) -> CheckResult:
     if found == wanted:
         return ok(name, wanted)
     return fail(name, f"{found!r}, not {wanted!r}", f'set "{name.split(".")[-1]}": "{wanted}"')
 
 
-def _check_options(config: Mapping[str, Any]) -> Finding:
+def _check_options(config: Mapping[str, Any]) -> Iterator[CheckResult]:
     from ..bot.options import parse_options
 
     try:
         options = parse_options(config)
     except ValueError as error:
-        return fail("bitopro_margin", str(error), "correct it")
-    return ok("bitopro_margin", options.describe())
+        yield fail("bitopro_margin", str(error), "correct it")
+        return
+    yield ok("bitopro_margin", options.describe())
+    if HOOK not in options.cancel_on:
+        yield note(
+            "bitopro_margin.cancel_on",
+            f"{HOOK} is NOT in it: in an emergency nothing is cancelled before the exit",
+        )
+    if options.heartbeat_file is not None:
+        yield ok("bitopro_margin.heartbeat_file", f"{options.heartbeat_file} can be written")
 
 
-def _check_stoploss(types: Mapping[str, Any]) -> Finding:
+def _check_pairs(config: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """What can be said of the whitelist without the exchange's list of pairs."""
+    exchange = config.get("exchange")
+    pairs = exchange.get("pair_whitelist") if isinstance(exchange, Mapping) else None
+    for pair in pairs if isinstance(pairs, list) else ():
+        name, colon, _ = str(pair).partition(":")
+        if colon:
+            yield fail(
+                "pair_whitelist",
+                f"{pair} is a futures contract, which BitoPro does not have",
+                f'write "{name}"',
+            )
+
+
+def _check_stoploss(types: Mapping[str, Any]) -> CheckResult:
     name = "order_types.stoploss_on_exchange"
     if not types.get("stoploss_on_exchange"):
         return note(name, "off: the stop rests in the bot, and ends with it")

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from . import Finding, fail, ok
+from . import CheckResult, fail, ok
 
 OWN_NAME: Final = "bitopro-margin-ext"
 
 
-def check_versions() -> Iterator[Finding]:
+def check_versions() -> Iterator[CheckResult]:
     """Python, ccxt and Freqtrade, against what our own package metadata asks for."""
     running = ".".join(map(str, sys.version_info[:3]))
     wanted = importlib.metadata.metadata(OWN_NAME)["Requires-Python"]
@@ -32,7 +32,7 @@ def required_range(name: str) -> str:
     return ""
 
 
-def _check_package(name: str, wanted: str) -> Finding:
+def _check_package(name: str, wanted: str) -> CheckResult:
     install = f"pip install '{name}{wanted}'"
     try:
         version = importlib.metadata.version(name)

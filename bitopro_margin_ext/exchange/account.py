@@ -15,16 +15,18 @@ from .arguments import (
     optional_pair,
     require_list,
     require_pair,
+    shown,
 )
 from .describe import documented
 from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call
+from .margin_exchange import MarginExchange, Structure
 from .paging import read_window, whole_list
 from .params import no_params, take_params, with_raw
-from .structures import Structure, by_code, finish, parsed_rows, reading, rows_of
+from .structures import by_code, finish, parsed_rows, reading, rows_of
 
 
 @documented(BALANCES)
-def fetch_margin_account(api: Any, params: Params = NO_PARAMS) -> Flow[Structure]:
+def fetch_margin_account(api: MarginExchange, params: Params = NO_PARAMS) -> Flow[Structure]:
     """Fetch how the margin account stands.
 
     :returns: ``adRatio`` (assets by debts), its ``adRatioLabel``, ``totalAsset`` and ``totalDebt``
@@ -36,7 +38,9 @@ def fetch_margin_account(api: Any, params: Params = NO_PARAMS) -> Flow[Structure
     return margin_account_structure(api, answer)
 
 
-def margin_account_structure(api: Any, answer: Any, timestamp: int | None = None) -> Structure:
+def margin_account_structure(
+    api: MarginExchange, answer: Any, timestamp: int | None = None
+) -> Structure:
     """The account's structure, of the endpoint's answer or of the stream's data."""
     rows_of(api, answer, "balances", dict)
     with reading(api, "the margin account"):
@@ -46,7 +50,11 @@ def margin_account_structure(api: Any, answer: Any, timestamp: int | None = None
 
 @documented(CALCULATE_AD_RATIO)
 def calculate_ad_ratio(
-    api: Any, action: str | int, code: str, amount: float | str, params: Params = NO_PARAMS
+    api: MarginExchange,
+    action: str | int,
+    code: str,
+    amount: float | str,
+    params: Params = NO_PARAMS,
 ) -> Flow[Structure]:
     """Ask the exchange what the account's ratio would be after a step, without taking it.
 
@@ -65,7 +73,7 @@ def calculate_ad_ratio(
     names.update(parse_account.AD_RATIO_ACTIONS)
     if isinstance(action, bool) or not isinstance(action, str | int) or action not in names:
         known = ", ".join(repr(name) for name in parse_account.AD_RATIO_ACTIONS)
-        raise ccxt.BadRequest(f"{api.id} an action is one of {known}, not {action!r}")
+        raise ccxt.BadRequest(f"{api.id} an action is one of {known}, not {shown(action)}")
     wanted = exact_amount(api, amount)
     code = yield from known_currency(api, code)
     body = {"action": names[action], "currency": code.lower(), "amount": wanted}
@@ -82,7 +90,7 @@ def calculate_ad_ratio(
 
 @documented(USER_LIQUIDATIONS)
 def fetch_my_liquidations(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -108,7 +116,7 @@ def fetch_my_liquidations(
     return whole_list(api, answer, "liquidations", parse, window)
 
 
-def _liquidation(api: Any, line: Structure) -> Structure:
+def _liquidation(api: MarginExchange, line: Structure) -> Structure:
     debt = api.safe_currency_code(line["debtCurrency"])
     asset = api.safe_currency_code(line["assetCurrency"])
     base, quote, side = (debt, line["debtAmount"]), (asset, line["assetAmount"]), "buy"
@@ -142,7 +150,7 @@ UNIT = "USDT"
 
 @documented(MARK_PRICE)
 def fetch_mark_prices(
-    api: Any, symbols: list[str] | None = None, params: Params = NO_PARAMS
+    api: MarginExchange, symbols: list[str] | None = None, params: Params = NO_PARAMS
 ) -> Flow[dict[str, Structure]]:
     """Fetch the mark prices of the margin currencies, as tickers by their pair with USDT.
 
@@ -153,7 +161,7 @@ def fetch_mark_prices(
 
 
 def _mark_prices(
-    api: Any, method: str, wanted: list[str] | None, params: Params
+    api: MarginExchange, method: str, wanted: list[str] | None, params: Params
 ) -> Flow[dict[str, Structure]]:
     raw = no_params(api, method, params)
     yield LoadMarkets()
@@ -165,20 +173,22 @@ def _mark_prices(
 
 
 @documented(MARK_PRICE)
-def fetch_mark_price(api: Any, symbol: str, params: Params = NO_PARAMS) -> Flow[Structure]:
+def fetch_mark_price(
+    api: MarginExchange, symbol: str, params: Params = NO_PARAMS
+) -> Flow[Structure]:
     """Fetch one mark price, as ``fetch_mark_prices`` does."""
     symbol = marked_symbol(api, symbol)
     return (yield from _mark_prices(api, "fetchMarkPrice", [symbol], params))[symbol]
 
 
-def marked_symbols(api: Any, symbols: Any) -> list[str] | None:
+def marked_symbols(api: MarginExchange, symbols: Any) -> list[str] | None:
     """Return the unified symbols of pairs with USDT, or None for all of them."""
     if symbols is None:
         return None
     return [marked_symbol(api, symbol) for symbol in require_list(api, symbols, "symbols")]
 
 
-def marked_symbol(api: Any, symbol: Any) -> str:
+def marked_symbol(api: MarginExchange, symbol: Any) -> str:
     """Return the unified symbol of a pair with USDT.
 
     :raises ccxt.BadSymbol: for another one.
@@ -190,7 +200,7 @@ def marked_symbol(api: Any, symbol: Any) -> str:
 
 
 def chosen_tickers(
-    api: Any, found: dict[str, Structure], wanted: list[str] | None
+    api: MarginExchange, found: dict[str, Structure], wanted: list[str] | None
 ) -> dict[str, Structure]:
     """Of the tickers those asked for.
 
@@ -205,7 +215,7 @@ def chosen_tickers(
 
 
 def mark_tickers(
-    api: Any, prices: Mapping[str, Any], timestamp: int | None = None
+    api: MarginExchange, prices: Mapping[str, Any], timestamp: int | None = None
 ) -> dict[str, Structure]:
     """Ticker structures of mark prices by currency; USDT itself has none."""
     tickers: dict[str, Structure] = {}
@@ -228,7 +238,7 @@ Balances = dict[str, Any]
 
 
 @documented(BALANCES)
-def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
+def fetch_balance(api: MarginExchange, params: Params = NO_PARAMS) -> Flow[Balances]:
     """Fetch the margin account's balances, in each currency's own units.
 
     :returns: a balance structure with ``free``, ``used``, ``total`` and ``debt`` (borrowed plus
@@ -238,7 +248,7 @@ def fetch_balance(api: Any, params: Params = NO_PARAMS) -> Flow[Balances]:
     return balance_structure(api, (yield from call(api, BALANCES, raw)))
 
 
-def balance_structure(api: Any, answer: Any) -> Balances:
+def balance_structure(api: MarginExchange, answer: Any) -> Balances:
     """A ccxt balance structure of the margin account's answer."""
     result: Balances = {"info": answer, "timestamp": None, "datetime": None}
     rows = rows_of(api, answer, "balances", dict)

@@ -14,15 +14,25 @@ import ccxt
 from ..core import symbols
 from ..core.assumptions import AMOUNT_DECIMALS
 from .flow import Flow, LoadMarkets, Params
+from .margin_exchange import MarginExchange
 
 MAX_DIGITS: Final = 40
 """More digits than that, before or after the point, are no amount of anything."""
 
 
+def shown(given: Any) -> str:
+    """What was given, for an error: cut short, and whatever its own ``repr`` does."""
+    try:
+        text = repr(given)
+    except Exception:
+        return f"a {type(given).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 # -- the account --------------------------------------------------------------------------------
 
 
-def margin_params(api: Any, params: Any) -> tuple[bool, Params]:
+def margin_params(api: MarginExchange, params: Any) -> tuple[bool, Params]:
     """Say whether a call is for the margin account, and return its other parameters.
 
     ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` is margin.
@@ -31,13 +41,13 @@ def margin_params(api: Any, params: Any) -> tuple[bool, Params]:
     :raises ccxt.BadRequest: for parameters that are no dict.
     """
     if params is not None and not isinstance(params, Mapping):
-        raise ccxt.BadRequest(f"{api.id} params is a dict, not {params!r}")
+        raise ccxt.BadRequest(f"{api.id} params is a dict, not {shown(params)}")
     rest = dict(params or {})
     margin_mode = rest.pop("marginMode", None)
     account = rest.pop("type", None)
     if margin_mode not in (None, "cross"):
         raise ccxt.NotSupported(
-            f"{api.id} has cross margin only: marginMode {margin_mode!r} is not supported"
+            f"{api.id} has cross margin only: marginMode {shown(margin_mode)} is not supported"
         )
     if account is None:
         account = api.options.get("defaultType", "margin")
@@ -45,11 +55,13 @@ def margin_params(api: Any, params: Any) -> tuple[bool, Params]:
         # As everywhere in ccxt, it is the spot market's margin account that is meant.
         account = "margin"
     if account not in ("margin", "spot"):
-        raise ccxt.NotSupported(f"{api.id} has the accounts 'margin' and 'spot', not {account!r}")
+        raise ccxt.NotSupported(
+            f"{api.id} has the accounts 'margin' and 'spot', not {shown(account)}"
+        )
     return account == "margin", rest
 
 
-def margin_only(api: Any, params: Any, method: str) -> Params:
+def margin_only(api: MarginExchange, params: Any, method: str) -> Params:
     """Return the parameters of a method that only the margin account has, whatever the default is.
 
     :raises ccxt.NotSupported: when another account was asked for.
@@ -66,20 +78,20 @@ def margin_only(api: Any, params: Any, method: str) -> Params:
 # -- names --------------------------------------------------------------------------------------
 
 
-def require_pair(api: Any, symbol: Any) -> str:
+def require_pair(api: MarginExchange, symbol: Any) -> str:
     """Return the unified symbol, or refuse what is not a pair before anything is sent.
 
     :raises ccxt.BadSymbol: naming what was given.
     """
     try:
         if not isinstance(symbol, str):
-            raise ValueError(f"{symbol!r} is not a pair: write it like BTC/USDT")
+            raise ValueError(f"{shown(symbol)} is not a pair: write it like BTC/USDT")
         return "/".join(symbols.parse_pair(symbol))
     except ValueError as error:
         raise ccxt.BadSymbol(f"{api.id} {error}") from None
 
 
-def require_symbol(api: Any, symbol: Any, method: str) -> str:
+def require_symbol(api: MarginExchange, symbol: Any, method: str) -> str:
     """Return the unified symbol that a method needs.
 
     :raises ccxt.ArgumentsRequired: when there is none.
@@ -89,28 +101,28 @@ def require_symbol(api: Any, symbol: Any, method: str) -> str:
     return require_pair(api, symbol)
 
 
-def optional_pair(api: Any, symbol: Any) -> str | None:
+def optional_pair(api: MarginExchange, symbol: Any) -> str | None:
     """Return the unified symbol that narrows a list, or None for every pair."""
     return None if symbol is None else require_pair(api, symbol)
 
 
-def require_list(api: Any, given: Any, what: str) -> list[Any]:
+def require_list(api: MarginExchange, given: Any, what: str) -> list[Any]:
     """Return a list argument; a single text is refused: Python would take it letter by letter.
 
     :raises ccxt.BadRequest: naming what was given.
     """
     if isinstance(given, str | bytes | Mapping) or not hasattr(given, "__iter__"):
-        raise ccxt.BadRequest(f"{api.id} {what} are given as a list, not as {given!r}")
+        raise ccxt.BadRequest(f"{api.id} {what} are given as a list, not as {shown(given)}")
     return list(given)
 
 
-def require_order_id(api: Any, given: Any) -> str:
+def require_order_id(api: MarginExchange, given: Any) -> str:
     """Return an order's id as the text that the exchange writes; an integer is accepted.
 
     :raises ccxt.BadRequest: for what cannot be an id.
     """
     if isinstance(given, bool) or not isinstance(given, str | int) or not _is_id(given):
-        raise ccxt.BadRequest(f"{api.id} {given!r} is not an order id")
+        raise ccxt.BadRequest(f"{api.id} {shown(given)} is not an order id")
     return str(given)
 
 
@@ -122,7 +134,7 @@ def _is_id(given: str | int) -> bool:
     )
 
 
-def require_client_id(api: Any, given: Any) -> int:
+def require_client_id(api: MarginExchange, given: Any) -> int:
     """Return a ``clientOrderId`` as the number that the exchange takes.
 
     :raises ccxt.InvalidOrder: for what is no integer from 1 to 2147483647.
@@ -132,28 +144,28 @@ def require_client_id(api: Any, given: Any) -> int:
     if not digits or not 1 <= int(text) <= symbols.MAX_CLIENT_ID:
         raise ccxt.InvalidOrder(
             f"{api.id} a clientOrderId is an integer from 1 to {symbols.MAX_CLIENT_ID},"
-            f" not {given!r}"
+            f" not {shown(given)}"
         )
     return int(text)
 
 
-def require_code(api: Any, code: Any) -> str:
+def require_code(api: MarginExchange, code: Any) -> str:
     """Return the unified code of a currency, in whatever letter case it was given.
 
     :raises ccxt.BadSymbol: for what is no currency's name.
     """
     if not isinstance(code, str) or not code.strip().isalnum() or not code.strip().isascii():
-        raise ccxt.BadSymbol(f"{api.id} {code!r} is not a currency: write it like USDT")
+        raise ccxt.BadSymbol(f"{api.id} {shown(code)} is not a currency: write it like USDT")
     unified: str = api.safe_currency_code(code.strip().upper())
     return unified
 
 
-def optional_code(api: Any, code: Any) -> str | None:
+def optional_code(api: MarginExchange, code: Any) -> str | None:
     """Return the unified code that narrows a list, or None for every currency."""
     return None if code is None else require_code(api, code)
 
 
-def known_currency(api: Any, code: Any) -> Flow[str]:
+def known_currency(api: MarginExchange, code: Any) -> Flow[str]:
     """Return the unified code, or refuse one that the exchange does not list.
 
     :raises ccxt.BadSymbol: naming what was given. Where the list cannot be loaded the exchange
@@ -165,15 +177,15 @@ def known_currency(api: Any, code: Any) -> Flow[str]:
             yield LoadMarkets()
         except (ccxt.OperationFailed, ccxt.ExchangeError):
             return unified
-    if unified not in api.currencies:
-        raise ccxt.BadSymbol(f"{api.id} does not have currency code {code!r}")
+    if unified not in (api.currencies or {}):
+        raise ccxt.BadSymbol(f"{api.id} does not have currency code {shown(code)}")
     return unified
 
 
 # -- numbers ------------------------------------------------------------------------------------
 
 
-def decimal_text(api: Any, what: str, given: Any) -> str:
+def decimal_text(api: MarginExchange, what: str, given: Any) -> str:
     """Return an amount or a price as the plain decimal string that is sent.
 
     Integers, floats, ``Decimal`` and their texts are accepted, with an exponent or without: money
@@ -183,9 +195,9 @@ def decimal_text(api: Any, what: str, given: Any) -> str:
     """
     number = _decimal(given)
     if number is None or not number.is_finite() or number <= 0:
-        raise ccxt.InvalidOrder(f"{api.id} the {what} is a number above 0, not {given!r}")
+        raise ccxt.InvalidOrder(f"{api.id} the {what} is a number above 0, not {shown(given)}")
     if number.adjusted() >= MAX_DIGITS or _places(number) > MAX_DIGITS:
-        raise ccxt.InvalidOrder(f"{api.id} the {what} has too many digits: {str(given)[:60]!r}")
+        raise ccxt.InvalidOrder(f"{api.id} the {what} has too many digits: {shown(given)}")
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -207,7 +219,7 @@ def _decimal(given: Any) -> Decimal | None:
         return None
 
 
-def exact_amount(api: Any, amount: Any, decimals: int = AMOUNT_DECIMALS) -> str:
+def exact_amount(api: MarginExchange, amount: Any, decimals: int = AMOUNT_DECIMALS) -> str:
     """Return the amount of a loan or transfer as the decimal string that is sent.
 
     :raises ccxt.InvalidOrder: for what is not a number above 0, and for too many decimals.
@@ -220,7 +232,7 @@ def exact_amount(api: Any, amount: Any, decimals: int = AMOUNT_DECIMALS) -> str:
     return text
 
 
-def optional_moment(api: Any, what: str, given: Any) -> int | None:
+def optional_moment(api: MarginExchange, what: str, given: Any) -> int | None:
     """Return a time in ms; a float or a text of a whole number is accepted.
 
     :raises ccxt.BadRequest: for what is no time.
@@ -228,7 +240,7 @@ def optional_moment(api: Any, what: str, given: Any) -> int | None:
     return None if given is None else _whole(api, f"{what} is a time in ms since 1970", given, 0)
 
 
-def optional_limit(api: Any, given: Any, what: str = "limit") -> int | None:
+def optional_limit(api: MarginExchange, given: Any, what: str = "limit") -> int | None:
     """Return a number of rows.
 
     :raises ccxt.BadRequest: for what is no whole number from 1.
@@ -236,7 +248,7 @@ def optional_limit(api: Any, given: Any, what: str = "limit") -> int | None:
     return None if given is None else _whole(api, f"{what} is a whole number from 1", given, 1)
 
 
-def _whole(api: Any, expected: str, given: Any, least: int) -> int:
+def _whole(api: MarginExchange, expected: str, given: Any, least: int) -> int:
     number = _decimal(given)
     if (
         number is None
@@ -245,5 +257,5 @@ def _whole(api: Any, expected: str, given: Any, least: int) -> int:
         or (number % 1 and not isinstance(given, float))
         or math.floor(number) < least
     ):
-        raise ccxt.BadRequest(f"{api.id} {expected}, not {given!r}")
+        raise ccxt.BadRequest(f"{api.id} {expected}, not {shown(given)}")
     return math.floor(number)

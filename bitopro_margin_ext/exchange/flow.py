@@ -13,6 +13,7 @@ import ccxt
 from ..core import steps
 from ..core.endpoints import Endpoint
 from ..core.errors import Failure, Meaning, Outcome, network_failure, unreadable
+from .margin_exchange import MarginExchange
 
 Params = dict[str, Any]
 
@@ -43,7 +44,10 @@ Flow = Generator[Step, Any, Result]
 
 
 def call(
-    api: Any, endpoint: Endpoint, params: steps.Params | None = None, timeout: float | None = None
+    api: MarginExchange,
+    endpoint: Endpoint,
+    params: steps.Params | None = None,
+    timeout: float | None = None,
 ) -> Flow[Any]:
     """Call an endpoint, within ``timeout`` seconds if one is given.
 
@@ -55,7 +59,9 @@ def call(
     return answer
 
 
-def send_once(api: Any, endpoint: Endpoint, body: Mapping[str, Any], check_with: str) -> Flow[Any]:
+def send_once(
+    api: MarginExchange, endpoint: Endpoint, body: Mapping[str, Any], check_with: str
+) -> Flow[Any]:
     """Send a command once; ``check_with`` names the methods that show what became of it.
 
     :raises ccxt.NetworkError: or the child of it that says why, when the outcome is unknown: the
@@ -75,7 +81,11 @@ def send_once(api: Any, endpoint: Endpoint, body: Mapping[str, Any], check_with:
 
 
 def _unknown_command(
-    api: Any, endpoint: Endpoint, check_with: str, failure: Failure, error: Exception | None = None
+    api: MarginExchange,
+    endpoint: Endpoint,
+    check_with: str,
+    failure: Failure,
+    error: Exception | None = None,
 ) -> ccxt.BaseError:
     name = endpoint.path.rpartition("/")[2]
     text = (

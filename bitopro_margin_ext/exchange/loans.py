@@ -26,14 +26,15 @@ from .arguments import (
 )
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, send_once
+from .margin_exchange import MarginExchange, Structure
 from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
-from .structures import Structure, finish, parsed_rows, reading, rows_of
+from .structures import finish, parsed_rows, reading, rows_of
 
 
 @documented(BORROW)
 def borrow_cross_margin(
-    api: Any, code: str, amount: float | str, params: Params = NO_PARAMS
+    api: MarginExchange, code: str, amount: float | str, params: Params = NO_PARAMS
 ) -> Flow[Structure]:
     """Borrow into the margin account.
 
@@ -58,7 +59,7 @@ def borrow_cross_margin(
 
 @documented(REPAY)
 def repay_cross_margin(
-    api: Any, code: str, amount: float | str, params: Params = NO_PARAMS
+    api: MarginExchange, code: str, amount: float | str, params: Params = NO_PARAMS
 ) -> Flow[Structure]:
     """Repay a loan of the margin account, interest first.
 
@@ -78,7 +79,7 @@ def repay_cross_margin(
     return _invoice(api, answer, code, paid)
 
 
-def _invoice(api: Any, answer: Any, code: str, amount: str) -> Structure:
+def _invoice(api: MarginExchange, answer: Any, code: str, amount: str) -> Structure:
     moment = api.milliseconds()
     return {
         "id": text(answer, "invoiceID"),
@@ -92,7 +93,7 @@ def _invoice(api: Any, answer: Any, code: str, amount: str) -> Structure:
 
 
 def lending_terms(
-    api: Any, query: Params = NO_PARAMS, timeout: float | None = None
+    api: MarginExchange, query: Params = NO_PARAMS, timeout: float | None = None
 ) -> Flow[dict[str, Any]]:
     """What the exchange lends, by unified code; ``timeout`` is in seconds."""
     answer = yield from call(api, BORROW_PROVISIONING, query, timeout=timeout)
@@ -101,7 +102,7 @@ def lending_terms(
     return {api.safe_currency_code(name): row for name, row in answer.items()}
 
 
-def _check_lent(api: Any, code: str, amount: str) -> Flow[None]:
+def _check_lent(api: MarginExchange, code: str, amount: str) -> Flow[None]:
     try:
         terms = yield from lending_terms(api)
         row = terms.get(code)
@@ -130,7 +131,9 @@ def _check_lent(api: Any, code: str, amount: str) -> Flow[None]:
 
 
 @documented(BORROW_PROVISIONING)
-def fetch_cross_borrow_rates(api: Any, params: Params = NO_PARAMS) -> Flow[dict[str, Structure]]:
+def fetch_cross_borrow_rates(
+    api: MarginExchange, params: Params = NO_PARAMS
+) -> Flow[dict[str, Structure]]:
     """Fetch the interest on loans, by currency.
 
     ``rate`` is a fraction and ``period`` the ms after which it is due: a year of 365 days, because
@@ -140,7 +143,7 @@ def fetch_cross_borrow_rates(api: Any, params: Params = NO_PARAMS) -> Flow[dict[
     return (yield from _rates(api, no_params(api, "fetchCrossBorrowRates", params)))
 
 
-def _rates(api: Any, query: Params = NO_PARAMS) -> Flow[dict[str, Structure]]:
+def _rates(api: MarginExchange, query: Params = NO_PARAMS) -> Flow[dict[str, Structure]]:
     terms = yield from lending_terms(api, query)
     moment = api.milliseconds()
     rates = parsed_rows(api, "interest rates", parse_account.parse_borrow_rate, terms.values())
@@ -151,7 +154,9 @@ def _rates(api: Any, query: Params = NO_PARAMS) -> Flow[dict[str, Structure]]:
 
 
 @documented(BORROW_PROVISIONING)
-def fetch_cross_borrow_rate(api: Any, code: str, params: Params = NO_PARAMS) -> Flow[Structure]:
+def fetch_cross_borrow_rate(
+    api: MarginExchange, code: str, params: Params = NO_PARAMS
+) -> Flow[Structure]:
     """Fetch the interest on loans of one currency, as ``fetch_cross_borrow_rates`` tells it.
 
     :raises ccxt.BadSymbol: when the exchange does not lend it.
@@ -168,7 +173,7 @@ def fetch_cross_borrow_rate(api: Any, code: str, params: Params = NO_PARAMS) -> 
 
 @documented(BALANCES)
 def fetch_borrow_interest(
-    api: Any,
+    api: MarginExchange,
     code: str | None = None,
     symbol: str | None = None,
     since: int | None = None,
@@ -215,7 +220,7 @@ def fetch_borrow_interest(
 
 @documented(USER_BORROWS)
 def fetch_borrows(
-    api: Any,
+    api: MarginExchange,
     code: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -231,7 +236,7 @@ def fetch_borrows(
 
 @documented(USER_REPAYS)
 def fetch_repays(
-    api: Any,
+    api: MarginExchange,
     code: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -255,7 +260,7 @@ def _repayment(row: Any) -> Structure:
 
 
 def _history(
-    api: Any,
+    api: MarginExchange,
     method: str,
     arguments: tuple[Any, Any, Any, Params],
     endpoint: Endpoint,

@@ -12,6 +12,7 @@ from ..core.parse import text
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Inherited, Params
 from .loans import lending_terms
+from .margin_exchange import MarginExchange
 
 TERMS_TIMEOUT: Final = 3.0
 """Seconds that the list of markets waits for what can be margined, before it goes without."""
@@ -20,7 +21,7 @@ _CHAIN = re.compile(r"(?P<code>[^\s(]+)\s*\((?P<chain>[^)]+)\)")
 
 
 @documented(BORROW_PROVISIONING)
-def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
+def fetch_markets(api: MarginExchange, params: Params = NO_PARAMS) -> Flow[list[Any]]:
     """Fetch the pairs, flagged as margin where both of their currencies can be margined.
 
     With keys, and unless the default account is spot or ``options.fetchMargins`` is False, the
@@ -45,7 +46,7 @@ def fetch_markets(api: Any, params: Params = NO_PARAMS) -> Flow[list[Any]]:
     return markets
 
 
-def mark_margin(api: Any, market: Any) -> Any:
+def mark_margin(api: MarginExchange, market: Any) -> Any:
     """Flag a market as margin where both of its currencies can be margined, and give it fees.
 
     An order's amount is held to the decimals that ``options.orderAmountPrecision`` names, and a
@@ -72,7 +73,7 @@ def mark_margin(api: Any, market: Any) -> Any:
     return market
 
 
-def merge_chains(api: Any, rows: list[Any]) -> dict[str, Any]:
+def merge_chains(api: MarginExchange, rows: list[Any]) -> dict[str, Any]:
     """Currencies of the list that names one coin once per chain, ``USDT (ETH-ERC20)``.
 
     The chains become the networks of one currency; the fee and limits are those of the cheapest.
@@ -96,7 +97,7 @@ def merge_chains(api: Any, rows: list[Any]) -> dict[str, Any]:
     return currencies
 
 
-def _network(api: Any, chain: str, currency: Any, row: Any) -> dict[str, Any]:
+def _network(api: MarginExchange, chain: str, currency: Any, row: Any) -> dict[str, Any]:
     network_id = chain.split("-")[-1]
     return {
         "info": row,

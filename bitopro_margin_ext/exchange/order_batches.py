@@ -9,9 +9,10 @@ import ccxt
 from ..core.endpoints import CREATE_BATCH
 from ..core.errors import Failure, Outcome
 from ..core.parse import text
-from .arguments import margin_only, margin_params, require_list, require_symbol
+from .arguments import margin_only, margin_params, require_list, require_symbol, shown
 from .describe import documented
 from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call, failure_of
+from .margin_exchange import MarginExchange
 from .order_body import asked_for, build_order
 from .order_creation import accepted_order, find_by_client_ids
 from .params import take_params, with_raw
@@ -37,7 +38,9 @@ class _Prepared:
 
 
 @documented(CREATE_BATCH)
-def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Flow[list[Order]]:
+def create_orders(
+    api: MarginExchange, orders: list[Any], params: Params = NO_PARAMS
+) -> Flow[list[Order]]:
     """Create limit and market orders on the margin account, in the order given, ten to a request.
 
     ``orders`` are dicts of ``symbol``, ``type``, ``side``, ``amount``, ``price`` and ``params``, as
@@ -89,20 +92,26 @@ def create_orders(api: Any, orders: list[Any], params: Params = NO_PARAMS) -> Fl
     return done
 
 
-def _read(api: Any, order: Any, shared: Params) -> tuple[Mapping[str, Any], Params, Params]:
+def _read(
+    api: MarginExchange, order: Any, shared: Params
+) -> tuple[Mapping[str, Any], Params, Params]:
     """One order as it was given, the words and the raw fields of its parameters."""
     if not isinstance(order, Mapping):
-        raise ccxt.BadRequest(f"{api.id} createOrders() takes a list of dicts, not of {order!r}")
+        raise ccxt.BadRequest(
+            f"{api.id} createOrders() takes a list of dicts, not of {shown(order)}"
+        )
     own = order.get("params") or {}
     if not isinstance(own, Mapping):
-        raise ccxt.BadRequest(f"{api.id} params is a dict, not {own!r}")
+        raise ccxt.BadRequest(f"{api.id} params is a dict, not {shown(own)}")
     margin, rest = margin_params(api, {"type": "margin", **own, **shared})
     if not margin:
         raise ccxt.InvalidOrder(f"{api.id} createOrders() is for one account at a time")
     return order, *take_params(api, "createOrders", rest)
 
 
-def _prepare(api: Any, order: Mapping[str, Any], words: Params, raw: Params) -> _Prepared:
+def _prepare(
+    api: MarginExchange, order: Mapping[str, Any], words: Params, raw: Params
+) -> _Prepared:
     market = api.market(require_symbol(api, order.get("symbol"), "createOrders"))
     amount = order.get("amount")
     body = build_order(
@@ -121,7 +130,7 @@ def _prepare(api: Any, order: Mapping[str, Any], words: Params, raw: Params) -> 
     )
 
 
-def _outcomes(api: Any, chunk: list[_Prepared], rows: list[Any]) -> list[Order | None]:
+def _outcomes(api: MarginExchange, chunk: list[_Prepared], rows: list[Any]) -> list[Order | None]:
     """What the answer says of each order, by ``clientId`` or by place; None for nothing."""
     by_id = {text(row, "clientId"): row for row in rows if isinstance(row, dict)}
     by_place = rows if len(rows) == len(chunk) else [None] * len(chunk)
@@ -131,7 +140,7 @@ def _outcomes(api: Any, chunk: list[_Prepared], rows: list[Any]) -> list[Order |
     ]
 
 
-def _outcome(api: Any, order: _Prepared, row: Any) -> Order | None:
+def _outcome(api: MarginExchange, order: _Prepared, row: Any) -> Order | None:
     if not isinstance(row, dict):
         return None
     if text(row, "orderId", "id") is None:
@@ -143,7 +152,10 @@ def _outcome(api: Any, order: _Prepared, row: Any) -> Order | None:
 
 
 def _settled(
-    api: Any, chunk: list[_Prepared], outcomes: list[Order | None], failure: Failure | None
+    api: MarginExchange,
+    chunk: list[_Prepared],
+    outcomes: list[Order | None],
+    failure: Failure | None,
 ) -> Flow[list[Order]]:
     """The outcomes, after a look for the orders that the answer left open."""
     lost = {
@@ -161,16 +173,18 @@ def _settled(
     ]
 
 
-def _refused(api: Any, order: _Prepared, reason: str, row: Any = None) -> Order:
+def _refused(api: MarginExchange, order: _Prepared, reason: str, row: Any = None) -> Order:
     return _nameless(api, order, "rejected", {**(row or {}), "error": reason})
 
 
-def _unknown(api: Any, order: _Prepared, reason: str) -> Order:
+def _unknown(api: MarginExchange, order: _Prepared, reason: str) -> Order:
     text = f"{reason}: the order may exist; look for its clientOrderId before you send another"
     return _nameless(api, order, None, {"error": text})
 
 
-def _nameless(api: Any, order: _Prepared, status: str | None, info: dict[str, Any]) -> Order:
+def _nameless(
+    api: MarginExchange, order: _Prepared, status: str | None, info: dict[str, Any]
+) -> Order:
     structure = order_structure(
         api,
         {

@@ -8,8 +8,9 @@ from ccxt.base.precise import Precise
 
 from ..core import symbols
 from ..core.assumptions import MARKET_BUY_AMOUNT_IN_QUOTE
-from .arguments import decimal_text, optional_moment, require_client_id
+from .arguments import decimal_text, optional_moment, require_client_id, shown
 from .flow import Params
+from .margin_exchange import MarginExchange
 from .structures import Order
 
 TRIGGERS: Final = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
@@ -25,7 +26,7 @@ _DIRECTIONS: Final[Mapping[str, str]] = {
 
 
 def build_order(
-    api: Any, market: Any, type: Any, side: Any, amount: Any, price: Any, words: Params
+    api: MarginExchange, market: Any, type: Any, side: Any, amount: Any, price: Any, words: Params
 ) -> Params:
     """The body of an order, amounts as decimal strings; ``words`` are those of ``createOrder``.
 
@@ -34,7 +35,7 @@ def build_order(
     """
     action = side.lower() if isinstance(side, str) else side
     if action not in ("buy", "sell"):
-        raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {side!r}")
+        raise ccxt.InvalidOrder(f"{api.id} an order's side is 'buy' or 'sell', not {shown(side)}")
     trigger = _trigger(api, words)
     wire_type = _wire_type(api, type, trigger)
     request: Params = {"action": action, "type": wire_type}
@@ -62,7 +63,7 @@ def build_order(
     return request
 
 
-def asked_for(api: Any, request: Params, amount: Any, words: Params) -> Order:
+def asked_for(api: MarginExchange, request: Params, amount: Any, words: Params) -> Order:
     """What the answer to an order does not say, or says in quote: its type and amount in base."""
     wire_type = request["type"]
     in_quote = wire_type == "MARKET" and request["action"] == "buy"
@@ -74,12 +75,12 @@ def asked_for(api: Any, request: Params, amount: Any, words: Params) -> Order:
     }
 
 
-def _requires_price(api: Any, words: Params) -> bool:
+def _requires_price(api: MarginExchange, words: Params) -> bool:
     name = "createMarketBuyOrderRequiresPrice"
     return bool(words.get(name, api.options[name]))
 
 
-def _trigger(api: Any, words: Params) -> tuple[str, Any]:
+def _trigger(api: MarginExchange, words: Params) -> tuple[str, Any]:
     given = {name: decimal_text(api, name, words[name]) for name in TRIGGERS if name in words}
     if len(set(given.values())) > 1:
         raise ccxt.InvalidOrder(f"{api.id} an order has one trigger: {' or '.join(given)}")
@@ -87,17 +88,17 @@ def _trigger(api: Any, words: Params) -> tuple[str, Any]:
     return next(((name, given[name]) for name in reversed(TRIGGERS) if name in given), ("", None))
 
 
-def _price(api: Any, market: Any, what: str, price: Any) -> str:
+def _price(api: MarginExchange, market: Any, what: str, price: Any) -> str:
     given = decimal_text(api, what, price)
     text: str = api.price_to_precision(market["symbol"], given)
     return decimal_text(api, what, text)
 
 
-def _wire_type(api: Any, type: Any, trigger: tuple[str, Any]) -> str:
+def _wire_type(api: MarginExchange, type: Any, trigger: tuple[str, Any]) -> str:
     kind = type.upper().replace("-", "_") if isinstance(type, str) else type
     if kind not in ("LIMIT", "MARKET", "STOP_LIMIT"):
         raise ccxt.InvalidOrder(
-            f"{api.id} order types are 'limit', 'market' and 'stop_limit', not {type!r}"
+            f"{api.id} order types are 'limit', 'market' and 'stop_limit', not {shown(type)}"
         )
     if trigger[1] is None:
         if kind == "STOP_LIMIT":
@@ -110,29 +111,29 @@ def _wire_type(api: Any, type: Any, trigger: tuple[str, Any]) -> str:
     return "STOP_LIMIT"
 
 
-def _condition(api: Any, side: str, trigger: str, words: Params) -> str:
+def _condition(api: MarginExchange, side: str, trigger: str, words: Params) -> str:
     condition = words.get("condition")
     direction = words.get("triggerDirection")
     if condition is not None:
         if condition not in (">=", "<="):
-            raise ccxt.InvalidOrder(f"{api.id} a condition is '>=' or '<=', not {condition!r}")
+            raise ccxt.InvalidOrder(f"{api.id} a condition is '>=' or '<=', not {shown(condition)}")
         return str(condition)
     if direction is not None:
         if not isinstance(direction, str) or direction not in _DIRECTIONS:
-            raise ccxt.InvalidOrder(f"{api.id} unknown triggerDirection {direction!r}")
+            raise ccxt.InvalidOrder(f"{api.id} unknown triggerDirection {shown(direction)}")
         return _DIRECTIONS[direction]
     # A stop follows the price down to sell and up to buy; a take-profit the other way.
     rising = (side == "buy") != (trigger == "takeProfitPrice")
     return ">=" if rising else "<="
 
 
-def _time_in_force(api: Any, wire_type: str, words: Params) -> str | None:
+def _time_in_force(api: MarginExchange, wire_type: str, words: Params) -> str | None:
     time_in_force = words.get("timeInForce")
     post_only = words.get("postOnly", False)
     if not isinstance(post_only, bool):
-        raise ccxt.InvalidOrder(f"{api.id} postOnly is True or False, not {post_only!r}")
+        raise ccxt.InvalidOrder(f"{api.id} postOnly is True or False, not {shown(post_only)}")
     if time_in_force not in (None, "GTC", "PO", "POST_ONLY"):
-        raise ccxt.InvalidOrder(f"{api.id} timeInForce is GTC or PO, not {time_in_force!r}")
+        raise ccxt.InvalidOrder(f"{api.id} timeInForce is GTC or PO, not {shown(time_in_force)}")
     post_only = post_only or time_in_force in ("PO", "POST_ONLY")
     if wire_type != "LIMIT" and post_only:
         # The exchange would place it all the same, as one that takes.
@@ -143,12 +144,12 @@ def _time_in_force(api: Any, wire_type: str, words: Params) -> str | None:
     return "POST_ONLY" if post_only else "GTC"
 
 
-def _client_id(api: Any, words: Params) -> int:
+def _client_id(api: MarginExchange, words: Params) -> int:
     given = words.get("clientOrderId", words.get("clientId"))
     return symbols.new_client_id() if given is None else require_client_id(api, given)
 
 
-def _base_amount(api: Any, market: Any, amount: Any) -> str:
+def _base_amount(api: MarginExchange, market: Any, amount: Any) -> str:
     given = decimal_text(api, "amount", amount)
     symbol = market["symbol"]
     text: str = api.amount_to_precision(symbol, given)
@@ -162,7 +163,9 @@ def _base_amount(api: Any, market: Any, amount: Any) -> str:
     return decimal_text(api, "amount", text)
 
 
-def _market_buy_cost(api: Any, market: Any, amount: Any, price: Any, words: Params) -> str:
+def _market_buy_cost(
+    api: MarginExchange, market: Any, amount: Any, price: Any, words: Params
+) -> str:
     cost = words.get("cost")
     if cost is not None:
         quote = decimal_text(api, "cost", cost)

@@ -19,13 +19,14 @@ from .arguments import (
 )
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call
+from .margin_exchange import MarginExchange
 from .params import no_params, with_raw
 from .structures import Order, named_order, order_structure, reading, rows_of
 
 
 @documented(CANCEL_ALL)
 def cancel_all_orders(
-    api: Any, symbol: str | None = None, params: Params = NO_PARAMS
+    api: MarginExchange, symbol: str | None = None, params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
     """Cancel every open margin order, or those of one pair: one request, no markets needed.
 
@@ -38,14 +39,14 @@ def cancel_all_orders(
 
 @documented(CANCEL_ALL)
 def cancel_all_margin_orders(
-    api: Any, symbol: str | None = None, params: Params = NO_PARAMS
+    api: MarginExchange, symbol: str | None = None, params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
     """Cancel as ``cancel_all_orders`` does, on the margin account whatever the default one is."""
     _, rest = margin_params(api, params)
     return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllMarginOrders", rest)))
 
 
-def _cancel_all(api: Any, symbol: Any, raw: Params) -> Flow[list[Order]]:
+def _cancel_all(api: MarginExchange, symbol: Any, raw: Params) -> Flow[list[Order]]:
     if symbol is None:
         answer = yield from call(api, CANCEL_ALL, raw)
     else:
@@ -54,7 +55,7 @@ def _cancel_all(api: Any, symbol: Any, raw: Params) -> Flow[list[Order]]:
     return _cancelled(api, answer)
 
 
-def _cancelled(api: Any, answer: Any) -> list[Order]:
+def _cancelled(api: MarginExchange, answer: Any) -> list[Order]:
     rows = rows_of(api, answer, kind=dict)
     with reading(api, "a cancel answer"):
         return [order_structure(api, order) for order in parse_cancelled_ids(rows)]
@@ -62,7 +63,7 @@ def _cancelled(api: Any, answer: Any) -> list[Order]:
 
 @documented(CANCEL_ORDER)
 def cancel_order(
-    api: Any, id: str, symbol: str | None = None, params: Params = NO_PARAMS
+    api: MarginExchange, id: str, symbol: str | None = None, params: Params = NO_PARAMS
 ) -> Flow[Order]:
     """Cancel one margin order.
 
@@ -83,7 +84,7 @@ def cancel_order(
 
 @documented(CANCEL_BATCH)
 def cancel_orders(
-    api: Any, ids: list[Any], symbol: str | None = None, params: Params = NO_PARAMS
+    api: MarginExchange, ids: list[Any], symbol: str | None = None, params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
     """Cancel several margin orders in one request, of several pairs if ids come with symbols.
 
@@ -97,13 +98,15 @@ def cancel_orders(
 
 @documented(CANCEL_BATCH)
 def cancel_orders_for_symbols(
-    api: Any, orders: list[Any], params: Params = NO_PARAMS
+    api: MarginExchange, orders: list[Any], params: Params = NO_PARAMS
 ) -> Flow[list[Order]]:
     """Cancel margin orders given as ``{"id", "symbol"}``; like ``cancel_orders`` otherwise."""
     return (yield from _cancel_many(api, "cancelOrdersForSymbols", orders, None, params))
 
 
-def _cancel_many(api: Any, method: str, ids: Any, symbol: Any, params: Params) -> Flow[list[Order]]:
+def _cancel_many(
+    api: MarginExchange, method: str, ids: Any, symbol: Any, params: Params
+) -> Flow[list[Order]]:
     raw = no_params(api, method, params)
     asked: list[tuple[str, str]] = []
     for entry in require_list(api, ids, "order ids"):
@@ -126,7 +129,7 @@ def _cancel_many(api: Any, method: str, ids: Any, symbol: Any, params: Params) -
 
 @documented(CANCEL_ALL)
 def cancel_and_confirm(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     known: Iterable[tuple[str, str]] = (),
     deadline: float = 10.0,
@@ -186,7 +189,7 @@ def _swept(api: Any, flow: steps.Flow[CancelReport]) -> Flow[CancelReport]:
     return report
 
 
-def _finished(api: Any, parsed: Order) -> Order:
+def _finished(api: MarginExchange, parsed: Order) -> Order:
     try:
         order = order_structure(api, parsed)
     except Exception:

@@ -20,6 +20,7 @@ from .flow import (
     failure_of,
     unknown_outcome,
 )
+from .margin_exchange import MarginExchange
 from .order_body import asked_for, build_order
 from .params import take_params, with_raw
 from .reduce_only import require_exits
@@ -32,7 +33,7 @@ LOOKUP_PAUSES: Final = (0.0, 0.5, 1.5)
 """Seconds before each look: a list may lag behind."""
 
 
-def find_by_client_ids(api: Any, wanted: Mapping[int, Any]) -> Flow[dict[int, Order]]:
+def find_by_client_ids(api: MarginExchange, wanted: Mapping[int, Any]) -> Flow[dict[int, Order]]:
     """Look for orders, given as their markets by ``clientId``: one list a pair and look.
 
     :returns: those that the exchange lists. That it lists one not is no proof that there is none.
@@ -59,7 +60,7 @@ def find_by_client_ids(api: Any, wanted: Mapping[int, Any]) -> Flow[dict[int, Or
     return found
 
 
-def _listed(api: Any, endpoint: Endpoint, market: Any) -> Flow[list[Order]]:
+def _listed(api: MarginExchange, endpoint: Endpoint, market: Any) -> Flow[list[Order]]:
     query = {"pair": market["id"]}
     if endpoint is ORDERS:
         query["limit"] = 100
@@ -70,7 +71,7 @@ def _listed(api: Any, endpoint: Endpoint, market: Any) -> Flow[list[Order]]:
     return _readable(api, rows, market["symbol"])
 
 
-def _readable(api: Any, rows: list[Any], symbol: str) -> list[Order]:
+def _readable(api: MarginExchange, rows: list[Any], symbol: str) -> list[Order]:
     orders = []
     for row in rows:
         try:
@@ -83,7 +84,7 @@ def _readable(api: Any, rows: list[Any], symbol: str) -> list[Order]:
 
 @documented(CREATE_ORDER)
 def create_order(
-    api: Any,
+    api: MarginExchange,
     symbol: str,
     type: str,
     side: str,
@@ -144,7 +145,7 @@ def create_order(
 
 
 def accepted_order(
-    api: Any, answer: Any, request: dict[str, Any], asked: Order, symbol: str
+    api: MarginExchange, answer: Any, request: dict[str, Any], asked: Order, symbol: str
 ) -> Order:
     """The order structure of an acceptance, completed by what was asked for."""
     given = {

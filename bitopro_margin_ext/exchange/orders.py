@@ -10,6 +10,7 @@ from ..core.endpoints import FETCH_ORDER, OPEN_ORDERS, ORDERS
 from .arguments import optional_pair, require_order_id, require_symbol
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, failure_of
+from .margin_exchange import MarginExchange
 from .paging import Listing, Pages, read_window
 from .params import no_params, take_params, with_raw
 from .structures import Order, named_order, order_from_row, parsed_rows, rows_of
@@ -17,7 +18,7 @@ from .structures import Order, named_order, order_from_row, parsed_rows, rows_of
 
 @documented(FETCH_ORDER)
 def fetch_order(
-    api: Any, id: str, symbol: str | None = None, params: Params = NO_PARAMS
+    api: MarginExchange, id: str, symbol: str | None = None, params: Params = NO_PARAMS
 ) -> Flow[Order]:
     """Fetch one margin order, in whatever state it is.
 
@@ -35,7 +36,7 @@ def fetch_order(
 
 @documented(OPEN_ORDERS)
 def fetch_open_orders(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -57,7 +58,7 @@ def fetch_open_orders(
     return window.select(reversed(found))
 
 
-def _open_orders(api: Any, request: Params) -> Flow[Any]:
+def _open_orders(api: MarginExchange, request: Params) -> Flow[Any]:
     """Ask at the documented path, and where that is not found at the other."""
     documented_path, *others = api.open_orders_path.candidates
     try:
@@ -81,7 +82,7 @@ def _open_orders(api: Any, request: Params) -> Flow[Any]:
 
 @documented(ORDERS)
 def fetch_orders(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -102,7 +103,7 @@ def fetch_orders(
 
 @documented(ORDERS)
 def fetch_closed_orders(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -118,7 +119,7 @@ def fetch_closed_orders(
 
 @documented(ORDERS)
 def fetch_canceled_orders(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -134,7 +135,7 @@ def fetch_canceled_orders(
 
 @documented(ORDERS)
 def fetch_canceled_and_closed_orders(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -149,7 +150,7 @@ def fetch_canceled_and_closed_orders(
 
 
 def _orders(
-    api: Any,
+    api: MarginExchange,
     method: str,
     symbol: Any,
     since: Any,

@@ -12,7 +12,8 @@ from ..core.assumptions import HISTORY_DAYS
 from ..core.endpoints import Endpoint
 from .arguments import optional_limit, optional_moment
 from .flow import Flow, Params, call
-from .structures import Structure, parsed_rows, rows_of
+from .margin_exchange import MarginExchange, Structure
+from .structures import parsed_rows, rows_of
 
 PAGE: Final = 1000
 """The most rows that one request may bring."""
@@ -74,7 +75,7 @@ def _time(row: Structure) -> int:
     return row["timestamp"] or 0
 
 
-def read_window(api: Any, since: Any, limit: Any, words: Params) -> Window:
+def read_window(api: MarginExchange, since: Any, limit: Any, words: Params) -> Window:
     """Read the arguments of a list method.
 
     :raises ccxt.BadRequest: for what is no time, and for what is no number of rows.
@@ -91,7 +92,7 @@ def read_window(api: Any, since: Any, limit: Any, words: Params) -> Window:
 
 
 def whole_list(
-    api: Any,
+    api: MarginExchange,
     answer: Any,
     name: str,
     parse: Callable[[Any], Structure | None],
@@ -123,7 +124,7 @@ class Pages:
     """The query's field for the id at which a page begins, where times do not get any further."""
 
     def fetch(
-        self, api: Any, window: Window, wanted: Callable[[Structure], bool] | None = None
+        self, api: MarginExchange, window: Window, wanted: Callable[[Structure], bool] | None = None
     ) -> Flow[Listing]:
         """Fetch the rows of the window of which ``wanted`` is true."""
         if window.since is not None and window.until is not None and window.since > window.until:
@@ -182,7 +183,7 @@ class _Reader:
         narrow = self.wanted is not None or window.paginate or window.since is not None
         return window.limit is None and not narrow
 
-    def read(self, api: Any, start: int | None, end: int | None) -> Flow[None]:
+    def read(self, api: MarginExchange, start: int | None, end: int | None) -> Flow[None]:
         """Read the pages of a span of time."""
         request = dict(self.pages.query)
         if start is not None:
@@ -250,6 +251,6 @@ class _Reader:
         return start is not None and min(_time(row) for row in found) < start
 
 
-def _cut(api: Any, listing: Listing, reason: str) -> None:
+def _cut(api: MarginExchange, listing: Listing, reason: str) -> None:
     listing.cut = f"incomplete: {reason}"
     api.logger.warning("%s a list is %s", api.id, listing.cut)

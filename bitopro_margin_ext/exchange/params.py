@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import ccxt
 
-from .arguments import margin_only
+from .arguments import margin_only, shown
 from .flow import Params
+from .margin_exchange import MarginExchange
 
 RAW: Final = "raw"
 """The parameter whose dict is sent as it is."""
@@ -111,7 +112,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
 }
 
 
-def take_params(api: Any, method: str, params: Params) -> tuple[Params, Params]:
+def take_params(api: MarginExchange, method: str, params: Params) -> tuple[Params, Params]:
     """Split the parameters of a margin method into the words that it takes and the raw fields.
 
     A word whose value is None asks for nothing, and neither does one that the method does not take
@@ -133,23 +134,25 @@ def take_params(api: Any, method: str, params: Params) -> tuple[Params, Params]:
         elif word in UNIFIED:
             if value is not None and value is not False:
                 instead = f": {_INSTEAD[word]}" if word in _INSTEAD else ""
-                raise ccxt.NotSupported(f"{api.id} {method}() does not support {word!r}{instead}")
+                raise ccxt.NotSupported(
+                    f"{api.id} {method}() does not support {shown(word)}{instead}"
+                )
         else:
             raise ccxt.BadRequest(
-                f"{api.id} {method}() knows no parameter {word!r}; to send a field of BitoPro's"
-                f" as it is, write params={{'raw': {{{word!r}: …}}}}"
+                f"{api.id} {method}() knows no parameter {shown(word)}; to send a field of"
+                f" BitoPro's as it is, write params={{'raw': {{{shown(word)}: …}}}}"
             )
     if not isinstance(raw, Mapping) or not all(isinstance(name, str) for name in raw):
-        raise ccxt.BadRequest(f"{api.id} raw is a dict of BitoPro's fields, not {raw!r}")
+        raise ccxt.BadRequest(f"{api.id} raw is a dict of BitoPro's fields, not {shown(raw)}")
     return words, dict(raw)
 
 
-def no_params(api: Any, method: str, params: Params) -> Params:
+def no_params(api: MarginExchange, method: str, params: Params) -> Params:
     """Return the raw fields of a method that takes no words."""
     return take_params(api, method, params)[1]
 
 
-def refuse_raw(api: Any, method: str, params: Params) -> None:
+def refuse_raw(api: MarginExchange, method: str, params: Params) -> None:
     """Refuse every parameter of a method that sends nothing of its own, as a stream.
 
     :raises ccxt.BadRequest: also for raw fields.
@@ -159,7 +162,7 @@ def refuse_raw(api: Any, method: str, params: Params) -> None:
         raise ccxt.BadRequest(f"{api.id} {method}() sends no fields, so it takes no {RAW!r}")
 
 
-def with_raw(api: Any, method: str, request: Params, raw: Params) -> Params:
+def with_raw(api: MarginExchange, method: str, request: Params, raw: Params) -> Params:
     """Return the request with the raw fields.
 
     :raises ccxt.BadRequest: for a raw field that would replace one that the method sends: what was
@@ -167,5 +170,7 @@ def with_raw(api: Any, method: str, request: Params, raw: Params) -> Params:
     """
     for name in raw:
         if name in request:
-            raise ccxt.BadRequest(f"{api.id} {method}() sends {name!r} itself: leave it out of raw")
+            raise ccxt.BadRequest(
+                f"{api.id} {method}() sends {shown(name)} itself: leave it out of raw"
+            )
     return {**request, **raw}

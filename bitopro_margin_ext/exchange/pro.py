@@ -22,11 +22,12 @@ from .arguments import margin_params, optional_pair
 from .async_support import bitopromargin as asynchronous_bitopromargin
 from .describe import STREAMING, documented
 from .flow import NO_PARAMS, Params
+from .margin_exchange import Structure
 from .paging import read_window
 from .params import refuse_raw
 from .pro_cache import Feed, LatestFeed, OrderFeed, TradeFeed
 from .pro_connection import StreamFollowing
-from .structures import Order, Structure, order_from_row, stream_trade_from_row
+from .structures import Order, order_from_row, stream_trade_from_row
 
 LIST_LIMIT = 1000
 """How many orders one list call may bring."""

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from ..core.symbols import OrderKey
 from .structures import Order
 
-Key = tuple[str, str]
 Scope = str | None
 
 FINAL: Final = ("closed", "canceled")
@@ -45,15 +45,15 @@ class OrderFeed(Feed):
 
     def __init__(self) -> None:
         super().__init__()
-        self.orders: dict[Key, Order] = {}
-        self._unseen: dict[Scope, dict[Key, None]] = {}
+        self.orders: dict[OrderKey, Order] = {}
+        self._unseen: dict[Scope, dict[OrderKey, None]] = {}
 
     @property
     def scopes(self) -> list[str]:
         """The symbols that somebody follows."""
         return [scope for scope in self._unseen if scope is not None]
 
-    def open_keys(self) -> list[Key]:
+    def open_keys(self) -> list[OrderKey]:
         """The orders that are open as far as was heard."""
         return [key for key, order in self.orders.items() if order["status"] not in FINAL]
 

@@ -9,6 +9,7 @@ from ccxt.base.precise import Precise
 from ..core.endpoints import BALANCES
 from .account import balance_structure
 from .flow import Flow, Params, call
+from .margin_exchange import MarginExchange
 from .structures import Order
 
 TOLERANCE: Final = "1.1"
@@ -19,7 +20,7 @@ Asked = tuple[Any, Params, Order]
 """The market, the body and the amount in base of an order."""
 
 
-def require_exits(api: Any, orders: Iterable[Asked]) -> Flow[None]:
+def require_exits(api: MarginExchange, orders: Iterable[Asked]) -> Flow[None]:
     """Refuse orders that the caller calls exits and that are none, before they are sent.
 
     An exit is a sell of a coin that the account holds, or a buy of one that it owes, of at most 1.1
@@ -50,9 +51,9 @@ def require_exits(api: Any, orders: Iterable[Asked]) -> Flow[None]:
             raise _no_exit(api, f"a buy of {amount} {base} is more than the {owed} that are owed")
 
 
-def _text(api: Any, number: Any) -> str:
+def _text(api: MarginExchange, number: Any) -> str:
     return "0" if number is None else str(api.number_to_string(number))
 
 
-def _no_exit(api: Any, reason: str) -> ccxt.InvalidOrder:
+def _no_exit(api: MarginExchange, reason: str) -> ccxt.InvalidOrder:
     return ccxt.InvalidOrder(f"{api.id} reduceOnly is for exits, and {reason}")

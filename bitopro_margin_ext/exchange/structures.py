@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 import ccxt
 
 from ..core.parse import parse_order, parse_stream_trade, parse_trade
+from .margin_exchange import MarginExchange, Structure
 
-Structure = dict[str, Any]
 Order = Structure
 
 Parsed = TypeVar("Parsed")
 
 
-def loaded_market(api: Any, symbol: str | None) -> Any:
+def loaded_market(api: MarginExchange, symbol: str | None) -> Any:
     """The market of a symbol if markets are loaded and list it: cancelling needs none."""
     return None if not api.markets or symbol is None else api.markets.get(symbol)
 
 
-def order_structure(api: Any, parsed: Order) -> Order:
+def order_structure(api: MarginExchange, parsed: Order) -> Order:
     """A ccxt order structure of a parsed row; numbers as ccxt makes them."""
     parsed = {**parsed, "datetime": api.iso8601(parsed.get("timestamp"))}
     if parsed.get("fee"):
@@ -34,7 +34,7 @@ def order_structure(api: Any, parsed: Order) -> Order:
 
 
 @contextlib.contextmanager
-def reading(api: Any, what: str) -> Iterator[None]:
+def reading(api: MarginExchange, what: str) -> Iterator[None]:
     """Turn whatever goes wrong in reading an answer into the error for that.
 
     :raises ccxt.BadResponse: so that nothing is concluded from an answer that is not understood.
@@ -45,7 +45,7 @@ def reading(api: Any, what: str) -> Iterator[None]:
         raise ccxt.BadResponse(f"{api.id} sent {what} that cannot be read") from None
 
 
-def order_from_row(api: Any, row: Any, symbol: str | None = None) -> Order:
+def order_from_row(api: MarginExchange, row: Any, symbol: str | None = None) -> Order:
     """A ccxt order structure of an order row as the exchange writes it.
 
     :raises ccxt.BadResponse: when it is no order row.
@@ -57,7 +57,7 @@ def order_from_row(api: Any, row: Any, symbol: str | None = None) -> Order:
         return order_structure(api, parsed)
 
 
-def named_order(api: Any, row: Any, symbol: str, order_id: Any) -> Order:
+def named_order(api: MarginExchange, row: Any, symbol: str, order_id: Any) -> Order:
     """A ccxt order structure of the answer to a call about one order.
 
     :raises ccxt.BadResponse: also when it is about another one.
@@ -70,25 +70,25 @@ def named_order(api: Any, row: Any, symbol: str, order_id: Any) -> Order:
     return order
 
 
-def trade_from_row(api: Any, row: Any, symbol: str) -> Order:
+def trade_from_row(api: MarginExchange, row: Any, symbol: str) -> Order:
     """A ccxt trade structure of an own-trades row."""
     with reading(api, "a trade"):
         return _trade_structure(api, parse_trade(row, symbol))
 
 
-def stream_trade_from_row(api: Any, data: Any) -> Order:
+def stream_trade_from_row(api: MarginExchange, data: Any) -> Order:
     """A ccxt trade structure of an execution of the stream."""
     with reading(api, "a trade"):
         return _trade_structure(api, parse_stream_trade(data))
 
 
-def _trade_structure(api: Any, parsed: Order) -> Order:
+def _trade_structure(api: MarginExchange, parsed: Order) -> Order:
     parsed["datetime"] = api.iso8601(parsed["timestamp"])
     trade: Order = api.safe_trade(parsed, loaded_market(api, parsed["symbol"]))
     return trade
 
 
-def rows_of(api: Any, answer: Any, key: str = "data", kind: type = list) -> Any:
+def rows_of(api: MarginExchange, answer: Any, key: str = "data", kind: type = list) -> Any:
     """The collection under ``key`` of an answer; null counts as empty, as Go servers write it.
 
     :raises ccxt.BadResponse: when it is something else, so that nothing is concluded from it.
@@ -103,7 +103,7 @@ def rows_of(api: Any, answer: Any, key: str = "data", kind: type = list) -> Any:
 
 
 def parsed_rows(
-    api: Any, what: str, parse: Callable[[Any], Parsed], rows: Iterable[Any]
+    api: MarginExchange, what: str, parse: Callable[[Any], Parsed], rows: Iterable[Any]
 ) -> list[Parsed]:
     """Parse each row of an answer.
 
@@ -113,7 +113,7 @@ def parsed_rows(
         return [parse(row) for row in rows]
 
 
-def finish(api: Any, parsed: Structure, numbers: Iterable[str]) -> Structure:
+def finish(api: MarginExchange, parsed: Structure, numbers: Iterable[str]) -> Structure:
     """A ccxt structure of a parsed row: numbers, unified codes and a datetime."""
     done = dict(parsed)
     for name in numbers:
@@ -126,7 +126,7 @@ def finish(api: Any, parsed: Structure, numbers: Iterable[str]) -> Structure:
     return done
 
 
-def by_code(api: Any, amounts: Mapping[str, Any]) -> Structure:
+def by_code(api: MarginExchange, amounts: Mapping[str, Any]) -> Structure:
     """Amounts by the exchange's currency names, as numbers by unified codes."""
     return {
         api.safe_currency_code(name): api.parse_number(amount) for name, amount in amounts.items()

@@ -7,6 +7,7 @@ from ..core.endpoints import TRADES
 from .arguments import require_order_id, require_symbol
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params
+from .margin_exchange import MarginExchange
 from .paging import Listing, Pages, read_window
 from .params import take_params, with_raw
 from .structures import Order, trade_from_row
@@ -14,7 +15,7 @@ from .structures import Order, trade_from_row
 
 @documented(TRADES)
 def fetch_my_trades(
-    api: Any,
+    api: MarginExchange,
     symbol: str | None = None,
     since: int | None = None,
     limit: int | None = None,
@@ -36,7 +37,7 @@ def fetch_my_trades(
 
 @documented(TRADES)
 def fetch_order_trades(
-    api: Any,
+    api: MarginExchange,
     id: str,
     symbol: str | None = None,
     since: int | None = None,
@@ -52,7 +53,7 @@ def fetch_order_trades(
 
 
 def _trades(
-    api: Any,
+    api: MarginExchange,
     method: str,
     symbol: Any,
     since: Any,

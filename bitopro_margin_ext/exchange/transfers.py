@@ -8,13 +8,14 @@ from ..core import parse_account
 from ..core.assumptions import TRANSFER_CALL_KINDS
 from ..core.endpoints import TRANSFER, USER_TRANSFERS
 from ..core.parse import text
-from .arguments import exact_amount, known_currency, optional_code
+from .arguments import exact_amount, known_currency, optional_code, shown
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .loans import lending_terms
+from .margin_exchange import MarginExchange, Structure
 from .paging import read_window, whole_list
 from .params import no_params, take_params, with_raw
-from .structures import Structure, finish
+from .structures import finish
 
 ACCOUNTS = {"spot": "spot", "margin": "margin", "cross": "margin"}
 """``cross`` is what ccxt calls the margin account beside isolated ones."""
@@ -22,7 +23,7 @@ ACCOUNTS = {"spot": "spot", "margin": "margin", "cross": "margin"}
 
 @documented(TRANSFER)
 def transfer(
-    api: Any,
+    api: MarginExchange,
     code: str,
     amount: float | str,
     fromAccount: str,  # noqa: N803 - ccxt's name
@@ -71,14 +72,14 @@ def transfer(
     }
 
 
-def _account(api: Any, name: Any) -> str:
+def _account(api: MarginExchange, name: Any) -> str:
     account = ACCOUNTS.get(name) if isinstance(name, str) else None
     if account is None:
-        raise ccxt.BadRequest(f"{api.id} has the accounts 'spot' and 'margin', not {name!r}")
+        raise ccxt.BadRequest(f"{api.id} has the accounts 'spot' and 'margin', not {shown(name)}")
     return account
 
 
-def _check_taken(api: Any, code: str) -> Flow[None]:
+def _check_taken(api: MarginExchange, code: str) -> Flow[None]:
     try:
         terms = yield from lending_terms(api)
     except (ccxt.OperationFailed, ccxt.ExchangeError):
@@ -95,7 +96,7 @@ def _check_taken(api: Any, code: str) -> Flow[None]:
 
 @documented(USER_TRANSFERS)
 def fetch_transfers(
-    api: Any,
+    api: MarginExchange,
     code: str | None = None,
     since: int | None = None,
     limit: int | None = None,

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from .arguments import margin_params
 from .call_scope import SCOPE
 from .flow import NO_PARAMS, Flow, Inherited
+from .margin_exchange import MarginExchange
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +53,7 @@ def account_chosen(
     place = list(inspect.signature(method).parameters).index("params") - 1
 
     @functools.wraps(method)
-    def start(api: Any, /, *args: Any, **kwargs: Any) -> Flow[R]:
+    def start(api: MarginExchange, /, *args: Any, **kwargs: Any) -> Flow[R]:
         if SCOPE.get().inherited:
             return _inherited(name, args, kwargs)
         is_given_by_place = len(args) > place

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from freqtrade.configuration import Configuration
 from freqtrade.enums import RunMode
 from freqtrade.freqtradebot import FreqtradeBot
-from freqtrade.persistence import Trade
+from freqtrade.persistence import Order, Trade
 from freqtrade.rpc.rpc import RPCHandler
 
 import bitopro_margin_ext
@@ -199,3 +200,33 @@ def wait_until(done: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < ends, "waited in vain"
         time.sleep(0.02)
     return found
+
+
+# The reason is ours on purpose, and no two runs have the same clock.
+# The exchange names its orders afresh in each story.
+APART = {"ft_cancel_reason", "exit_order_status", "id", "ft_trade_id", "strategy", "order_id"}
+
+
+def rows_of(pair: str) -> list[dict[str, Any]]:
+    trade = trade_of(pair)
+    found = [] if trade is None else [trade, *trade.orders]
+    orphans = list(Order.session.query(Order).filter(Order.ft_pair == pair))
+    assert len(orphans) == max(0, len(found) - 1), "order rows without their trade"
+    return [
+        {
+            column.key: getattr(row, column.key)
+            for column in row.__table__.columns
+            if column.key not in APART and not isinstance(getattr(row, column.key), datetime)
+        }
+        for row in found
+    ]
+
+
+def differences(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[Any]:
+    assert len(found) == len(expected)
+    return [
+        (name, one.get(name), other.get(name))
+        for one, other in zip(found, expected, strict=True)
+        for name in one.keys() | other.keys()
+        if one.get(name) != other.get(name)
+    ]

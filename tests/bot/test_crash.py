@@ -5,12 +5,14 @@ The bot is killed as a forked process: a real end without any clean-up, at the p
 
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
 from freqtrade.persistence import Order, Trade
 from sqlalchemy import text
 
+from bitopro_margin_ext.bot import unconfirmed_orders
 from tests.bot.harness import BTC, ETH, BotHarness, trade_of, wait_until
 from tests.bot.test_faults import disagreements, never_sold_more_than_bought
 
@@ -47,6 +49,13 @@ def run_and_kill(harness: BotHarness, bot: Any, method: str, path: str, after: i
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+@pytest.fixture(autouse=True)
+def _quick_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent before the kill and is not listed is soon known not to have arrived."""
+    monkeypatch.setattr(unconfirmed_orders, "ARRIVAL_SECONDS", 0.5)
+    monkeypatch.setattr(unconfirmed_orders, "LAG_SECONDS", 0.2)
 
 
 def restart(harness: BotHarness) -> Any:
@@ -99,8 +108,9 @@ def test_after_a_kill_the_database_agrees_and_the_position_is_closed(
     bot = restart(harness)
     if way == "timed-out exit":
         bot.strategy.timed_out.add(BTC)
-    for _ in range(3):
+    for _ in range(4):
         bot.process()
+        time.sleep(0.3)
     all_is_well(harness)
     assert not harness.control.order(entry)["open"]
     assert (trade_of(ETH) is None) == (fill is None)

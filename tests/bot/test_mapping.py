@@ -12,36 +12,16 @@ from typing import Any
 import pytest
 from freqtrade.persistence import Order, Trade
 
-from tests.bot.harness import BTC, ETH, BotHarness, trade_of, wait_until, wire
-
-# The reason is ours on purpose, and no two runs have the same clock.
-# The exchange names its orders afresh in each story.
-APART = {"ft_cancel_reason", "exit_order_status", "id", "ft_trade_id", "strategy", "order_id"}
-
-
-def rows_of(pair: str) -> list[dict[str, Any]]:
-    trade = trade_of(pair)
-    found = [] if trade is None else [trade, *trade.orders]
-    orphans = list(Order.session.query(Order).filter(Order.ft_pair == pair))
-    assert len(orphans) == max(0, len(found) - 1), "order rows without their trade"
-    return [
-        {
-            column.key: getattr(row, column.key)
-            for column in row.__table__.columns
-            if column.key not in APART and not isinstance(getattr(row, column.key), datetime)
-        }
-        for row in found
-    ]
-
-
-def differences(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[Any]:
-    assert len(found) == len(expected)
-    return [
-        (name, one.get(name), other.get(name))
-        for one, other in zip(found, expected, strict=True)
-        for name in one.keys() | other.keys()
-        if one.get(name) != other.get(name)
-    ]
+from tests.bot.harness import (
+    BTC,
+    ETH,
+    BotHarness,
+    differences,
+    rows_of,
+    trade_of,
+    wait_until,
+    wire,
+)
 
 
 @dataclass

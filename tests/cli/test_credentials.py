@@ -146,3 +146,36 @@ def test_a_broken_config_is_one_line(run: Runner, tmp_path: Path) -> None:
     done = run("cancel-all", "-c", "config.json")
     assert done.code == 2
     assert "config.json is not JSON" in done.err
+
+
+@pytest.mark.parametrize("variable", [None, "http://127.0.0.1:9/", "http://127.0.0.1:9/v3"])
+@pytest.mark.parametrize(
+    "ccxt_config",
+    [
+        {},
+        {"sandbox": True},
+        {"testnet": True},
+        {"sandbox": False},
+        {"sandbox": "yes"},
+        {"options": {"sandbox": True}},
+        {"options": {"testnet": True}},
+        {"options": {"sandbox": 1}},
+        {"sandbox": True, "urls": {"api": {"rest": "http://127.0.0.1:1/v3"}}},
+        {"sandbox": True, "urls": {"test": {"rest": "http://127.0.0.1:2/v3"}}},
+        {"urls": {"api": {"rest": "http://127.0.0.1:1/v3"}}},
+    ],
+)
+def test_the_address_is_where_ccxt_goes_with_the_same_config(
+    ccxt_config: dict[str, Any], variable: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ccxt
+
+    import bitopro_margin_ext
+
+    bitopro_margin_ext.register()
+    environment = {"BITOPRO_SANDBOX_URL": variable} if variable else {}
+    monkeypatch.delenv("BITOPRO_SANDBOX_URL", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    api = ccxt.bitopromargin(json.loads(json.dumps(ccxt_config)))
+    assert find_base_url(exchange(ccxt_config=ccxt_config), environment) == api.urls["api"]["rest"]

@@ -1,9 +1,13 @@
 """``init`` writes what an unmodified Freqtrade starts from."""
 
 import json
+import shlex
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
+
+import pytest
 
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
@@ -71,3 +75,62 @@ def test_freqtrade_starts_from_it(
     assert "EmergencyCancelMixin is on" in text
     # A dry run sends nothing that is signed.
     assert all(line["account"] is None for line in sandbox.control.requests())
+
+
+def test_what_is_replaced_is_kept(run: Runner, tmp_path: Path) -> None:
+    run("init", "--userdir", "bot")
+    config = tmp_path / "bot" / "config.json"
+    config.write_text('{"exchange": {"key": "mine"}}')
+    for kept in ("config.json.bak", "config.json.bak1"):
+        done = run("init", "--userdir", "bot", "--force")
+        assert done.code == 0
+        assert f"kept bot/{kept}" in done.out
+    assert (tmp_path / "bot" / "config.json.bak").read_text() == '{"exchange": {"key": "mine"}}'
+    assert (tmp_path / "bot" / "config.json.bak").stat().st_mode & 0o077 == 0
+    assert json.loads((tmp_path / "bot" / "config.json.bak1").read_text())["dry_run"] is True
+
+
+def test_the_log_config_for_a_config_of_ones_own(run: Runner, tmp_path: Path) -> None:
+    done = run("init", "--print-log-config")
+    assert done.code == 0
+    assert list(tmp_path.iterdir()) == []
+    block = json.loads(done.out)["log_config"]
+    run("init", "--userdir", "bot")
+    assert block == json.loads((tmp_path / "bot" / "config.json").read_text())["log_config"]
+    for more in (["--force"], ["--userdir", "bot"], ["--sandbox"]):
+        assert run("init", "--print-log-config", *more).code == 2
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_bot_is_pointed_at_the_sandbox(
+    own: bool,
+    sandbox: SandboxServer,
+    run: Runner,
+    tmp_path: Path,
+    environment: dict[str, str],
+) -> None:
+    """A fresh folder, or a config that is there already, which stays as it is."""
+    files = ["-c", "bot/config.json"]
+    if own:
+        run("init", "--userdir", "bot")
+        before = (tmp_path / "bot" / "config.json").read_bytes()
+        files += ["-c", "bot/sandbox.json"]
+    done = run("init", "--userdir", "bot", "--sandbox")
+    assert done.code == 0
+    if own:
+        assert (tmp_path / "bot" / "config.json").read_bytes() == before
+    assert f"freqtrade trade --userdir bot {' '.join(files)}" in done.out
+    assert len(done.out.strip().splitlines()) <= 9
+    bare = {name: value for name, value in environment.items() if not name.startswith("BITOPRO")}
+    bare["BITOPRO_SANDBOX_URL"] = sandbox.url
+    shown = run("account", *files, "--json", env=bare)
+    assert shown.code == 0
+    assert sandbox.rest_url in shown.err
+    # The price moves as the last line says.
+    (curl,) = [line.strip() for line in done.out.splitlines() if "curl" in line]
+    words = shlex.split(curl.replace("http://127.0.0.1:8650", sandbox.url))
+    body, url = words[words.index("-d") + 1], words[-1]
+    request = urllib.request.Request(url, data=body.encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    assert "59000" in json.dumps(sandbox.control.state()["prices"]["btc_usdt"])

@@ -1,10 +1,9 @@
 """An order whose creation did not answer, and that could not be looked for, is not placed twice."""
 
-import contextlib
 from decimal import Decimal
 
 import pytest
-from freqtrade.exceptions import TemporaryError
+from freqtrade.enums import ExitCheckTuple, ExitType
 
 from .bots import BotRunner
 from .faults import CALLS
@@ -170,16 +169,12 @@ def test_a_lost_stoploss_gives_way_to_an_exit(world, runner):
     world.disarm()
     # An exit is asked for before the bot comes to place its stoploss again.
     [trade] = runner.trades()
+    check = ExitCheckTuple(exit_type=ExitType.EXIT_SIGNAL)
     with world.only_network():
-        found = runner.bot.exchange.unanswered
-        for _ in range(2):
-            with contextlib.suppress(TemporaryError):
-                assert found.find(runner.bot.exchange, trade.pair, "sell", is_stop=False) is None
-    assert world.orders(only_open=True) == [], "it was cancelled, and the way is free"
-    runner.strategy.unwanted = {"BTC/USDT"}
-    iterate(world, runner, 2)
-    for order in world.orders(only_open=True):
-        world.fill(order, "1")
+        assert runner.bot.execute_trade_exit(trade, 60000.0, check)
+    [exit_order] = world.orders(only_open=True)
+    assert exit_order.stop_price is None, "the stoploss was cancelled, and the way is free"
+    world.fill(exit_order, "1")
     iterate(world, runner, 2)
     assert held(world) == 0
     assert runner.trades() == []
