@@ -13,7 +13,7 @@ from typing import Any, Final
 import ccxt
 from cachetools import TTLCache
 from freqtrade import __version__ as freqtrade_version
-from freqtrade.enums import MarginMode, TradingMode
+from freqtrade.enums import TRADE_MODES, MarginMode, TradingMode
 from freqtrade.exceptions import (
     DDosProtection,
     DependencyException,
@@ -28,6 +28,7 @@ from .._version import __version__
 from ..core.report import CancelReport
 from ..core.symbols import OrderKey
 from ..exchange import call_scope
+from ..exchange.flow import failure_of
 from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
 from .mapping import MappingContext
@@ -94,7 +95,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             f" ccxt {ccxt.__version__}). With EmergencyCancelMixin in the strategy,"
             f" {parse_options(config).describe()}."
         )
+        self._initialized = self._warned = False
         super().__init__(config, exchange_config=exchange_config, **kwargs)
+        self._initialized = True
 
     @property
     def _ccxt_config(self) -> dict[str, Any]:
@@ -102,6 +105,17 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         # request is to go out for that before each of them.
         config: dict[str, Any] = super()._ccxt_config
         return {**config, "options": {**config.get("options", {}), "checkReduceOnly": False}}
+
+    def reload_markets(self, *args: Any, **kwargs: Any) -> None:
+        """The first call of each iteration; by the first one it is clear what is missing."""
+        super().reload_markets(*args, **kwargs)
+        if self._initialized and not self._warned and not self.unconfirmed.followed:
+            self._warned = True
+            if self._config.get("runmode") in TRADE_MODES:
+                logger.warning(
+                    "The strategy does not have EmergencyCancelMixin, so NOTHING is cancelled"
+                    " before an emergency exit: class MyStrategy(EmergencyCancelMixin, IStrategy)."
+                )
 
     def close(self) -> None:
         """Release what the base has made; nothing, when the start was refused before it."""
@@ -190,6 +204,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             if kept is None:
                 raise
             return kept
+        except TemporaryError as error:
+            if _is_not_found(error):
+                # A pair or a path that is not found. Freqtrade goes on without this order; as an
+                # open one it would ask for the price of a pair that may be gone, and stop there.
+                self._kept_open(order_id, pair, error)
+            raise
 
     def _fetch_order(self, order_id: str, pair: str, params: Any = None, **kwargs: Any) -> Any:
         """The exchange's word on an order.
@@ -203,8 +223,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             except DDosProtection:
                 if call_scope.remaining() is not None:
                     raise
-            except TemporaryError:
-                pass
+            except TemporaryError as error:
+                if _is_not_found(error):
+                    raise
             return ask(order_id, pair, params, **_hurried(kwargs))
 
     def _kept_open(self, order_id: str, pair: str, error: Exception) -> Any:
@@ -478,6 +499,12 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     def get_trades_for_order(self, *args: Any, **kwargs: Any) -> Any:
         """The same as the base, without its pauses in an emergency."""
         return super().get_trades_for_order(*args, **_hurried(kwargs))
+
+
+def _is_not_found(error: Exception) -> bool:
+    """Whether the exchange, or something before it, answered that there is nothing there."""
+    cause = error.__cause__
+    return isinstance(cause, ccxt.BaseError) and failure_of(cause).status == 404
 
 
 def _with_client_id(params: dict[str, Any]) -> dict[str, Any]:

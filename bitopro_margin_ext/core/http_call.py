@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from .errors import BitoproMarginError
 
@@ -63,7 +63,7 @@ class HttpCall:
         turn: Turn | None = None,
         on_sent: Callable[[], None] = lambda: None,
     ) -> None:
-        self._ends = ends
+        self.ends = ends
         self._on_sent = on_sent
         self._sign = sign
         self._turn = turn or Turn()
@@ -77,11 +77,11 @@ class HttpCall:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Make this the call whose request this thread sends."""
-        token = _current.set(self)
+        token = CURRENT_CALL.set(self)
         try:
             yield
         finally:
-            _current.reset(token)
+            CURRENT_CALL.reset(token)
             self._turn.release()
             with self._lock:
                 # An answered call's connection serves the next one: it is out of reach here.
@@ -93,7 +93,7 @@ class HttpCall:
         :raises NotSentError: when it was given up before its first byte.
         :raises CallTimeoutError: when it was given up later.
         """
-        if self._ends == math.inf:
+        if self.ends == math.inf:
             with self.running():
                 return work()
         answer: concurrent.futures.Future[T] = concurrent.futures.Future()
@@ -127,7 +127,7 @@ class HttpCall:
 
     def remaining(self) -> float:
         """Seconds until the deadline."""
-        return self._ends - time.monotonic()
+        return self.ends - time.monotonic()
 
     def check(self) -> None:
         """Raise when the call has been given up or its time is over.
@@ -138,8 +138,10 @@ class HttpCall:
             raise NotSentError("the call was given up before it was sent")
 
     @contextlib.contextmanager
-    def sending(self) -> Iterator[Mapping[str, str]]:
+    def sending(self, connection: socket.socket | None = None) -> Iterator[Mapping[str, str]]:
         """Hold the turn for one write, and give the headers that are signed for it.
+
+        ``connection`` is closed when the call is given up.
 
         :raises NotSentError: when nothing may be sent any more.
         """
@@ -152,6 +154,8 @@ class HttpCall:
             self.check()
             if self.is_sent and not self._is_entrusted:
                 raise NotSentError("the request was sent once already")
+            if connection is not None:
+                self._sockets.append(connection)
             if not self.is_sent:
                 self._on_sent()
             self.is_sent, self._is_entrusted = True, False
@@ -201,12 +205,10 @@ class HttpCall:
             return self.is_sent
 
 
-_current: contextvars.ContextVar[HttpCall | None] = contextvars.ContextVar("call", default=None)
-
-
-def current_call() -> HttpCall | None:
-    """The call that this thread sends a request for."""
-    return _current.get()
+CURRENT_CALL: Final[contextvars.ContextVar[HttpCall | None]] = contextvars.ContextVar(
+    "call", default=None
+)
+"""The call that this thread sends a request for."""
 
 
 def _abort(connection: socket.socket) -> None:
