@@ -231,12 +231,17 @@ class ExitGate:
 
     @contextlib.contextmanager
     def _bounded(self, trade_id: int, reason: str) -> Iterator[None]:
-        """Bound an attempt at an exit that must come; any other is Freqtrade's affair."""
+        """Bound an attempt at an exit that must come; any other is Freqtrade's affair.
+
+        It waits for no throttle: ccxt's would hold the order back for what was asked before, and a
+        handful of calls is far from any documented limit.
+        """
         with contextlib.ExitStack() as scope:
             if reason in self._options.cancel_on or self._exits.get(trade_id, reason) is not None:
                 scope.enter_context(call_scope.deadline(self._options.deadline + ATTEMPT_SECONDS))
                 # Neither a lock nor a full disk keeps it in: Freqtrade writes before it asks.
                 scope.enter_context(database.emergency_session())
+                scope.enter_context(call_scope.narrowed(unthrottled=True))
             yield
 
     @contextlib.contextmanager

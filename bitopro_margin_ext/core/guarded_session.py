@@ -5,6 +5,7 @@ See ``core.http_call``: these connections ask it before they send.
 
 import functools
 import io
+import queue
 import socket
 import time
 import urllib.parse
@@ -112,16 +113,39 @@ def _connection_class(base: type[Any]) -> type[Any]:
     return type(f"Guarded{base.__name__}", bases, {"_connects_directly": direct})
 
 
+class _ConnectionQueue(queue.LifoQueue[Any]):
+    """The connections of a pool (None: not opened yet), of which ``keep`` are used in turn.
+
+    So that many stay open in ordinary use, and calls that are made at the same time find them so.
+    """
+
+    def __init__(self, keep: int, maxsize: int = 0) -> None:
+        self._keep = keep
+        super().__init__(maxsize)
+
+    def _get(self) -> Any:
+        idle = [place for place, connection in enumerate(self.queue) if connection is not None]
+        closed = len(self.queue) - len(idle)
+        if closed and (not idle or self.maxsize - closed < self._keep):
+            return self.queue.pop(self.queue.index(None))
+        return self.queue.pop(idle[-self._keep :][0])
+
+
 @functools.cache
-def _pool_class(base: type[Any]) -> type[Any]:
-    connection = _connection_class(base.ConnectionCls)
-    return type(f"Guarded{base.__name__}", (base,), {"ConnectionCls": connection})
+def _pool_class(base: type[Any], keep: int) -> type[Any]:
+    own = {
+        "ConnectionCls": _connection_class(base.ConnectionCls),
+        "QueueCls": functools.partial(_ConnectionQueue, keep),
+    }
+    return type(f"Guarded{base.__name__}", (base,), own)
 
 
-def _guard_manager(manager: Any) -> Any:
+def _guard_manager(manager: Any, keep: int) -> Any:
     classes = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {
-        scheme: base if issubclass(base.ConnectionCls, _GuardedConnection) else _pool_class(base)
+        scheme: base
+        if issubclass(base.ConnectionCls, _GuardedConnection)
+        else _pool_class(base, keep)
         for scheme, base in classes.items()
     }
     return manager
@@ -136,8 +160,10 @@ class _GuardedAdapter(_Adapter):
     _asks: bool
     """Whether it sends by these connections only, as far as anybody can see."""
 
+    _keep: int
+
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return _guard_manager(super().proxy_manager_for(proxy, **options))
+        return _guard_manager(super().proxy_manager_for(proxy, **options), self._keep)
 
     def send(
         self, request: requests.PreparedRequest, stream: bool = False, *more: Any, **named: Any
@@ -172,8 +198,9 @@ def _read_bounded(response: requests.Response) -> None:
 class _GuardedSession(_Session):
     """Put before a class of sessions, whose state it shares: see ``guarded_session``."""
 
-    __slots__ = ("_adapters",)
+    __slots__ = ("_adapters", "_keep")
     _adapters: list[tuple[BaseAdapter, BaseAdapter]]
+    _keep: int
 
     def request(self, method: Any, url: Any, *more: Any, **named: Any) -> requests.Response:
         # A redirect would carry the signed headers to wherever it points. With an `auth` of its own
@@ -189,7 +216,7 @@ class _GuardedSession(_Session):
         for source, guarded in self._adapters:
             if source is own:
                 return guarded
-        guarded = _guarded_adapter(own)
+        guarded = _guarded_adapter(own, self._keep)
         self._adapters.append((own, guarded))
         return guarded
 
@@ -203,9 +230,10 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def guarded_session(session: requests.Session) -> requests.Session:
+def guarded_session(session: requests.Session, keep: int = 1) -> requests.Session:
     """A view of a session, whoever made it, whose requests can be given up.
 
+    ``keep`` is how many connections to a host are to stay open in ordinary use.
     It shares the state of ``session`` (headers, cookies, proxies, adapters), which stays as it is:
     connections are made anew, nothing is retried, no redirect is followed, and answers are bounded.
     """
@@ -213,7 +241,7 @@ def guarded_session(session: requests.Session) -> requests.Session:
         return session
     made: Any = object.__new__(_session_class(cast(Any, type(session))))
     made.__dict__ = session.__dict__
-    made._adapters = []
+    made._adapters, made._keep = [], keep
     view: requests.Session = made
     return view
 
@@ -223,15 +251,16 @@ def _session_class(base: type[Any]) -> type[Any]:
     return type(base.__name__, (_GuardedSession, base), {})
 
 
-def _guarded_adapter(own: BaseAdapter) -> BaseAdapter:
+def _guarded_adapter(own: BaseAdapter, keep: int) -> BaseAdapter:
     made: Any = object.__new__(_adapter_class(cast(Any, type(own))))
     made.__dict__.update(own.__dict__)
+    made._keep = keep
     if isinstance(own, HTTPAdapter):
         # As if unpickled: with pools of its own, made by the class of the user's.
         made.__setstate__(own.__getstate__())
         made.poolmanager.connection_pool_kw = dict(own.poolmanager.connection_pool_kw)
         made.max_retries = Retry(0, read=False)
-        _guard_manager(made.poolmanager)
+        _guard_manager(made.poolmanager, keep)
     adapter: BaseAdapter = made
     return adapter
 

@@ -101,10 +101,11 @@ def redact(text: str) -> str:
     """The text without anything that signs, or could sign, a request, and without control codes."""
     if _pattern is not None:
         text = _pattern.sub(BLANK, text)
-    text = _HEADERS.sub(rf"\1{BLANK}", text)
-    text = _FIELDS.sub(rf"\1\2{BLANK}\2", text)
-    text = _USERINFO.sub(rf"\1{BLANK}@", text)
-    text = _ASSIGNED.sub(rf"\1{BLANK}", text)
+    # Functions rather than templates: these need an import, which fails at the interpreter's exit.
+    text = _HEADERS.sub(lambda found: found[1] + BLANK, text)
+    text = _FIELDS.sub(lambda found: found[1] + found[2] + BLANK + found[2], text)
+    text = _USERINFO.sub(lambda found: found[1] + BLANK + "@", text)
+    text = _ASSIGNED.sub(lambda found: found[1] + BLANK, text)
     return printable(_SIGNATURE.sub(BLANK, _PAYLOAD.sub(BLANK, text)))
 
 

@@ -87,6 +87,11 @@ class HardenedSession:
         self.detach()
         await self.session.close()
 
+    def __del__(self) -> None:
+        # One warning of a session that was not closed is enough: that of the session itself.
+        if getattr(self, "_is_real", False):
+            self._sender.detach()
+
     def detach(self) -> None:
         """Give the view up, and leave the session open."""
         if self._is_real:

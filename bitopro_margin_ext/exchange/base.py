@@ -108,10 +108,14 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
         :raises ccxt.BadRequest: when that address is the live exchange's.
         """
+        if bool(enabled) == self.isSandboxModeEnabled:
+            # A second time ccxt would keep the sandbox's address as the one to come back to.
+            return
         if enabled and _is_live(self.urls["test"]["rest"]):
             raise ccxt.BadRequest(
                 f"{self.id} {SANDBOX_URL_VARIABLE} names the live exchange, not a sandbox"
             )
+        self.open_orders_path = OpenOrdersPath()
         live_streams = self.urls["ws"]
         super().set_sandbox_mode(enabled)
         if enabled:

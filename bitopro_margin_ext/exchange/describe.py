@@ -14,11 +14,13 @@ EXCHANGE_ID = "bitopromargin"
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def documented(*sources: Endpoint | Stream) -> Callable[[Method], Method]:
+def documented(*sources: Endpoint | Stream | str) -> Callable[[Method], Method]:
     """Add the addresses of BitoPro's pages to the docstring of a unified method."""
+    pages = dict.fromkeys(
+        source if isinstance(source, str) else source.documentation for source in sources
+    )
 
     def add(method: Method) -> Method:
-        pages = dict.fromkeys(source.documentation for source in sources)
         lines = "\n".join(f"Page: {page}" for page in pages)
         method.__doc__ = f"{inspect.getdoc(method)}\n\n{lines}"
         return method
@@ -160,8 +162,12 @@ STREAMING: dict[str, Any] = {
         "watchMyTrades": True,
         "watchOrders": True,
     },
-    # Seconds that a watching call goes on dialling in vain before it says so.
-    "options": {"streamPatience": 60.0},
+    "options": {
+        # Seconds that a watching call goes on dialling in vain before it says so.
+        "streamPatience": 60.0,
+        # Seconds of silence after which REST is asked what the order streams may have lost.
+        "streamResync": 60.0,
+    },
 }
 """What the class with streams adds."""
 

@@ -99,7 +99,12 @@ def lending_terms(
     answer = yield from call(api, BORROW_PROVISIONING, query, timeout=timeout)
     if not isinstance(answer, Mapping) or not all(isinstance(r, Mapping) for r in answer.values()):
         raise ccxt.BadResponse(f"{api.id} sent lending terms that cannot be read")
-    return {api.safe_currency_code(name): row for name, row in answer.items()}
+    return {
+        api.safe_currency_code(name): row
+        for name, row in answer.items()
+        # ccxt's ``returnResponseHeaders`` puts these into every answer.
+        if name != "responseHeaders"
+    }
 
 
 def _check_lent(api: MarginExchange, code: str, amount: str) -> Flow[None]:

@@ -37,6 +37,9 @@ class MarginExchange(Protocol):
 
     # -- ccxt's: time and numbers --------------------------------------------------------------
 
+    def parse_timeframe(self, timeframe: str, /) -> int:
+        """The seconds of a timeframe."""
+
     def milliseconds(self) -> int:
         """Now, in ms, on this machine's clock."""
 

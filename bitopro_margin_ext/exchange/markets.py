@@ -6,9 +6,10 @@ from typing import Any, Final
 import ccxt
 
 from ..core import parse_account
-from ..core.assumptions import AMOUNT_DECIMALS
-from ..core.endpoints import BORROW_PROVISIONING
+from ..core.assumptions import AMOUNT_DECIMALS, SHORT_CANDLE_DAYS, SHORT_CANDLES
+from ..core.endpoints import BORROW_PROVISIONING, DOCS
 from ..core.parse import text
+from .arguments import optional_limit, optional_moment
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Inherited, Params
 from .loans import lending_terms
@@ -44,6 +45,29 @@ def fetch_markets(api: MarginExchange, params: Params = NO_PARAMS) -> Flow[list[
             api.options["marginCurrencies"] = usable
     markets: list[Any] = yield Inherited("fetch_markets", (rest,))
     return markets
+
+
+@documented(f"{DOCS}api/v3/public/get_ohlc_data.md")
+def fetch_ohlcv(
+    api: MarginExchange,
+    symbol: str,
+    timeframe: str = "1m",
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[list[list[Any]]]:
+    """Fetch candles, as ``ccxt.bitopro`` does, the earliest that there are from ``since`` (ms).
+
+    Those of 1m and 5m reach back 365 days: an older ``since`` begins there.
+    """
+    since = optional_moment(api, "since", since)
+    if since is not None and timeframe in SHORT_CANDLES:
+        step = api.parse_timeframe(timeframe) * 1000
+        oldest = api.milliseconds() - SHORT_CANDLE_DAYS * 86_400_000
+        since = max(since, -(-oldest // step) * step)
+    arguments = (symbol, timeframe, since, optional_limit(api, limit), params)
+    candles: list[list[Any]] = yield Inherited("fetch_ohlcv", arguments)
+    return candles
 
 
 def mark_margin(api: MarginExchange, market: Any) -> Any:

@@ -25,7 +25,7 @@ from .flow import NO_PARAMS, Params
 from .margin_exchange import Structure
 from .paging import read_window
 from .params import refuse_raw
-from .pro_cache import Feed, LatestFeed, OrderFeed, TradeFeed
+from .pro_cache import LatestValue, OrderCache, TradeCache
 from .pro_connection import StreamFollowing
 from .structures import Order, order_from_row, stream_trade_from_row
 
@@ -37,12 +37,23 @@ class MarginWatching(StreamFollowing):
     """``watch_*`` on the margin account; with ``type`` spot, the inherited ones."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
-        self.order_feed = OrderFeed()
-        self.trade_feed = TradeFeed()
-        self.account_feed = LatestFeed()
-        self.mark_feed = LatestFeed()
+        self.order_feed = OrderCache()
+        self.trade_feed = TradeCache()
+        self.account_feed = LatestValue()
+        self.mark_feed = LatestValue()
         self.user_trades_stream = USER_TRADES_STREAM
         super().__init__(config)
+
+    def set_sandbox_mode(self, enabled: bool) -> None:
+        """Point REST and streams at the sandbox, or back; what the other side has sent is dropped.
+
+        :raises ccxt.BadRequest: when the sandbox's address is the live exchange's.
+        """
+        before = dict(self.urls["ws"])
+        super().set_sandbox_mode(enabled)
+        if self.urls["ws"] != before:
+            self.order_feed, self.trade_feed = OrderCache(), TradeCache()
+            self.account_feed, self.mark_feed = LatestValue(), LatestValue()
 
     # -- orders --------------------------------------------------------------------------------
 
@@ -56,11 +67,12 @@ class MarginWatching(StreamFollowing):
     ) -> list[Order]:
         """Watch margin orders: open ones and, in their final state, filled and cancelled ones.
 
-        The first call returns what both order streams tell on connecting, open orders and recent
+        The first call returns what both order streams send on connecting, open orders and recent
         history; each further one the orders that have changed since, at once if some have. After
-        a lost connection REST is asked what became of every order, so that no end is missed; a
-        consumer (a symbol, or None for all) sees each change once. With ``newUpdates: False`` the
-        whole cache is returned.
+        a lost connection, and after ``options.streamResync`` seconds (60) in which both streams
+        were silent, REST is asked what became of every order, so that no end is missed; a consumer
+        (a symbol, or None for all) sees each change once. With ``newUpdates: False`` the whole
+        cache is returned.
 
         :raises ccxt.AuthenticationError: without ``login``, the email of the account.
         """
@@ -75,24 +87,24 @@ class MarginWatching(StreamFollowing):
         for stream in streams:
             self.authenticate(self.stream_url(stream))
         changed = await self.follow(
-            feed, lambda: streams, lambda: feed.take(scope), self._mend_orders, whole=True
+            feed, lambda: streams, lambda: feed.take(scope), self._resync_orders, whole=True
         )
         if not self.newUpdates:
             changed = [dict(o) for k, o in feed.orders.items() if scope in (None, k[0])]
         return window.tail(changed)
 
-    async def _mend_orders(self) -> None:
-        """Ask REST what became of each order that may have changed unheard."""
+    async def _resync_orders(self) -> None:
+        """Ask REST what became of each order that may have changed unseen."""
         feed, margin = self.order_feed, {"type": "margin"}
         before = set(feed.open_keys())
-        lost_ms = (feed.heard_ms or 0) - 60_000
+        lost_ms = (feed.last_message_ms or 0) - 60_000
         listed = await self.fetch_open_orders(None, None, None, margin)
         still_open = set()
         for order in listed:
             still_open.add((order["symbol"], order["id"]))
             feed.apply(order)
         missing = before - still_open
-        # An order may have come and gone unheard, on any pair that somebody follows.
+        # An order may have come and gone unseen, on any pair that somebody follows.
         for symbol in sorted({key[0] for key in missing} | set(feed.scopes)):
             for order in await self.fetch_orders(symbol, None, LIST_LIMIT, margin):
                 key = (symbol, order["id"])
@@ -102,11 +114,11 @@ class MarginWatching(StreamFollowing):
             try:
                 feed.apply(await self.fetch_order(order_id, symbol, margin))
             except (ccxt.InvalidOrder, ccxt.BadSymbol):
-                # Nobody knows it any more: what was last heard of it stands, unproven.
+                # Not known any more: what was last said of it stands, unproven.
                 continue
 
     def heard_orders(self) -> list[Order]:
-        """What the order streams have told, as parsed rows, while both are connected."""
+        """What the order streams have sent, as parsed rows, while both are connected."""
         streams = (ACTIVE_ORDERS_STREAM, HISTORY_ORDERS_STREAM)
         if self.order_feed.gap or not all(
             self._is_connected(self.stream_url(stream)) for stream in streams
@@ -158,21 +170,21 @@ class MarginWatching(StreamFollowing):
             feed,
             lambda: (self.user_trades_stream,),
             lambda: feed.take(scope),
-            self._mend_trades,
+            self._resync_trades,
         )
 
-    async def _mend_trades(self) -> None:
+    async def _resync_trades(self) -> None:
         feed = self.trade_feed
-        if feed.heard_ms is None:
+        if feed.last_message_ms is None:
             return
         symbols = set(feed.scopes)
         if feed.follows_all:
             await self.load_markets()
             symbols |= {market["symbol"] for market in self.markets.values() if market["margin"]}
-        since = feed.heard_ms // 1000 * 1000
+        since = feed.last_message_ms // 1000 * 1000
         params = {"type": "margin", "paginate": True}
         for symbol in sorted(symbols):
-            feed.make_up(await self.fetch_my_trades(symbol, since, None, params))
+            feed.add_missed(await self.fetch_my_trades(symbol, since, None, params))
 
     # -- the account ---------------------------------------------------------------------------
 
@@ -197,7 +209,7 @@ class MarginWatching(StreamFollowing):
         try:
             balance: Structure = await self.fetch_balance({"type": "margin"})
         except BaseException:
-            self.account_feed.give_back()
+            self.account_feed.restore()
             raise
         balance["timestamp"] = milliseconds(message, "timestamp")
         balance["datetime"] = self.iso8601(balance["timestamp"])
@@ -239,15 +251,16 @@ class MarginWatching(StreamFollowing):
             super().handle_message(client, message)
             return
         feed, take_in = {
-            ACTIVE_ORDERS_STREAM: (self.order_feed, self._hear_orders),
-            HISTORY_ORDERS_STREAM: (self.order_feed, self._hear_orders),
-            USER_TRADES_STREAM: (self.trade_feed, self._hear_trade),
-            USER_TRADES_STREAM_FALLBACK: (self.trade_feed, self._hear_trade),
-            ACCOUNT_INFO_STREAM: (self.account_feed, self._hear_account),
-            MARK_PRICE_STREAM: (self.mark_feed, self._hear_marks),
+            ACTIVE_ORDERS_STREAM: (self.order_feed, self._take_orders),
+            HISTORY_ORDERS_STREAM: (self.order_feed, self._take_orders),
+            USER_TRADES_STREAM: (self.trade_feed, self._take_trade),
+            USER_TRADES_STREAM_FALLBACK: (self.trade_feed, self._take_trade),
+            ACCOUNT_INFO_STREAM: (self.account_feed, self._take_account),
+            MARK_PRICE_STREAM: (self.mark_feed, self._take_marks),
         }[stream]
         take_in(message)
-        self._note_heard(feed, client, message)
+        client.subscriptions["received"] = True
+        feed.note_message(milliseconds(message, "timestamp"))
 
     def _stream_of(self, url: str) -> Stream | None:
         streams = (
@@ -261,25 +274,20 @@ class MarginWatching(StreamFollowing):
         bare = urllib.parse.urlsplit(url)._replace(query="").geturl()
         return next((stream for stream in streams if self.stream_url(stream) == bare), None)
 
-    def _note_heard(self, feed: Feed, client: Any, message: Mapping[str, Any]) -> None:
-        feed.heard_ms = milliseconds(message, "timestamp") or feed.heard_ms
-        client.subscriptions["told"] = True
-        feed.ring()
-
-    def _hear_orders(self, message: Mapping[str, Any]) -> None:
+    def _take_orders(self, message: Mapping[str, Any]) -> None:
         for rows in (message["data"] or {}).values():
             for row in sorted(rows or [], key=_moment):
                 self.order_feed.apply(order_from_row(self, row))
 
-    def _hear_trade(self, message: Mapping[str, Any]) -> None:
+    def _take_trade(self, message: Mapping[str, Any]) -> None:
         self.trade_feed.add(stream_trade_from_row(self, message["data"]))
 
-    def _hear_account(self, message: Mapping[str, Any]) -> None:
-        self.account_feed.put(message)
+    def _take_account(self, message: Mapping[str, Any]) -> None:
+        self.account_feed.put(message, milliseconds(message, "timestamp"))
 
-    def _hear_marks(self, message: Mapping[str, Any]) -> None:
+    def _take_marks(self, message: Mapping[str, Any]) -> None:
         moment = milliseconds(message, "timestamp")
-        self.mark_feed.put(mark_tickers(self, message["data"], moment))
+        self.mark_feed.put(mark_tickers(self, message["data"], moment), moment)
 
 
 def _moment(row: Mapping[str, Any]) -> int:

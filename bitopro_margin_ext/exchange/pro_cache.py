@@ -1,12 +1,14 @@
-"""What the streams have told, and which of it each consumer has not seen yet. No I/O.
+"""What the streams have sent, and which of it each consumer has not seen yet. No I/O.
 
 A consumer is a scope: one symbol, or None for all of them. Changes that arrive while it is busy
 wait for it; each is handed out once.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from ..core.symbols import OrderKey
@@ -20,27 +22,35 @@ KEPT: Final = 1000
 
 
 class Feed:
-    """Rings whoever waits, when there may be something new."""
+    """Wakes whoever waits, when there may be something new."""
 
     def __init__(self) -> None:
-        self.bell = asyncio.Event()
+        self.changed = asyncio.Event()
         self.gap = False
-        """Whether something may have been missed that is not made up for yet."""
-        self.heard_ms: int | None = None
-        """The exchange's time of the last message."""
+        """Whether something may have been missed that REST has not been asked for yet."""
+        self.last_message_ms: int | None = None
+        """The exchange's time of the newest message."""
+        self.last_message_at = time.monotonic()
+        """When the last message came, on our monotonic clock."""
 
-    def ring(self) -> None:
-        """Wake everyone who waits; who looks later waits for the next ring."""
-        bell, self.bell = self.bell, asyncio.Event()
-        bell.set()
+    def notify(self) -> None:
+        """Wake everyone who waits; who looks later waits for the next time."""
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
 
-    def lose(self) -> None:
+    def note_message(self, timestamp: int | None) -> None:
+        """Note that a stream has sent something, dated by the exchange; messages may be late."""
+        self.last_message_ms = max(self.last_message_ms or 0, timestamp or 0) or None
+        self.last_message_at = time.monotonic()
+        self.notify()
+
+    def on_disconnect(self) -> None:
         """Note that a connection ended."""
         self.gap = True
-        self.ring()
+        self.notify()
 
 
-class OrderFeed(Feed):
+class OrderCache(Feed):
     """The orders of both order streams in one cache."""
 
     def __init__(self) -> None:
@@ -54,7 +64,7 @@ class OrderFeed(Feed):
         return [scope for scope in self._unseen if scope is not None]
 
     def open_keys(self) -> list[OrderKey]:
-        """The orders that are open as far as was heard."""
+        """The orders that are open as far as is known."""
         return [key for key, order in self.orders.items() if order["status"] not in FINAL]
 
     def apply(self, order: Order) -> bool:
@@ -71,7 +81,7 @@ class OrderFeed(Feed):
                 unseen.pop(key, None)
                 unseen[key] = None
         self._forget()
-        self.ring()
+        self.notify()
         return True
 
     def take(self, scope: Scope) -> list[Order]:
@@ -95,7 +105,7 @@ class OrderFeed(Feed):
 
 
 def _is_news(order: Order, before: Order) -> bool:
-    filled, filled_before = order["filled"] or 0, before["filled"] or 0
+    filled, filled_before = _decimal(order["filled"]), _decimal(before["filled"])
     if before["status"] in FINAL:
         # An end is not taken back by a message or a list that is late.
         return order["status"] in FINAL and filled > filled_before
@@ -109,12 +119,18 @@ def _is_news(order: Order, before: Order) -> bool:
 
 
 def _facts(order: Order) -> tuple[Any, ...]:
-    names = ("status", "filled", "remaining", "amount", "price", "triggerPrice")
-    return (*(order[name] for name in names), order["info"].get("status"))
+    names = ("filled", "remaining", "amount", "price", "triggerPrice")
+    amounts = (_decimal(order[name]) for name in names)
+    return (order["status"], *amounts, order["info"].get("status"))
 
 
-class TradeFeed(Feed):
-    """Own trades, which the stream tells without an id."""
+def _decimal(number: Any) -> Decimal:
+    """A number of whatever type the user has chosen for ccxt, to compare; None counts as zero."""
+    return Decimal(0) if number is None else Decimal(str(number))
+
+
+class TradeCache(Feed):
+    """Own trades, to which the stream gives no id."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,15 +149,15 @@ class TradeFeed(Feed):
         return None in self._seen
 
     def add(self, trade: Order) -> None:
-        """Take an execution in; the stream tells each once."""
+        """Take an execution in; the stream sends each once."""
         self.trades.append(trade)
         if len(self.trades) > 2 * KEPT:
             del self.trades[:KEPT]
             self._dropped += KEPT
-        self.ring()
+        self.notify()
 
-    def make_up(self, listed: Iterable[Order]) -> None:
-        """Add those of a list that the stream did not tell.
+    def add_missed(self, listed: Iterable[Order]) -> None:
+        """Add those of a list that the stream did not send.
 
         Without ids, executions are counted: as many as the list has more of one kind are new.
         """
@@ -166,27 +182,31 @@ class TradeFeed(Feed):
 
 
 def _execution(trade: Order) -> tuple[Any, ...]:
-    names = ("order", "symbol", "side", "price", "amount")
+    names = (trade["order"], trade["symbol"], trade["side"])
+    amounts = (_decimal(trade["price"]), _decimal(trade["amount"]))
     # The stream counts time in seconds, the list in milliseconds.
-    return (*(trade[name] for name in names), (trade["timestamp"] or 0) // 1000)
+    return (*names, *amounts, (trade["timestamp"] or 0) // 1000)
 
 
-class LatestFeed(Feed):
+class LatestValue(Feed):
     """One value of which only the latest counts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.value: Any = None
         self.version = 0
+        self._timestamp: int | None = None
         self._taken: dict[Scope, int] = {}
 
-    def put(self, value: Any) -> None:
-        """Replace the value."""
-        self.value = value
+    def put(self, value: Any, timestamp: int | None = None) -> None:
+        """Replace the value, unless a newer one has come before it; ``timestamp`` is in ms."""
+        if timestamp is not None and timestamp < (self._timestamp or 0):
+            return
+        self.value, self._timestamp = value, timestamp
         self.version += 1
-        self.ring()
+        self.notify()
 
-    def give_back(self, scope: Scope = None) -> None:
+    def restore(self, scope: Scope = None) -> None:
         """Hand the value out again: the one who took it could make nothing of it."""
         self._taken.pop(scope, None)
 

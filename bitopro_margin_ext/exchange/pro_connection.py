@@ -1,4 +1,4 @@
-"""Follow streams until there is something to hand out: dial, dial again, make up for gaps."""
+"""Follow streams until there is something to hand out: dial, redial, resync after gaps."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from ..core.errors import classify
 from .base import LOOPBACK, stream_urls
 from .flow import raise_failure
 from .pro_cache import Feed
+from .pro_redial import MAX_REDIAL_DELAY, Redial
 
 if TYPE_CHECKING:
     _Exchange = Any
@@ -34,6 +35,7 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
     """Addresses, signatures and clients of the streams."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
+        self._redials: dict[str, Redial] = {}
         super().__init__(config)
         rest = self.urls["api"]["rest"]
         if self.urls["ws"]["public"] == STREAM_URL and (
@@ -66,16 +68,25 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
         if known is not None:
             return known
         client = super().client(url)
+        # Ours begins when the dial's turn has come.
+        client.connectionTimeout += MAX_REDIAL_DELAY * 1000
         client.create_connection = functools.partial(self._dial, client)
         client.handle_text_or_binary_message = functools.partial(self._read, client)
         return client
 
     async def _dial(self, client: Any, session: Any) -> Any:
+        redial = self._redials.setdefault(client.url, Redial())
+        wait = redial.reserve(time.monotonic())
+        if wait:
+            await asyncio.sleep(wait)
+            if self.clients.get(client.url) is not client:
+                raise ccxt.ExchangeClosedByUser(f"{self.id} was closed")
         if client.url.startswith(f"{self.urls['ws']['private']}/"):
             # A copy: ccxt hands every client the one dict of the exchange's options.
             client.options = {**client.options, "headers": self._signed_headers()}
         try:
-            return await type(client).create_connection(client, session)
+            async with asyncio.timeout(client.connectionTimeout / 1000 - MAX_REDIAL_DELAY):
+                return await type(client).create_connection(client, session)
         except aiohttp.WSServerHandshakeError as error:
             redaction.strip_requests(error)
             self._refuse(client.url, error)
@@ -92,6 +103,7 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
         path = urllib.parse.urlsplit(url).path
         headers = dict(error.headers or {})
         failure = classify(error.status, None, path=path, headers=headers)
+        self._redials[url].hold_back(time.monotonic(), failure.retry_after or 0.0)
         try:
             raise_failure(f"{self.id} {path}", failure)
         except ccxt.BaseError as refusal:
@@ -113,22 +125,22 @@ Found = TypeVar("Found")
 
 
 FIRST_MESSAGE_PATIENCE: Final = 3.0
-"""Seconds after which a connected stream that has not told its state is taken to have none."""
+"""Seconds after which a connected stream that has not sent its state is taken to have none."""
 
-MEND_INTERVAL: Final = 2.0
+RESYNC_INTERVAL: Final = 2.0
 """Seconds between attempts to ask REST for what was missed."""
 
-HOPELESS: Final = (ccxt.PermissionDenied, ccxt.AuthenticationError, ccxt.NotSupported)
-"""What no further dial mends."""
+FATAL: Final = (ccxt.PermissionDenied, ccxt.AuthenticationError, ccxt.NotSupported)
+"""What no further dial cures."""
 
 
 class StreamFollowing(StreamDialing):
-    """Connections that come back by themselves, as long as somebody waits for what they tell."""
+    """Connections that come back by themselves, as long as somebody waits for what they send."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         self._failures: dict[str, tuple[BaseException, float]] = {}
-        self._mends_at: dict[int, float] = {}
-        self._mending: dict[int, asyncio.Lock] = {}
+        self._resyncs_at: dict[int, float] = {}
+        self._resyncing: dict[int, asyncio.Lock] = {}
         super().__init__(config)
 
     async def follow(
@@ -136,14 +148,14 @@ class StreamFollowing(StreamDialing):
         feed: Feed,
         streams: Callable[[], tuple[Stream, ...]],
         take: Callable[[], Found],
-        mend: Callable[[], Awaitable[None]] | None = None,
+        resync: Callable[[], Awaitable[None]] | None = None,
         *,
         whole: bool = False,
     ) -> Found:
         """Wait until ``take`` returns something, keeping the streams connected meanwhile.
 
-        ``mend`` asks REST for what a lost connection may have missed. With ``whole`` nothing is
-        taken before each stream has told its state.
+        ``resync`` asks REST for what a lost connection may have missed. With ``whole`` nothing is
+        taken before each stream has sent its state.
 
         :raises ccxt.NetworkError: when nothing could be reached for ``options.streamPatience``
             seconds; the next call goes on trying.
@@ -151,14 +163,14 @@ class StreamFollowing(StreamDialing):
         """
         began = silent_since = time.monotonic()
         while True:
-            # Before looking, so that nothing rings unheard.
-            bell = feed.bell
+            # Before looking, so that no notification is missed.
+            changed = feed.changed
             urls = [self.stream_url(stream) for stream in streams()]
             for url in urls:
                 self._keep(feed, url, began)
-            if not whole or all(self._has_told(url) for url in urls):
-                if feed.gap and mend is not None:
-                    await self._mend(feed, mend)
+            if not whole or all(self._has_received(url) for url in urls):
+                if resync is not None and (feed.gap or self._is_silent(feed)):
+                    await self._resync(feed, resync)
                 found = take()
                 if found:
                     return found
@@ -168,13 +180,13 @@ class StreamFollowing(StreamDialing):
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > float(self.options["streamPatience"]):
                 raise self._unreachable(urls)
-            await _rung(bell, 0.5)
+            await _notified(changed, 0.5)
             if getattr(self, "closed_by_user", False):
                 raise ccxt.ExchangeClosedByUser(f"{self.id} was closed")
 
     def _keep(self, feed: Feed, url: str, began: float) -> None:
-        """Dial a stream that is not connected; ccxt waits longer before each dial that fails."""
-        if isinstance(self._failure(url, began), HOPELESS):
+        """Dial a stream that is not connected, when its turn has come."""
+        if isinstance(self._failure(url, began), FATAL):
             return
         future = self.watch(url, "connection")
         client = self.clients[url]
@@ -189,7 +201,7 @@ class StreamFollowing(StreamDialing):
 
     async def _face_refusal(self, url: str, began: float) -> None:
         failure = self._failure(url, began)
-        if isinstance(failure, HOPELESS):
+        if isinstance(failure, FATAL):
             raise failure
         if isinstance(failure, ccxt.InvalidNonce):
             # A REST call learns the exchange's time; the Date of a handshake is a proxy's.
@@ -206,45 +218,53 @@ class StreamFollowing(StreamDialing):
             if error is not None:
                 self._failures[client.url] = reason_of(error), client.subscriptions["dialled"]
         if client.connectionEstablished is None:
-            feed.ring()
+            feed.notify()
         else:
-            feed.lose()
+            feed.on_disconnect()
 
-    def _has_told(self, url: str) -> bool:
+    def _has_received(self, url: str) -> bool:
         client = self.clients.get(url)
         if client is None or client.connectionEstablished is None:
             return False
-        if "told" in client.subscriptions:
+        if "received" in client.subscriptions:
             return True
         return bool(
             self.milliseconds() - client.connectionEstablished > FIRST_MESSAGE_PATIENCE * 1000
         )
 
+    def _is_silent(self, feed: Feed) -> bool:
+        """Whether nothing has come for so long that a lost message must be reckoned with."""
+        if time.monotonic() - feed.last_message_at < float(self.options["streamResync"]):
+            return False
+        feed.last_message_at = time.monotonic()
+        feed.gap = True
+        return True
+
     def _is_connected(self, url: str) -> bool:
         client = self.clients.get(url)
         return client is not None and client.connectionEstablished is not None
 
-    async def _mend(self, feed: Feed, mend: Callable[[], Awaitable[None]]) -> None:
-        lock = self._mending.setdefault(id(feed), asyncio.Lock())
+    async def _resync(self, feed: Feed, resync: Callable[[], Awaitable[None]]) -> None:
+        lock = self._resyncing.setdefault(id(feed), asyncio.Lock())
         async with lock:
-            if not feed.gap or time.monotonic() < self._mends_at.get(id(feed), 0.0):
+            if not feed.gap or time.monotonic() < self._resyncs_at.get(id(feed), 0.0):
                 return
-            self._mends_at[id(feed)] = time.monotonic() + MEND_INTERVAL
+            self._resyncs_at[id(feed)] = time.monotonic() + RESYNC_INTERVAL
             # What is lost from here on is missed by this attempt.
             feed.gap = False
             try:
-                await mend()
-            except HOPELESS:
+                await resync()
+            except FATAL:
                 feed.gap = True
                 raise
             except (ccxt.OperationFailed, ccxt.ExchangeError):
-                # What the streams tell meanwhile is not held back for it; it is tried again.
+                # What the streams send meanwhile is not held back for it; it is tried again.
                 feed.gap = True
             except BaseException:
                 feed.gap = True
                 raise
             else:
-                self._mends_at.pop(id(feed), None)
+                self._resyncs_at.pop(id(feed), None)
 
     def _unreachable(self, urls: list[str]) -> Exception:
         reasons = [self._failures[url][0] for url in urls if url in self._failures]
@@ -253,9 +273,9 @@ class StreamFollowing(StreamDialing):
         return error
 
 
-async def _rung(bell: asyncio.Event, seconds: float) -> None:
+async def _notified(changed: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await bell.wait()
+            await changed.wait()
     except TimeoutError:
         return

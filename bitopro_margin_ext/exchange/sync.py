@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import ccxt
 import requests
@@ -63,6 +63,11 @@ def blocking(
     return run
 
 
+OPEN_CONNECTIONS: Final = 2
+"""How many stay open: a sweep lists the open orders and those of a pair at the same time, and must
+not wait for a handshake then."""
+
+
 class BlockingSession(MarginSession):
     """The margin session over ccxt's blocking transport."""
 
@@ -116,7 +121,7 @@ class BlockingSession(MarginSession):
             raise self.not_sent_error()
         # Whoever made the session, and whenever: it stays the user's as it was.
         if self.session is not self._guarded:
-            self.session = self._guarded = guarded_session(self.session)
+            self.session = self._guarded = guarded_session(self.session, OPEN_CONNECTIONS)
         request = HttpCall(scope.ends, on_sent=functools.partial(next, scope.counter))
         send = functools.partial(super().fetch, url, method, headers, body)
         try:
@@ -168,3 +173,4 @@ class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: igno
     fetch_mark_price = blocking(account.fetch_mark_price)
     fetch_mark_prices = blocking(account.fetch_mark_prices)
     fetch_markets = blocking(markets.fetch_markets)
+    fetch_ohlcv = blocking(markets.fetch_ohlcv)

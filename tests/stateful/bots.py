@@ -1,20 +1,24 @@
 """A real ``FreqtradeBot`` of this process on a world's exchange, killed and started at will."""
 
+import contextlib
 import functools
 import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from freqtrade.configuration import Configuration
 from freqtrade.enums import RunMode
-from freqtrade.exceptions import OperationalException, TemporaryError
+from freqtrade.exceptions import FreqtradeException, OperationalException, TemporaryError
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.persistence import Order, Trade
+from freqtrade.rpc.rpc import RPC
 
+from bitopro_margin_ext.bot.pending_exits import rests
 from bitopro_margin_ext.drill.bot_process import build_config
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
 
@@ -61,14 +65,16 @@ def _base_config() -> dict[str, Any]:
 class BotRunner:
     """Starts, steps, kills and restarts one bot; its database lives as long as this object."""
 
-    def __init__(self, world: World, scope: str) -> None:
+    def __init__(
+        self, world: World, scope: str, reasons: Sequence[str] = ("emergency_exit",)
+    ) -> None:
         self.world = world
         self.folder = Path(tempfile.mkdtemp(prefix="proof-"))
         self.config = deepcopy(_base_config())
         self.config["user_data_dir"] = self.folder
         self.config["db_url"] = f"sqlite:///{self.folder}/trades.sqlite"
         self.config["exchange"]["ccxt_config"]["urls"]["api"]["rest"] = world.rest_url
-        self.config["bitopro_margin"]["scope"] = scope
+        self.config["bitopro_margin"] |= {"scope": scope, "cancel_on": list(reasons)}
         self.held_up: list[float] = []
         logging.disable(logging.CRITICAL)
         self._start()
@@ -88,9 +94,18 @@ class BotRunner:
                 Trade.rollback()
 
     def restart(self) -> None:
-        """A new process on the same database, after a power cut."""
+        """A new process on the same database, after a power cut; the strategy means the same."""
+        before = self.strategy
         self._abandon()
         self._start()
+        for name in ("wanted", "unwanted", "refused", "adjust", "due"):
+            setattr(self.strategy, name, getattr(before, name))
+
+    def force_exit(self, trade_id: int, amount: float) -> None:
+        """The user's wish to sell so much of a trade at once."""
+        with self.world.only_network(), contextlib.suppress(FreqtradeException):
+            RPC(self.bot)._rpc_force_exit(str(trade_id), ordertype="market", amount=amount)
+        Trade.rollback()
 
     def end(self) -> None:
         """Drop everything."""
@@ -109,6 +124,24 @@ class BotRunner:
     def all_held_up(self) -> list[float]:
         """How many seconds the emergency hook took, each time."""
         return self.held_up + self.strategy.held_up
+
+    def exits_to_come(self) -> list[Any]:
+        """The recorded exits for which nothing rests on the exchange."""
+        Trade.session.expire_all()
+        found = []
+        for pending in self.strategy.emergency.exits.all():
+            trade = Trade.session.get(Trade, pending.trade_id)
+            if trade is not None and trade.is_open and not rests(trade, pending):
+                found.append(pending)
+        return found
+
+    def refused_pairs(self) -> list[str]:
+        """The pairs whose whole position has to go, and could not."""
+        return [
+            Trade.session.get(Trade, pending.trade_id).pair
+            for pending in self.exits_to_come()
+            if pending.failures and pending.is_whole
+        ]
 
     # -- what the bot believes -----------------------------------------------------------------
 

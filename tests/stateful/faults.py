@@ -91,3 +91,17 @@ faults = st.builds(
     st.sampled_from([1, 1, 1, 2, 3, 20]),
     st.sampled_from([0, 0, 0, 1, 2]),
 )
+
+
+def _rule_of_pair(pair: str, method: str, kind: dict[str, Any], times: int) -> dict[str, Any]:
+    return {**kind, "method": method, "path": pair, "regex": True, "times": times, "after": 0}
+
+
+pair_faults = st.builds(
+    _rule_of_pair,
+    st.sampled_from(["btc_usdt", "eth_usdt"]),
+    st.sampled_from(["*", "POST", "GET", "DELETE"]),
+    _kinds,
+    st.sampled_from([1, 2, 20]),
+)
+"""One pair in trouble: everything about it, or all calls of one method."""

@@ -14,12 +14,17 @@ class ProofStrategy(EmergencyCancelMixin, IStrategy):
     minimal_roi = {"0": 100}
     stoploss = -0.10
     use_exit_signal = True
+    position_adjustment_enable = True
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.wanted: set[str] = set()
         self.unwanted: set[str] = set()
         self.held_up: list[float] = []
+        self.refused: set[tuple[str, str]] = set()
+        self.adjust: dict[str, float] = {}
+        self.due: set[int] = set()
+        """The trades whose emergency exit was agreed to, and not refused since."""
 
     def populate_indicators(self, dataframe: Any, metadata: Any) -> Any:
         return dataframe
@@ -38,6 +43,17 @@ class ProofStrategy(EmergencyCancelMixin, IStrategy):
 
     def custom_exit(self, pair: str, *args: Any, **kwargs: Any) -> str | None:
         return "told" if pair in self.unwanted else None
+
+    def confirm_trade_exit(
+        self, pair: str, trade: Any, *args: Any, exit_reason: str, **kwargs: Any
+    ) -> bool:
+        agreed = (pair, exit_reason) not in self.refused
+        if exit_reason == "emergency_exit":
+            (self.due.add if agreed else self.due.discard)(trade.id)
+        return agreed
+
+    def adjust_trade_position(self, trade: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.adjust.pop(trade.pair, None)
 
     def ft_bot_start(self, **kwargs: Any) -> None:
         super().ft_bot_start(**kwargs)

@@ -1,8 +1,9 @@
 """A real bot in random weather: its database never claims what the exchange did not do.
 
-Iterations, fills, prices, faults, power cuts and emergencies come in any order. After every step
-the rows are held against the exchange's books; whenever the exchange can be reached again, one
-iteration may pass, and then nothing may be believed open that is not.
+Iterations, fills, prices, faults, power cuts, vetoes, partial sells and emergencies, of several
+trades at once, come in any order. After every step the rows are held against the exchange's books.
+Whenever the exchange can be reached again, one iteration may pass, and then nothing may be believed
+open that is not; a minute more, and every emergency that nobody called off is out.
 """
 
 from decimal import Decimal
@@ -14,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .bots import DEADLINE, BotRunner
-from .faults import faults
+from .faults import faults, pair_faults
 from .profiles import profile
 from .transport import PowerCut
 from .world import PAIRS, World, wire_name
@@ -22,11 +23,14 @@ from .world import PAIRS, World, wire_name
 GRACE = 0.5
 """Seconds by which the hook may end after its deadline: mapping what the sweep has told."""
 ITERATION = 5.0
+LONGEST_BACKOFF = 14
+"""Iterations in which every exit that failed before has been tried again, and has been seen."""
 CANCELLED = (Status.CANCELLED, Status.PARTLY_FILLED_DONE, Status.POST_ONLY_CANCELLED)
 
 pairs = st.sampled_from(PAIRS)
 picks = st.integers(0, 30)
 weathers = st.lists(faults, max_size=3)
+pair_weathers = st.lists(pair_faults, max_size=3)
 cuts = st.none() | st.tuples(st.integers(0, 4), st.booleans())
 """After how many requests of a sweep the power fails, and whether that one is still processed."""
 
@@ -52,15 +56,29 @@ class BotMachine(RuleBasedStateMachine):
                 self.runner.end()
             self.world.__exit__(None, None, None)
 
-    @initialize(scope=st.sampled_from(["pair", "all"]))
-    def start(self, scope):
-        self.runner = BotRunner(self.world, scope)
+    @initialize(
+        scope=st.sampled_from(["pair", "all"]),
+        reasons=st.sampled_from([["emergency_exit"], ["emergency_exit", "force_exit", "told"]]),
+    )
+    def start(self, scope, reasons):
+        self.runner = BotRunner(self.world, scope, reasons)
         self.runner.strategy.wanted = set(PAIRS)
         self.iterate()
 
     def iterate(self):
         self.world.wait(ITERATION)
+        refused = self.runner.refused_pairs()
+        mark = self.world.parts.log.last_number
         self.runner.step()
+        for pair in refused:
+            path = f"/v3/margin/orders/{wire_name(pair)}"
+            sent = [
+                line
+                for line in self.world.parts.log.lines(mark)
+                if (line["method"], line["path"]) == ("POST", path)
+                and str(line["body"]["action"]).upper() == "SELL"
+            ]
+            assert len(sent) <= 1, f"{pair}: {len(sent)} attempts in one iteration: {sent}"
 
     # -- the market and other people -----------------------------------------------------------
 
@@ -116,6 +134,42 @@ class BotMachine(RuleBasedStateMachine):
         self.world.wait(10)
         self.iterate_until_cut(2, cut)
 
+    @rule(weather=weathers, cut=cuts, trouble=pair_weathers)
+    def refuse_both_stops(self, weather, cut, trouble):
+        """Both positions in emergency, each with a trouble of its own."""
+        for pair in PAIRS:
+            self.enter(pair)
+        for order in self.world.orders(only_open=True):
+            if order.status == Status.NOT_TRIGGERED:
+                self.world.exchange.cancel("margin", order.pair.name, order.id)
+        self.world.exchange.stop_rejections.extend(["Invalid stop price"] * 2)
+        self.world.arm([*weather, *trouble])
+        self.iterate_until_cut(3, cut)
+
+    @rule(pair=pairs, reason=st.sampled_from(["told", "emergency_exit", "force_exit"]),
+          vetoed=st.booleans())  # fmt: skip
+    def let_the_strategy_refuse(self, pair, reason, vetoed):
+        """From now on the strategy says no to exits of this reason, or does not any more."""
+        refused = self.runner.strategy.refused
+        (refused.add if vetoed else refused.discard)((pair, reason))
+
+    @rule(pair=pairs, forced=st.booleans(), share=st.sampled_from([0.3, 0.6, 1.0]))
+    def sell_a_part(self, pair, forced, share):
+        """A part of the position goes, by the strategy or by the user's wish."""
+        for trade in self.runner.trades():
+            if trade.pair != pair or not trade.amount:
+                continue
+            if forced:
+                self.runner.force_exit(trade.id, trade.amount * share)
+            else:
+                self.runner.strategy.adjust[pair] = -trade.stake_amount * share
+
+    @rule()
+    def restart(self):
+        """The process ends between two iterations."""
+        self.world.disarm()
+        self.runner.restart()
+
     def enter(self, pair):
         """Have a position in this pair, as far as the bot goes along."""
         self.runner.strategy.wanted.add(pair)
@@ -140,10 +194,8 @@ class BotMachine(RuleBasedStateMachine):
             pass
         finally:
             self.world.power.restore()
-        wanted, unwanted = self.runner.strategy.wanted, self.runner.strategy.unwanted
         self.world.disarm()
         self.runner.restart()
-        self.runner.strategy.wanted, self.runner.strategy.unwanted = wanted, unwanted
 
     @rule(pair=pairs)
     def tell_to_enter(self, pair):
@@ -182,6 +234,15 @@ class BotMachine(RuleBasedStateMachine):
         for trade in self.runner.trades():
             waits = any(order.ft_is_open for order in trade.orders)
             assert trade.amount > 0 or waits, f"{trade} holds nothing and waits for nothing"
+        for _ in range(LONGEST_BACKOFF):
+            if not self.runner.exits_to_come():
+                break
+            self.iterate()
+        assert not self.runner.exits_to_come(), "an exit that must come is still in"
+        for trade in self.runner.trades():
+            if trade.id in self.runner.strategy.due:
+                rests = any(order.ft_order_side == trade.exit_side for order in trade.open_orders)
+                assert rests or not trade.amount, f"the emergency of {trade} was forgotten"
 
     # -- after every step ----------------------------------------------------------------------
 

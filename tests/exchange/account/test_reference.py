@@ -42,6 +42,7 @@ PAGES = {
         "transfer.md",
     )
 } | {
+    "api/v3/public/get_ohlc_data.md",
     "ws/private/margin_account_info_stream.md",
     "ws/private/margin_active_orders_stream.md",
     "ws/private/margin_history_orders_stream.md",
@@ -66,7 +67,7 @@ NOT_UNIFIED = {
 
 def camel(name):
     first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
+    return first + "".join({"ohlcv": "OHLCV"}.get(part, part.capitalize()) for part in rest)
 
 
 def own_methods(cls):

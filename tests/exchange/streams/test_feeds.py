@@ -2,7 +2,7 @@
 
 import pytest
 
-from bitopro_margin_ext.exchange.pro_cache import KEPT, OrderFeed, TradeFeed
+from bitopro_margin_ext.exchange.pro_cache import KEPT, OrderCache, TradeCache
 
 
 def order(order_id="1", status="open", filled=0.0, updated=1, **more):
@@ -40,7 +40,7 @@ def order(order_id="1", status="open", filled=0.0, updated=1, **more):
     ],
 )
 def test_news(before, after, news):
-    feed = OrderFeed()
+    feed = OrderCache()
     feed.apply(before)
     assert feed.take(None) == [before]
     assert feed.apply(after) is news
@@ -48,7 +48,7 @@ def test_news(before, after, news):
 
 
 def test_the_cache_is_bounded_but_keeps_what_is_open_or_unseen():
-    feed = OrderFeed()
+    feed = OrderCache()
     feed.apply(order("resting"))
     feed.take("ETH/USDT")
     for number in range(3 * KEPT):
@@ -62,7 +62,7 @@ def test_the_cache_is_bounded_but_keeps_what_is_open_or_unseen():
 
 
 def test_what_is_handed_out_is_the_consumers_own():
-    feed = OrderFeed()
+    feed = OrderCache()
     feed.apply(order())
     feed.take(None)[0]["status"] = "spoilt"
     assert feed.take("BTC/USDT")[0]["status"] == "open"
@@ -81,13 +81,13 @@ def trade(order_id="1", amount=1.0, ms=1_000, **more):
 
 
 def test_a_list_adds_only_what_was_not_told():
-    feed = TradeFeed()
+    feed = TradeCache()
     feed.follow(None)
     told = [trade(), trade(), trade("2")]
     for one in told:
         feed.add(one)
     listed = [trade(ms=1_400, id="7"), trade(ms=1_401, id="8"), trade(ms=1_402, id="9")]
-    feed.make_up([*listed, trade("2", ms=1_999), trade("2", ms=2_000, id="10")])
+    feed.add_missed([*listed, trade("2", ms=1_999), trade("2", ms=2_000, id="10")])
     found = feed.take(None)
     assert found[:3] == told
     assert [one["id"] for one in found[3:]] == ["9", "10"]
@@ -95,7 +95,7 @@ def test_a_list_adds_only_what_was_not_told():
 
 
 def test_trades_are_bounded_and_still_told_once():
-    feed = TradeFeed()
+    feed = TradeCache()
     feed.follow(None)
     for number in range(KEPT):
         feed.add(trade(str(number)))

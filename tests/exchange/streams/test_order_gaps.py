@@ -67,7 +67,7 @@ def test_rest_alone_makes_up_for_a_gap(sandbox):
         async with Session(sandbox) as api:
             cancelled, part = seed(sandbox), seed(sandbox, pair="eth_usdt", price="2000")
             await soon(api.watch_orders())
-            api._hear_orders = lambda message: None
+            api._take_orders = lambda message: None
             sandbox.parts.streams.drop("*")
             await asyncio.to_thread(sandbox.control.cancel, cancelled)
             await asyncio.to_thread(sandbox.control.fill, part, fraction="0.5")
@@ -86,7 +86,7 @@ def test_rest_alone_makes_up_for_a_gap(sandbox):
 
 
 def test_a_gap_is_made_up_for_when_rest_answers_again(sandbox, monkeypatch):
-    monkeypatch.setattr("bitopro_margin_ext.exchange.pro_connection.MEND_INTERVAL", 0.2)
+    monkeypatch.setattr("bitopro_margin_ext.exchange.pro_connection.RESYNC_INTERVAL", 0.2)
 
     async def scenario():
         async with Session(sandbox) as api:
