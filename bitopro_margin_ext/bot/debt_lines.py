@@ -102,6 +102,11 @@ def down(amount: Decimal) -> Decimal:
     return amount.quantize(UNIT, rounding=ROUND_DOWN)
 
 
+def units(amount: Decimal) -> str:
+    """An amount for a message."""
+    return f"{amount.quantize(UNIT):f}"
+
+
 def total(lines: Iterable[Line]) -> Decimal:
     """What all lines together owe."""
     return sum((line.owed for line in lines), ZERO)

@@ -15,11 +15,11 @@ from freqtrade.persistence import Trade
 
 from ..exchange import call_scope
 from . import freqtrade_internals
-from .adoption import Adoption
 from .buy_back import (
     dec,
 )
 from .debt_lines import UNIT, Line
+from .ledger_start import LedgerStart
 from .leverage_orders import LeverageOrders
 from .loans import Loans
 from .loans_ledger import LedgerError, LoansLedger, ledger_url
@@ -60,7 +60,7 @@ class LeveragedBitopromargin(LeverageOrders):
         self._loans = Loans(ledger, lambda: freqtrade_internals.ccxt_api(self), self.notify)
         self._settlements = Settlements(self.loans, self.step_of)
         self._reconciler = Reconciler(self.loans, self._settlements, self)
-        self._adoption = Adoption(self.loans, self)
+        self._ledger_start = LedgerStart(self.loans)
 
     def reload_markets(self, force: bool = False, **kwargs: Any) -> None:
         """The first call of Freqtrade's iterations: look at the loans, with the mixin or not."""
@@ -75,7 +75,7 @@ class LeveragedBitopromargin(LeverageOrders):
             return
         try:
             with self.loans.lock, call_scope.deadline(20.0):
-                self._adoption.run()
+                self._ledger_start.run()
                 self._reconciler.run()
                 self._renew_stops()
                 self._look_at_missing_positions()

@@ -15,7 +15,7 @@ from freqtrade.exceptions import (
 from freqtrade.persistence import PairLocks, Trade
 
 from ..exchange import call_scope
-from . import freqtrade_internals
+from . import freqtrade_internals, positions
 from .buy_back import (
     dec,
     fraction_of,
@@ -308,5 +308,7 @@ class LeverageOrders(LeverageFetching):
     def has_unconfirmed_order(self, pair: str) -> bool:
         """Whether an order of a pair may exist whose creation had no answer."""
         return self.is_replaying or any(
-            one.pair == pair and one.order_id is None for one in self.unconfirmed.journal.all()
+            order.pair == pair
+            and not (order.order_id and positions.find_order(pair, order.order_id))
+            for order in self.unconfirmed.journal.all()
         )

@@ -34,6 +34,7 @@ from .debt_lines import (
     is_interest,
     settle_unclear,
     total,
+    units,
 )
 from .loans_ledger import LoansLedger
 
@@ -216,15 +217,15 @@ class Loans:
     def _notify_flow(self, currency: str, flow: Flows, lines: list[Line]) -> None:
         if flow.liquidated:
             self.notify(
-                f"BitoPro has liquidated: {flow.liquidated:f} {currency} of debt were repaid by"
-                " force. The trades follow; look at the account."
+                f"BitoPro has liquidated: {units(flow.liquidated)} {currency} of debt were repaid"
+                " by force. The trades follow; look at the account."
             )
         users = sum((line.owed for line in lines if line.holder == USER), ZERO)
         ours = any(line.is_bots and line.owed > 0 for line in lines)
         if flow.repaid > users + flow.borrowed and ours:
             self.notify(
-                f"{flow.repaid:f} {currency} were repaid by hand: the bot's loans are smaller by"
-                " what the user did not owe."
+                f"{units(flow.repaid)} {currency} were repaid by hand: the bot's loans are smaller"
+                " by what the user did not owe."
             )
 
     def _listed_flows(self) -> tuple[dict[str, Flows], dict[str, set[str]]]:
@@ -343,8 +344,8 @@ class Loans:
         if not unclear:
             return
         self.notify(
-            f"{abs(unclear):f} {currency} of {'debt' if unclear > 0 else 'repayment'} that no list"
-            f" explains count as the user's."
+            f"{units(abs(unclear))} {currency} of {'debt' if unclear > 0 else 'repayment'} that no"
+            " list explains count as the user's."
         )
         self.ledger.write_lines(currency, settle_unclear(lines))
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import ccxt
 from freqtrade.persistence import Trade
 
-from .debt_lines import UNIT, ZERO, Line, down, up
+from .debt_lines import UNIT, ZERO, Line, down, units, up
 from .interest import loan_currency
 from .loan_need import ended_exits, need_of
 from .loans import Account, LoanRefusedError, Loans, LoanUnknownError
@@ -143,8 +143,8 @@ class Reconciler:
         elif whole:
             self._tell(
                 f"short:{line.holder}",
-                f"{line.owed:f} {line.currency} of {line.holder} are owed and not needed, and there"
-                " is nothing free to repay them with.",
+                f"{units(line.owed)} {line.currency} of {line.holder} are owed and not needed, and"
+                " there is nothing free to repay them with.",
             )
 
     def _repayable(self, line: Line, need: Decimal, excess: Decimal, *, is_base: bool) -> Decimal:
@@ -165,7 +165,7 @@ class Reconciler:
         ]
         if line.interest > UNIT:
             logger.info(
-                f"{line.holder}: a loan that no trade used has cost {line.interest:f}"
+                f"{line.holder}: a loan that no trade used has cost {units(line.interest)}"
                 f" {line.currency} of interest."
             )
         self._loans.ledger.write_lines(line.currency, others)

@@ -22,7 +22,7 @@ from .buy_back import (
     fraction_of,
     shown_buy_back,
 )
-from .debt_lines import UNIT, ZERO, Line, down, up
+from .debt_lines import UNIT, ZERO, Line, down, units, up
 from .interest import loan_currency
 from .liquidation import PREFIX
 from .loan_need import entry_fee_difference, position_of
@@ -127,8 +127,8 @@ class Settlements:
             if line.owed >= UNIT and line.holder not in self._short_of:
                 self._short_of.add(line.holder)
                 self._loans.notify(
-                    f"{booking['pair']}: {line.owed:f} {line.currency} are owed after its exit, and"
-                    f" only {max(budget, ZERO):f} are there to repay it: it is repaid as soon as"
+                    f"{booking['pair']}: {units(line.owed)} {line.currency} are owed after its"
+                    f" exit, and only {units(max(budget, ZERO))} are there: it is repaid as soon as"
                     " there is more."
                 )
             return False

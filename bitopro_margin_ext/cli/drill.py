@@ -3,47 +3,71 @@
 import argparse
 import importlib.util
 import json
+import os
 import shutil
 import sys
 import tempfile
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .common import ExitCode, UsageError
+from . import common
+from .common import ExitCode, UsageError, print_err, print_out, read_config, seconds
+from .doctor import add_strategy_arguments, find_config
+from .view import Cell, Column, Rows, print_table
 
 if TYPE_CHECKING:
+    from ..drill.own_bot import OwnBot
     from ..drill.verdict import Verdict
 
-HELP = "rehearse an emergency exit with a real freqtrade process on the sandbox"
+HELP: Final = "rehearse an emergency exit with a real freqtrade process on the sandbox"
+WAYS: Final = ("stop-rejected", "exit-timeout")
+SCOPE: Final = "all"
+DEADLINE: Final = 10.0
+PATIENCE: Final = 45.0
+"""Seconds for each step of the drill."""
+PATIENCE_WITH_OWN: Final = 90.0
+"""And where the strategy may have more to compute than ours."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the drill."""
+    parser.epilog = (
+        "With -c or -s it is your own bot that is rehearsed: a copy of its config and strategies, "
+        "at the sandbox's address with the sandbox's key and a database of its own. Nothing of "
+        "yours is written to, and nothing but the sandbox is called for orders."
+    )
+    parser.add_argument(
+        "-c",
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the config of your own bot; several are merged as Freqtrade merges them",
+    )
+    add_strategy_arguments(parser)
     parser.add_argument(
         "--scenario",
-        choices=("stop-rejected", "exit-timeout", "all"),
+        choices=(*WAYS, "all"),
         default="all",
         help="which way into the emergency (default: both, one after the other)",
     )
     parser.add_argument(
         "--scope",
         choices=("pair", "all"),
-        default="all",
-        help="what the hook cancels: the exiting pair's orders, or all (default: all)",
+        help="what the hook cancels: the exiting pair's orders, or all (default: the config's, "
+        "or all)",
     )
     parser.add_argument(
-        "--deadline", type=float, default=10.0, help="the hook's deadline in seconds (default: 10)"
+        "--deadline",
+        type=seconds,
+        metavar="SECONDS",
+        help="the hook's deadline (default: the config's, or 10)",
     )
     parser.add_argument(
-        "--matrix",
-        action="store_true",
-        help="play every fault on both scenarios and both scopes, and print a table of verdicts",
-    )
-    parser.add_argument(
-        "--faults", metavar="NAMES", help="with --matrix: only these faults, separated by commas"
-    )
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="with --matrix: so many drills at a time (default: 6)"
+        "--watch", action="store_true", help="show the sandbox's page while the drill is played"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument(
@@ -51,85 +75,215 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class Plan(NamedTuple):
+    """What is to be played, on which bot."""
+
+    ways: tuple[str, ...]
+    scope: str
+    deadline: float
+    own: "OwnBot | None" = None
+
+
 def run(args: argparse.Namespace) -> int:
     """Play, print, and exit with 0 only if both sides agree on everything."""
     if importlib.util.find_spec("freqtrade") is None:
         raise ModuleNotFoundError("freqtrade", name="freqtrade")
+    ways = WAYS if args.scenario == "all" else (args.scenario,)
+    if args.config or args.strategy or args.userdir or args.strategy_path:
+        plan = _plan_own(args, ways)
+    else:
+        plan = Plan(ways, args.scope or SCOPE, args.deadline or DEADLINE)
+        _check_options({"scope": plan.scope, "deadline": plan.deadline})
+    documents = []
+    agree = True
+    for way in plan.ways:
+        verdict, problem = _play(way, plan, args)
+        agree &= verdict is not None and verdict.agrees
+        documents.append(_document(way, plan, verdict, problem))
+        if verdict is not None and not args.json:
+            _print_verdict(verdict)
+        if verdict is None:
+            print_err(f"the drill stopped: {problem}")
+            break
+    if args.json:
+        print_out(json.dumps(documents, indent=2))
+    return ExitCode.CONFIRMED if agree else ExitCode.REMAINING
+
+
+# -- the user's own bot ------------------------------------------------------------------------
+
+
+def _plan_own(args: argparse.Namespace, ways: tuple[str, ...]) -> Plan:
+    """Load the copy as Freqtrade would, and see which ways into an emergency it has.
+
+    :raises UsageError: where it cannot be loaded, or has no such way.
+    """
+    from ..drill.own_bot import STAKE_CURRENCY, OwnBot
+
+    userdir = args.userdir or Path("user_data")
+    config = read_config(args.config or [str(find_config(args.userdir))])
+    name = args.strategy or config.get("strategy")
+    if not name:
+        raise UsageError("no strategy: name one with -s, or in the config")
+    if config.get("stake_currency") != STAKE_CURRENCY:
+        raise UsageError(f"the sandbox rehearses pairs in {STAKE_CURRENCY}: see stake_currency")
+    block = config.setdefault("bitopro_margin", {})
+    for option, value in (("scope", args.scope), ("deadline", args.deadline)):
+        if value is not None:
+            block[option] = value
+    _check_options(block)
+    given = (userdir / "strategies", args.strategy_path, config.get("strategy_path"))
+    folders = tuple(Path(folder) for folder in given if folder and Path(folder).is_dir())
+    own = OwnBot(config, str(name), folders)
+    ways = _possible_ways(own, ways)
+    return Plan(ways, block.get("scope", "pair"), float(block.get("deadline", DEADLINE)), own)
+
+
+def _possible_ways(own: "OwnBot", ways: tuple[str, ...]) -> tuple[str, ...]:
+    from ..doctor import State
+    from ..doctor.strategy_checks import check_mixin, load
+
+    with _folder(keep=False) as folder:
+        path = own.write(folder, rest_url="http://127.0.0.1:1/v3", key="none", secret="none")  # noqa: S106
+        try:
+            config, strategy = load(
+                {"config": [str(path)], "user_data_dir": str(folder), "strategy": own.strategy}
+            )
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise UsageError(f"Freqtrade refuses config or strategy: {text}") from None
+    mixin = check_mixin(type(strategy))
+    if mixin.state is State.FAIL:
+        raise UsageError(f"{mixin.text}: {mixin.fix}")
+    missing = {}
+    if not config.get("order_types", {}).get("stoploss_on_exchange"):
+        missing["stop-rejected"] = "order_types.stoploss_on_exchange is off"
+    if not config.get("unfilledtimeout", {}).get("exit_timeout_count"):
+        missing["exit-timeout"] = "unfilledtimeout.exit_timeout_count is 0"
+    possible = tuple(way for way in ways if way not in missing)
+    reasons = "; ".join(f"{way}: {missing[way]}" for way in ways if way in missing)
+    if not possible:
+        raise UsageError(f"with this config the hook never fires that way ({reasons})")
+    if reasons:
+        print_err(f"not played, because this config has no such emergency: {reasons}")
+    return possible
+
+
+def _check_options(block: dict[str, Any]) -> None:
     from ..bot.options import parse_options
 
+    named = {name: value for name, value in block.items() if name != "heartbeat_file"}
     try:
-        parse_options({"bitopro_margin": {"scope": args.scope, "deadline": args.deadline}})
+        parse_options({"bitopro_margin": named})
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if args.matrix:
-        from ..drill import matrix
-
-        try:
-            return matrix.run(args)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-    scenarios = ["stop-rejected", "exit-timeout"] if args.scenario == "all" else [args.scenario]
-    verdicts = []
-    for scenario in scenarios:
-        verdict = _play(scenario, args)
-        if verdict is None:
-            return ExitCode.REMAINING
-        verdicts.append(verdict)
-        if not args.json:
-            _print_verdict(verdict)
-    if args.json:
-        print(json.dumps([verdict.to_json() for verdict in verdicts], indent=2))
-    return ExitCode.CONFIRMED if all(verdict.agrees for verdict in verdicts) else ExitCode.REMAINING
 
 
-def _play(scenario: str, args: argparse.Namespace) -> "Verdict | None":
+# -- playing -----------------------------------------------------------------------------------
+
+
+def _play(way: str, plan: Plan, args: argparse.Namespace) -> "tuple[Verdict | None, str | None]":
+    """One scenario on a sandbox of its own: its verdict, or why it could not be played."""
     from ..drill.scenario import SCENARIOS, Drill, DrillError
     from ..sandbox.server import SandboxServer
 
-    out = sys.stderr if args.json else sys.stdout
+    story: Callable[[str], object] = print_err if args.json else print_out
+    story(f"\n{way}: {SCENARIOS[way]}")
+    with _folder(keep=args.keep) as folder, SandboxServer() as server:
+        if args.watch:
+            _show_page(f"{server.url}/", story)
+        drill = Drill(
+            way,
+            server,
+            folder,
+            scope=plan.scope,
+            deadline=plan.deadline,
+            story=story,
+            own=plan.own,
+            patience=PATIENCE if plan.own is None else PATIENCE_WITH_OWN,
+        )
+        try:
+            verdict = drill.play()
+        except DrillError as error:
+            return None, str(error)
+        finally:
+            if args.keep:
+                story(f"kept: {folder}")
+        if args.watch and common.on_terminal():
+            print_err("press Enter to end the sandbox and its page")
+            sys.stdin.readline()
+        return verdict, None
 
-    def story(line: str) -> None:
-        print(line, file=out, flush=True)
 
+@contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="bitopro-margin-drill-"))
-    story(f"\n{scenario}: {SCENARIOS[scenario]}")
     try:
-        with SandboxServer() as server:
-            drill = Drill(
-                scenario, server, folder, scope=args.scope, deadline=args.deadline, story=story
-            )
-            return drill.play()
-    except DrillError as error:
-        print(f"the drill stopped: {error}", file=sys.stderr)
-        return None
+        yield folder
     finally:
-        if args.keep:
-            story(f"kept: {folder}")
-        else:
+        if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _print_verdict(verdict: "Verdict") -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _show_page(url: str, story: Callable[[str], object]) -> None:
+    """Name the page, and open it where a browser has a screen: some others fill the terminal."""
+    story(f"look at {url}")
+    screen = sys.platform in ("darwin", "win32") or any(
+        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if screen:
+        webbrowser.open(url)
 
-    # A pipe has no width of its own, and a cut reason would be no proof.
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    table = Table("order", "owner", "pair", "side", "on the exchange", "in Freqtrade's database")
-    table.add_column("cancel reason")
-    table.add_column("agrees")
-    for row in verdict.rows:
-        mark = "[green]yes[/green]" if row.agrees else "[bold red]NO[/bold red]"
-        table.add_row(
-            row.order, row.owner, row.pair, row.side, row.exchange, row.freqtrade,
-            row.cancel_reason, mark,
-        )  # fmt: skip
-    console.print(table)
+
+def _document(
+    way: str, plan: Plan, verdict: "Verdict | None", problem: str | None
+) -> dict[str, Any]:
+    if verdict is None:
+        found: dict[str, Any] = {"scenario": way, "scope": plan.scope, "agrees": False}
+    else:
+        found = verdict.to_json()
+        problem = None if verdict.agrees else _sentence(verdict)
+    return found | {"outcome": "failed" if problem else "confirmed", "error": problem}
+
+
+# -- printing ----------------------------------------------------------------------------------
+
+COLUMNS: Final = (
+    Column("order"),
+    Column("owner"),
+    Column("pair"),
+    Column("side"),
+    Column("agrees"),
+    Column("on the exchange"),
+    Column("in Freqtrade"),
+    Column("cancel reason"),
+)
+
+
+def _print_verdict(verdict: "Verdict") -> None:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            row.order,
+            row.owner,
+            row.pair,
+            row.side,
+            ("yes", "green") if row.agrees else ("NO", "bold red"),
+            row.exchange,
+            row.freqtrade,
+            row.cancel_reason,
+        )
+        for row in verdict.rows
+    ]
+    print_table(Rows(COLUMNS, rows, heads=5))
     for complaint in verdict.complaints:
-        console.print(f"[bold red]{complaint}[/bold red]")
+        print_out(complaint)
+    print_out(_sentence(verdict))
+
+
+def _sentence(verdict: "Verdict") -> str:
     closed = "closed" if verdict.position_closed else "STILL OPEN"
     agreeing = sum(row.agrees for row in verdict.rows)
-    console.print(
+    return (
         f"{verdict.scenario}, scope {verdict.scope}: {agreeing} of {len(verdict.rows)} orders"
         f" agree, position {closed}, {verdict.seconds} s"
     )

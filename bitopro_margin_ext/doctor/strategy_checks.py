@@ -72,6 +72,8 @@ def _check_start(
     from freqtrade.plugins.protectionmanager import ProtectionManager
     from freqtrade.resolvers import ExchangeResolver
 
+    from ..bot.options import check_reasons, parse_options
+
     config = _harmless(config, base_url)
     try:
         with _silence():
@@ -95,6 +97,7 @@ def _check_start(
             "exit_pricing": lambda: exchange.validate_pricing(config["exit_pricing"]),
             "entry_pricing": lambda: exchange.validate_pricing(config["entry_pricing"]),
             "protections": lambda: ProtectionManager(config, strategy.protections),
+            "bitopro_margin.cancel_on": lambda: check_reasons(parse_options(config), strategy),
         }
         problems = [found for name, step in steps.items() if (found := _refusal(name, step))]
         yield from problems
@@ -195,6 +198,19 @@ def _refusal(name: str, step: Callable[[], Any]) -> CheckResult | None:
     except Exception as error:
         return fail(name, f"Freqtrade would not start: {_line(error)}", CORRECT)
     return None
+
+
+def load(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Config and strategy as Freqtrade loads them for these arguments of ``freqtrade trade``.
+
+    The config has the strategy's own values where it had none. What Freqtrade raises is passed on.
+    """
+    import bitopro_margin_ext
+
+    bitopro_margin_ext.register()
+    with _silence():
+        config = _load_config(arguments)
+        return config, _load_strategy(config)
 
 
 def _load_config(arguments: Mapping[str, Any]) -> dict[str, Any]:

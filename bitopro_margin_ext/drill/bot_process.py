@@ -102,7 +102,9 @@ def build_log_config(logfile: Path) -> dict[str, Any]:
 class BotProcess:
     """Runs ``freqtrade trade`` on a config, as a user would; a context manager that ends it."""
 
-    def __init__(self, folder: Path, config: Path, *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, config: Path, *arguments: str, strategy: str = STRATEGY
+    ) -> None:
         self.folder = folder
         self._command = [
             sys.executable,
@@ -114,7 +116,7 @@ class BotProcess:
             "--userdir",
             str(folder),
             "--strategy",
-            STRATEGY,
+            strategy,
             *arguments,
         ]
         self._process: subprocess.Popen[bytes] | None = None
@@ -156,11 +158,15 @@ class BotProcess:
             self._process.wait()
 
     def stop(self) -> int | None:
-        """End it as Ctrl-C would, and return its exit code."""
+        """End it as a service manager would, and return its exit code.
+
+        By SIGTERM: a process that was started in the background of a shell ignores Ctrl-C, and so
+        do its children.
+        """
         if self._process is None:
             return None
         if self.running:
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()
         try:
             return self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:

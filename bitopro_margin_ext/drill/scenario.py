@@ -1,14 +1,17 @@
 """The two ways into an emergency exit, played with a real bot on the sandbox."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ..core.errors import BitoproMarginError
+from ..sandbox.control_client import ControlError
 from ..sandbox.defaults import API_KEY, API_SECRET
 from ..sandbox.server import SandboxServer
 from .bot_process import PAIRS, BotProcess, write_userfolder
+from .own_bot import CHANGED, BotControl, OwnBot
 from .verdict import BotDatabase, Row, Verdict, compare_orders, empty_trades
 
 SCENARIOS: Final = {
@@ -22,7 +25,7 @@ SETTLING_SECONDS: Final = 2.5
 NOT_CONFIRMED: Final = "What is not confirmed stays open in the database"
 """What the bot says when a sweep could not confirm everything."""
 
-Story = Callable[[str], None]
+Story = Callable[[str], object]
 
 
 class DrillError(BitoproMarginError):
@@ -30,7 +33,11 @@ class DrillError(BitoproMarginError):
 
 
 class Drill:
-    """One scenario on one sandbox with one bot; ``arguments`` go to ``freqtrade trade`` as well."""
+    """One scenario on one sandbox with one bot; ``arguments`` go to ``freqtrade trade`` as well.
+
+    ``own`` is the user's bot, which is made to enter and exit by hand: what its strategy would do,
+    and when, is its own affair.
+    """
 
     def __init__(
         self,
@@ -45,6 +52,7 @@ class Drill:
         story: Story = lambda line: None,
         patience: float = 45.0,
         arguments: Sequence[str] = (),
+        own: OwnBot | None = None,
     ) -> None:
         self.scenario = scenario
         self.server = server
@@ -56,15 +64,21 @@ class Drill:
         self._story = story
         self._patience = patience
         self._started = time.monotonic()
-        config = write_userfolder(
-            folder,
-            rest_url=server.rest_url,
-            scope=scope,
-            deadline=deadline,
-            key=API_KEY,
-            secret=API_SECRET,
-        )
-        self.bot = BotProcess(folder, config, *arguments)
+        self._person: BotControl | None = None
+        if own is None:
+            config = write_userfolder(
+                folder,
+                rest_url=server.rest_url,
+                scope=scope,
+                deadline=deadline,
+                key=API_KEY,
+                secret=API_SECRET,
+            )
+            self.bot = BotProcess(folder, config, *arguments)
+        else:
+            config = own.write(folder, rest_url=server.rest_url, key=API_KEY, secret=API_SECRET)
+            self._person = BotControl(config)
+            self.bot = BotProcess(folder, config, *arguments, strategy=own.strategy)
         self.database = BotDatabase(folder / "trades.sqlite")
 
     def play(self) -> Verdict:
@@ -75,6 +89,9 @@ class Drill:
         self._prepare()
         with self.bot:
             self.tell("freqtrade trade is starting on it")
+            if self._person is not None:
+                self.tell(CHANGED)
+                self._enter_by_hand(self._person)
             entries = self._await_entries()
             if self.scenario == "stop-rejected":
                 self._play_stop_rejected(entries)
@@ -105,6 +122,43 @@ class Drill:
             )
         ]
         self.tell(f"sandbox is up; three orders placed by hand on the account: {self.by_hand}")
+
+    def _enter_by_hand(self, person: BotControl) -> None:
+        self._await("the bot's REST server", person.is_up)
+        for pair in PAIRS:
+            if not any(_symbol(order) == pair for order in self._bot_orders()):
+                refused = person.enter(pair, self._price(pair, "bid"))
+                # Its own signal may have come first.
+                if refused and not any(_symbol(order) == pair for order in self._bot_orders()):
+                    raise DrillError(f"the bot refuses to enter {pair}: {refused}")
+
+    def _exit(self) -> None:
+        if self._person is None:
+            (self.folder / f"exit-{EXITING.replace('/', '-')}").touch()
+            return
+        if self._sells(stop=False):
+            return  # its strategy was first
+        trades = [trade for trade in self.database.trades() if trade.pair == EXITING]
+        if refused := self._person.exit(trades[0].trade_id, self._price(EXITING, "ask")):
+            raise DrillError(f"the bot refuses to exit {EXITING}: {refused}")
+
+    def _fill_exit(self, fraction: str) -> str:
+        """Wait for the exit and fill a part of it; the bot may replace it in the meantime."""
+        filled: list[str] = []
+
+        def fill() -> bool:
+            for order in self._sells(stop=False)[-1:]:
+                with contextlib.suppress(ControlError):
+                    self.control.fill(order["id"], fraction=fraction)
+                    filled.append(order["id"])
+            return bool(filled)
+
+        self._await("the exit order", fill)
+        self.tell(f"{EXITING}: the bot placed its exit {filled[0]}, which will time out")
+        return filled[0]
+
+    def _price(self, pair: str, side: str) -> str:
+        return str(self.control.state()["prices"][pair.lower().replace("/", "_")][side])
 
     def _await_entries(self) -> dict[str, str]:
         """Wait for the bot's two entries and return their ids by pair."""
@@ -137,11 +191,8 @@ class Drill:
         self.tell(
             f"{EXITING}: the stoploss {self._sells(stop=True)[0]['id']} rests on the exchange"
         )
-        (self.folder / f"exit-{EXITING.replace('/', '-')}").touch()
-        self._await("the exit order", lambda: bool(self._sells(stop=False)))
-        exit_order = self._sells(stop=False)[0]["id"]
-        self.tell(f"{EXITING}: the bot placed its exit {exit_order}, which will time out")
-        self.control.fill(exit_order, fraction="0.3")
+        self._exit()
+        exit_order = self._fill_exit("0.3")
         self._arm(exit_order)
         self.tell(f"{EXITING}: exit {exit_order} fills to 30 %")
 

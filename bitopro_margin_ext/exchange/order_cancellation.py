@@ -20,7 +20,8 @@ from .arguments import (
 from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call
 from .margin_exchange import MarginExchange
-from .params import no_params, with_raw
+from .orders import order_of_client_id
+from .params import no_params, take_params, with_raw
 from .structures import Order, named_order, order_structure, reading, rows_of
 
 
@@ -67,14 +68,19 @@ def cancel_order(
 ) -> Flow[Order]:
     """Cancel one margin order.
 
+    With ``params['clientOrderId']`` in place of the id (an empty text) it is looked for first, as
+    ``fetch_order`` does.
+
     :returns: its order structure with status ``canceled``, unless the answer names another one;
         what it had filled is not in the answer.
     :raises ccxt.OrderNotFound: when the exchange does not know it.
     :raises ccxt.InvalidOrder: when it can no longer be cancelled.
     """
-    raw = no_params(api, "cancelOrder", params)
-    order_id = require_order_id(api, id)
+    words, raw = take_params(api, "cancelOrder", params)
     symbol = require_symbol(api, symbol, "cancelOrder")
+    if not id and "clientOrderId" in words:
+        id = (yield from order_of_client_id(api, words["clientOrderId"], symbol))["id"]
+    order_id = require_order_id(api, id)
     path = {"pair": symbols.pair_id(symbol), "orderId": order_id}
     answer = yield from call(api, CANCEL_ORDER, with_raw(api, "cancelOrder", path, raw))
     order = named_order(api, answer, symbol, order_id)

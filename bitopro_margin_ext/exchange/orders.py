@@ -7,12 +7,13 @@ import ccxt
 
 from ..core import symbols
 from ..core.endpoints import FETCH_ORDER, OPEN_ORDERS, ORDERS
-from .arguments import optional_pair, require_order_id, require_symbol
+from ..core.errors import Failure, Meaning
+from .arguments import optional_pair, require_client_id, require_order_id, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, call, failure_of
+from .flow import NO_PARAMS, Flow, Params, call, error_of, failure_of
 from .margin_exchange import MarginExchange
-from .paging import Listing, Pages, read_window
-from .params import no_params, take_params, with_raw
+from .paging import Listing, Pages, Window, read_window
+from .params import take_params, with_raw
 from .structures import Order, named_order, order_from_row, parsed_rows, rows_of
 
 
@@ -22,16 +23,41 @@ def fetch_order(
 ) -> Flow[Order]:
     """Fetch one margin order, in whatever state it is.
 
+    With ``params['clientOrderId']`` in place of the id (an empty text) it is looked for in the list
+    of the pair's orders, page by page: the newest of that number, since numbers may be used again.
+
     :raises ccxt.OrderNotFound: when the exchange does not know it: it never did, or it is older
         than the 90 days for which orders are kept. That is no word about its end: an order that is
         not found is not a cancelled one.
     """
-    raw = no_params(api, "fetchOrder", params)
-    order_id = require_order_id(api, id)
+    words, raw = take_params(api, "fetchOrder", params)
     symbol = require_symbol(api, symbol, "fetchOrder")
+    if not id and "clientOrderId" in words:
+        return (yield from order_of_client_id(api, words["clientOrderId"], symbol, raw))
+    order_id = require_order_id(api, id)
     path = {"pair": symbols.pair_id(symbol), "orderId": order_id}
     request = with_raw(api, "fetchOrder", path, raw)
     return named_order(api, (yield from call(api, FETCH_ORDER, request)), symbol, order_id)
+
+
+def order_of_client_id(
+    api: MarginExchange, client_id: Any, symbol: str, raw: Params = NO_PARAMS
+) -> Flow[Order]:
+    """The newest order of a pair with that ``clientOrderId``, in whatever state it is.
+
+    :raises ccxt.OrderNotFound: when the exchange lists none.
+    """
+    wanted = str(require_client_id(api, client_id))
+    query = with_raw(api, "fetchOrder", {"pair": symbols.pair_id(symbol)}, raw)
+    pages = Pages(ORDERS, query, lambda row: order_from_row(api, row, symbol), "orderId")
+    found = yield from pages.fetch(
+        api, Window(limit=1), lambda order: bool(order["clientOrderId"] == wanted)
+    )
+    if not found:
+        text = f"no order with clientOrderId {wanted} of {symbol} is listed"
+        failure = Failure(Meaning.ORDER_NOT_FOUND, text)
+        raise error_of(failure, f"{api.id} {failure}")
+    return found[0]
 
 
 @documented(OPEN_ORDERS)

@@ -7,7 +7,6 @@ import json
 
 import pytest
 
-from bitopro_margin_ext.drill.fault_rules import FAULTS
 from bitopro_margin_ext.drill.scenario import Drill
 from bitopro_margin_ext.sandbox.auth import (
     KEY_HEADER,
@@ -18,6 +17,8 @@ from bitopro_margin_ext.sandbox.auth import (
 from bitopro_margin_ext.sandbox.defaults import EMAIL
 from bitopro_margin_ext.sandbox.server import SandboxServer
 from bitopro_margin_ext.sandbox.state import ApiKey
+
+from .fault_rules import FAULTS
 
 KEY, SECRET = "kd83hf-the-key-of-this-drill", "q0vn27-the-secret-of-this-drill"
 WEATHER = ("409", "open-empty", "history-truncated", "exit-429", "process-close")

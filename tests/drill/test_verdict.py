@@ -2,8 +2,6 @@
 
 import pytest
 
-from bitopro_margin_ext.drill.fault_rules import FAULTS
-from bitopro_margin_ext.drill.matrix import Cell, choose_faults
 from bitopro_margin_ext.drill.verdict import (
     OrderRow,
     TradeRow,
@@ -12,6 +10,9 @@ from bitopro_margin_ext.drill.verdict import (
     empty_trades,
 )
 from bitopro_margin_ext.sandbox.faults import KINDS, STREAM_KINDS, Faults
+
+from .fault_rules import FAULTS
+from .matrix import Cell, choose_faults
 
 
 def order(status=4, executed="0.1", by_hand=False, stop=None):

@@ -11,7 +11,7 @@ from ccxt.test.exchange.base.test_order import test_order as valid_order
 from ccxt.test.exchange.base.test_trade import test_trade as valid_trade
 
 from tests.data import example
-from tests.exchange.conftest import seed
+from tests.exchange.conftest import ON_EVERY_CLASS, seed
 
 BTC = "BTC/USDT"
 READS = [
@@ -296,3 +296,27 @@ def test_the_identity_is_checked_when_given(connect, sandbox, control):
     assert connect(sandbox.rest_url, login="sandbox@example.com")("fetch_balance")
     with pytest.raises(ccxt.AuthenticationError):
         connect(sandbox.rest_url, login="else@example.com")("fetch_balance")
+
+
+# -- by the client's own number ---------------------------------------------------------------
+
+
+@ON_EVERY_CLASS
+def test_an_order_by_its_client_order_id(connect, sandbox, control):
+    old, *_ = seed(control, 1, clientId=77, age=3600)
+    newest, *_ = seed(control, 1, clientId=77)
+    seed(control, 2)
+    api = connect(sandbox.rest_url)
+    for client_id in (77, "77"):
+        assert api("fetch_order", "", BTC, {"clientOrderId": client_id})["id"] == newest
+    assert api("fetch_order_with_client_order_id", "77", BTC)["id"] == newest
+    # The exchange's own id outweighs it, as everywhere in ccxt.
+    assert api("fetch_order", old, BTC, {"clientOrderId": 77})["id"] == old
+    assert api("cancel_order", "", BTC, {"clientOrderId": 77})["id"] == newest
+    assert control.order(newest)["status"] == 4
+    assert control.order(old)["status"] == 0
+    with pytest.raises(ccxt.OrderNotFound, match="clientOrderId 78 of BTC/USDT is listed"):
+        api("cancel_order", "", BTC, {"clientOrderId": 78})
+    for wrong in ("", "x", 0, True):
+        with pytest.raises((ccxt.InvalidOrder, ccxt.BadRequest)):
+            api("fetch_order", "", BTC, {"clientOrderId": wrong})

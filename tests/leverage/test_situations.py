@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,38 @@ import pytest
 from freqtrade.exceptions import OperationalException
 from freqtrade.persistence import PairLocks, Trade
 
-from tests.leverage.harness import BTC, ETH, LeverageHarness, trade_of
+from bitopro_margin_ext.bot import unconfirmed_orders
+from tests.leverage.harness import BTC, ETH, LeverageHarness, trade_of, wait_until
 
 DAY = 86400
 SIDES = pytest.mark.parametrize(("side", "leverage"), [("long", 3.0), ("short", 2.0)])
 BORROW, REPAY = "POST /v3/margin/borrow", "POST /v3/margin/repay"
 
 
+@pytest.fixture(autouse=True)
+def soon_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not listed is known to be absent sooner than on a real exchange."""
+    monkeypatch.setattr(unconfirmed_orders, "ARRIVAL_SECONDS", 0.5)
+    monkeypatch.setattr(unconfirmed_orders, "LAG_SECONDS", 0.1)
+
+
+def quiet(bot: Any, seconds: float = 1.0) -> None:
+    """Iterations of a bot for a while, in which nothing happens."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        bot.process()
+        time.sleep(0.15)
+
+
 def currency(side: str) -> str:
     return "BTC" if side == "short" else "USDT"
 
 
-def messages(bot: Any) -> str:
-    return " ".join(str(message.get("status", "")) for message in bot.messages)
+def was_told(bot: Any, words: str) -> bool:
+    """Whether the user gets a message with these words; it is sent from another thread."""
+    return bool(
+        wait_until(lambda: any(words in str(m.get("status", "")) for m in list(bot.messages)), 5)
+    )
 
 
 def age(bot: Any, seconds: float = 61) -> None:
@@ -174,7 +194,10 @@ def test_4_a_borrow_that_never_arrived(harness: LeverageHarness) -> None:
 @pytest.mark.parametrize("becomes", ["rests", "filled", "partly_filled", "cancelled",
                                      "partly_cancelled", "rejected"])  # fmt: skip
 def test_7_an_order_without_an_answer_after_a_borrow(
-    harness: LeverageHarness, side: str, leverage: float, becomes: str
+    harness: LeverageHarness,
+    side: str,
+    leverage: float,
+    becomes: str,
 ) -> None:
     bot = harness.bot()
     harness.control.switches(matching=False)
@@ -229,7 +252,7 @@ def test_5_killed_between_borrow_and_order(
     assert harness.debt(currency(side)) > 0
     assert harness.truth(pair="btc_usdt") == []
     bot = harness.bot()
-    bot.process()
+    quiet(bot)
     assert harness.debt(currency(side)) < Decimal("0.00001")
     bot.process()
     # No trade has used the loan: a second of its interest is booked nowhere.
@@ -289,8 +312,7 @@ def test_killed_around_an_exit(
 ) -> None:
     crash(harness, point, side=side, leverage=leverage)
     bot = harness.bot()
-    bot.process()
-    bot.process()
+    quiet(bot)
     harness.exit(bot)
     exits = [o for o in harness.truth(by_hand=False, open=False) if float(o["executedAmount"])]
     assert len(exits) == 2
@@ -385,7 +407,7 @@ def test_16_the_user_repays_by_hand(harness: LeverageHarness, side: str, leverag
         harness.control.repay("USDT", "500")
     bot.process()
     bot.process()
-    assert "by hand" in messages(bot)
+    assert was_told(bot, "by hand")
     harness.exit(bot)
     bot.process()
     assert not trade_of().is_open
@@ -437,7 +459,7 @@ def test_21_the_ledger_lost_with_loans_open(harness: LeverageHarness) -> None:
     bot = harness.bot()
     bot.process()
     bot.process()
-    assert "ledger of loans is lost" in messages(bot)
+    assert was_told(bot, "ledger of loans is lost")
     bot.strategy.enter[ETH] = "short"
     bot.strategy.levers[ETH] = 2.0
     bot.process()
@@ -472,12 +494,12 @@ def test_24_too_little_free_to_repay(harness: LeverageHarness) -> None:
     harness.open(bot, "long", 3.0)
     # The user moves what is free elsewhere, and the exit brings less than is owed.
     harness.control.set_balances({"USDT": "0"})
-    harness.control.set_price("btc_usdt", "39000")
     harness.control.switches(liquidation=False)
+    harness.control.set_price("btc_usdt", "39000")
     harness.exit(bot)
     assert not trade_of().is_open
     assert harness.debt("USDT") > 0
-    assert "only" in messages(bot)
+    assert was_told(bot, "only")
     harness.control.add_balances({"USDT": "1000"})
     bot.process()
     bot.process()

@@ -1,4 +1,7 @@
-"""Every fault on both ways into an emergency and both scopes, as a table of verdicts."""
+"""Every fault on both ways into an emergency and both scopes, as a table of verdicts.
+
+``python -m tests.drill`` plays it.
+"""
 
 import argparse
 import json
@@ -12,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..sandbox.server import SandboxServer
+from bitopro_margin_ext.drill.scenario import SCENARIOS, Drill, DrillError
+from bitopro_margin_ext.drill.verdict import Verdict
+from bitopro_margin_ext.sandbox.server import SandboxServer
+
 from .fault_rules import FAULTS, Fault
-from .scenario import SCENARIOS, Drill, DrillError
-from .verdict import Verdict
 
 SCOPES: Final = ("pair", "all")
 JOBS: Final = 6
