@@ -19,7 +19,7 @@ from freqtrade.rpc.rpc import RPCHandler
 
 import bitopro_margin_ext
 from bitopro_margin_ext.bot import positions
-from bitopro_margin_ext.core.rate_limit import cancel_all_limiter
+from bitopro_margin_ext.core.rate_limit import limits_of
 from bitopro_margin_ext.drill.bot_process import build_config
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
 from bitopro_margin_ext.sandbox.server import SandboxServer
@@ -65,7 +65,7 @@ class BotHarness:
     def _restart(self) -> None:
         self.server.exchange.reset()
         # The sandbox is new, and so is its limit.
-        cancel_all_limiter(self.server.url.split("//")[1])._free_at = 0.0
+        limits_of(self.server.url.split("//")[1]).clear()
         self.control.switches(rate_limits=False)
         self.control.set_prices({"btc_usdt": "60000", "eth_usdt": "3000"})
         self.control.set_balances({"USDT": "100000", "BTC": "0", "ETH": "0"})
