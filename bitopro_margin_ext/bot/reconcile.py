@@ -47,6 +47,7 @@ class Reconciler:
             account = self._loans.read()
             self._note(account)
             self._settle_exits()
+            self._exchange.collect_bought()
             self._repay_what_nobody_needs()
         except ccxt.BaseError as error:
             logger.warning(
@@ -138,6 +139,9 @@ class Reconciler:
             except (LoanRefusedError, LoanUnknownError) as error:
                 logger.warning(f"{line.holder}: {error}.")
                 return
+            if is_base:
+                unsold = max(line.outstanding - need, ZERO)
+                self._loans.ledger.use_dust(line.currency, amount - unsold)
             self._loans.read()
             line = self._loans.line(line.currency, line.holder)
             excess = line.owed

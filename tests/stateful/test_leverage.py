@@ -106,6 +106,8 @@ class LeverageMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        # A clock that is hours off is found out by the first call; it must be answered.
+        self.control.clear_faults()
         self.harness.restart(self.bot)
         self.bot = self.harness.bot(**self.settings)
 
@@ -168,6 +170,10 @@ class LeverageMachine(RuleBasedStateMachine):
             loans._waits.clear()
             self.bot.exchange._reconciler.entering.clear()
             self.process()
+            bought = {self.bot.exchange.loans.ledger.meta(f"bought:{c}") for c in self.users}
+            for order in self.open_orders():
+                if order["id"] in bought:
+                    self.control.fill(order["id"])
         loans.now = clock
 
     def check_debts(self) -> None:
