@@ -13,7 +13,7 @@ from typing import Any, Final
 import ccxt
 from cachetools import TTLCache
 from freqtrade import __version__ as freqtrade_version
-from freqtrade.enums import MarginMode, TradingMode
+from freqtrade.enums import TRADE_MODES, MarginMode, TradingMode
 from freqtrade.exceptions import (
     DDosProtection,
     DependencyException,
@@ -95,7 +95,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             f" ccxt {ccxt.__version__}). With EmergencyCancelMixin in the strategy,"
             f" {parse_options(config).describe()}."
         )
+        self._initialized = self._warned = False
         super().__init__(config, exchange_config=exchange_config, **kwargs)
+        self._initialized = True
 
     @property
     def _ccxt_config(self) -> dict[str, Any]:
@@ -103,6 +105,17 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         # request is to go out for that before each of them.
         config: dict[str, Any] = super()._ccxt_config
         return {**config, "options": {**config.get("options", {}), "checkReduceOnly": False}}
+
+    def reload_markets(self, *args: Any, **kwargs: Any) -> None:
+        """The first call of each iteration; by the first one it is clear what is missing."""
+        super().reload_markets(*args, **kwargs)
+        if self._initialized and not self._warned and not self.unconfirmed.followed:
+            self._warned = True
+            if self._config.get("runmode") in TRADE_MODES:
+                logger.warning(
+                    "The strategy does not have EmergencyCancelMixin, so NOTHING is cancelled"
+                    " before an emergency exit: class MyStrategy(EmergencyCancelMixin, IStrategy)."
+                )
 
     def close(self) -> None:
         """Release what the base has made; nothing, when the start was refused before it."""

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from freqtrade.persistence import Trade
 from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
@@ -25,6 +25,9 @@ from .pending_exits import (
 from .sweeps import Sweeps, warn, was_answered
 
 logger = logging.getLogger(__name__)
+
+EMPTY_TRADES_EVERY: Final = 20
+"""In how many iterations trades are looked through for such as never filled, without a reason."""
 
 
 class Emergency:
@@ -308,8 +311,10 @@ class Emergency:
             self.gate.iteration += 1
             # What another thread did while we waited for the lock must be seen.
             self._attempt(Trade.commit)
+            were_swept = bool(self.ends)
             self._attempt(lambda: self._map_rest(bot))
-            self._attempt(lambda: mapping.remove_empty_trades(bot))
+            if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
+                self._attempt(lambda: mapping.remove_empty_trades(bot))
             self._attempt(lambda: order_adoption.adopt_unconfirmed(bot))
             self._attempt(self._restore)
             self._attempt(self._persist)

@@ -18,7 +18,7 @@ from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
 from .emergency import Emergency
 from .leverage_options import parse_leverage_options
-from .options import Options, parse_options
+from .options import Options, check_reasons, parse_options, start_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -220,6 +220,7 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
         return
     try:
         options: Options = parse_options(strategy.config)
+        check_reasons(options, strategy)
         freqtrade_internals.check_bot(strategy)
     except (ValueError, freqtrade_internals.UnsupportedFreqtradeError) as error:
         raise OperationalException(str(error)) from None
@@ -235,6 +236,9 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
         _wrap(strategy, name, functools.partial(hook, emergency))
     strategy._emergency = emergency
     logger.info(f"EmergencyCancelMixin is on: {options.describe()}.")
+    unfilledtimeout = strategy.config.get("unfilledtimeout", {})
+    for line in start_warnings(options, strategy.order_types, unfilledtimeout):
+        logger.warning(line)
 
 
 def _cap_leverage(strategy: Any) -> None:

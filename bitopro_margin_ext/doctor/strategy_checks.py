@@ -72,6 +72,8 @@ def _check_start(
     from freqtrade.plugins.protectionmanager import ProtectionManager
     from freqtrade.resolvers import ExchangeResolver
 
+    from ..bot.options import check_reasons, parse_options
+
     config = _harmless(config, base_url)
     try:
         with _silence():
@@ -95,6 +97,7 @@ def _check_start(
             "exit_pricing": lambda: exchange.validate_pricing(config["exit_pricing"]),
             "entry_pricing": lambda: exchange.validate_pricing(config["entry_pricing"]),
             "protections": lambda: ProtectionManager(config, strategy.protections),
+            "bitopro_margin.cancel_on": lambda: check_reasons(parse_options(config), strategy),
         }
         problems = [found for name, step in steps.items() if (found := _refusal(name, step))]
         yield from problems

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from freqtrade.enums import ExitType
 from freqtrade.exceptions import OperationalException
 
 from bitopro_margin_ext.drill.bot_process import build_log_config
@@ -71,6 +72,55 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert harness.control.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (["emergency"], "'emergency' is no exit reason .* did you mean 'emergency_exit'"),
+        (["emergency_exit", "stoploss"], "did you mean 'stop_loss'"),
+        (["nonsense"], "'nonsense' is no exit reason of Freqtrade's, nor a string in"),
+        (["Emergency_Exit"], "did you mean 'emergency_exit'"),
+    ],
+)
+def test_an_unknown_reason_is_refused(harness: BotHarness, reasons: list[str], words: str) -> None:
+    with pytest.raises(OperationalException, match=words) as refusal:
+        harness.bot(bitopro_margin={"cancel_on": reasons})
+    assert "\n" not in str(refusal.value)
+    assert all(line.startswith("GET") for line in harness.lines())
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"cancel_on": ["emergency_exit", "stop_loss", "a tag of its own"]},
+        {"cancel_on": ["emergency_exit", "tag 7"], "exit_tags": ["tag 7"]},
+        {"cancel_on": [kind.value for kind in ExitType if kind.value]},
+    ],
+)
+def test_reasons_that_exist_are_accepted(harness: BotHarness, block: dict[str, Any]) -> None:
+    harness.bot("Tagging", bitopro_margin=block)
+
+
+def test_what_leaves_the_hook_without_effect_is_said(
+    harness: BotHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings(**changes: Any) -> str:
+        caplog.clear()
+        bot = harness.bot(**changes)
+        bot.process()
+        return "\n".join(r.message for r in caplog.records if r.levelname == "WARNING")
+
+    off = {"order_types": {"stoploss_on_exchange": False}}
+    assert "never" not in warnings()
+    assert "never" not in warnings(**off)
+    assert "Freqtrade will never make an emergency exit" in warnings(
+        **off, unfilledtimeout={"exit_timeout_count": 0}
+    )
+    said = warnings(bitopro_margin={"cancel_on": ["force_exit"]})
+    assert "cancel_on does not have 'emergency_exit'" in said
+    assert "does not have EmergencyCancelMixin" in warnings(strategy="Plain")
+    assert "does not have EmergencyCancelMixin" not in warnings()
 
 
 @pytest.mark.parametrize(("strategy", "words"), [("Shorting", "long only"), ("Levered", "1x only")])

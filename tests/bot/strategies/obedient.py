@@ -63,3 +63,10 @@ class Adjusting(Plain):
 
 class GuardedAdjusting(EmergencyCancelMixin, Adjusting):
     """The same with the mixin."""
+
+
+class Tagging(Guarded):
+    """Exits with a tag of its own."""
+
+    def custom_exit(self, pair: str, *args: Any, **kwargs: Any) -> str | None:
+        return "a tag of its own" if pair in self.leave else None
