@@ -1,5 +1,6 @@
 """What ``describe()`` says of the margin class, beyond what it inherits from ccxt's ``bitopro``."""
 
+import copy
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,7 +50,7 @@ MARGIN_FEATURES: dict[str, Any] = {
         "stopLossPrice": True,
         "takeProfitPrice": True,
         "attachedStopLossTakeProfit": None,
-        "timeInForce": {"IOC": False, "FOK": False, "PO": True, "GTD": False},
+        "timeInForce": {"GTC": True, "IOC": False, "FOK": False, "PO": True, "GTD": False},
         "hedged": False,
         "trailing": False,
         "leverage": False,
@@ -155,7 +156,8 @@ def margin_description(sandbox_rest_url: str) -> dict[str, Any]:
             # The exchange's clock minus ours, in ms; learnt from the Date header after a 409.
             "clockOffset": 0,
         },
-        "features": {"spot": MARGIN_FEATURES},
+        # A copy: ccxt writes into it.
+        "features": {"spot": copy.deepcopy(MARGIN_FEATURES)},
     }
 
 

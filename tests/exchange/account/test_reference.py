@@ -1,7 +1,6 @@
-"""The tables, the reference in the README, the docstrings and ``has`` say the same."""
+"""The tables, the page about ccxt, the docstrings and ``has`` say the same."""
 
 import inspect
-import pathlib
 import re
 
 import ccxt
@@ -11,11 +10,11 @@ import pytest
 
 from bitopro_margin_ext import exchange
 from bitopro_margin_ext.core.endpoints import DOCS, ENDPOINTS, STREAMS
-from bitopro_margin_ext.exchange import reference
+from bitopro_margin_ext.core.errors import Meaning
 from bitopro_margin_ext.exchange.describe import STREAMING, margin_description
+from tests.exchange import reference
 from tests.exchange.drivers import KEYS
 
-README = pathlib.Path(__file__).parents[3] / "README.md"
 # The pages at that commit; a link to any other file of it leads nowhere.
 PAGES = {
     "api/v3/private/" + name
@@ -154,21 +153,38 @@ def test_every_docstring_links_its_page(kind):
 
 
 def test_the_table_has_a_row_for_each():
-    table = reference.reference_table().splitlines()
+    table = reference.endpoints().splitlines()
     assert len(table) == 2 + len(ENDPOINTS) + len(STREAMS)
     row = next(line for line in table if "/margin/orders/batch" in line)
     assert row.startswith("| POST | ")
     assert row.endswith("| 90/min | `createOrders` |")
 
 
-def test_the_readme_has_the_table():
-    text = README.read_text()
-    assert reference.with_reference(text) == text
+@pytest.mark.parametrize("name", reference.PARTS)
+def test_the_page_says_what_the_code_says(name):
+    page = reference.PAGE.read_text()
+    if name in reference.OF_THIS_CCXT and reference.part(page, "ccxt version") != (
+        reference.ccxt_version()
+    ):
+        pytest.skip("the comparison was made with another ccxt")
+    assert reference.part(page, name) == reference.PARTS[name]()
+
+
+def test_the_page_names_every_error():
+    page = reference.PAGE.read_text()
+    for meaning in Meaning:
+        assert f"| `{meaning.value}` |" in page
 
 
 def test_marks_are_needed():
-    with pytest.raises(ValueError, match="marks"):
-        reference.with_reference("no marks")
-    marked = f"a\n{reference.BEGIN}\nold\n{reference.END}\nb"
-    assert "old" not in reference.with_reference(marked)
-    assert reference.with_reference(marked).endswith("\nb")
+    with pytest.raises(ValueError, match="marks of 'methods'"):
+        reference.part("no marks", "methods")
+    marked = "a\n<!-- methods: begin -->\nold\n<!-- methods: end -->\nb"
+    changed = reference.with_part(marked, "methods", "new")
+    assert changed == marked.replace("old", "new")
+
+
+def test_what_ccxt_writes_into_one_object_stays_there():
+    first = exchange.bitopromargin(KEYS)
+    first.features["spot"]["createOrder"]["hedged"] = True
+    assert exchange.bitopromargin(KEYS).features["spot"]["createOrder"]["hedged"] is False
