@@ -26,8 +26,8 @@ from .sweeps import Sweeps, warn, was_answered
 
 logger = logging.getLogger(__name__)
 
-COMPLETION_SECONDS: Final = 3.0
-"""What an iteration spends at most on what an exit left for later."""
+COMPLETION_SECONDS: Final = 2.0
+"""What is spent at most on what an exit left for later: another exit may be next."""
 EMPTY_TRADES_EVERY: Final = 20
 """In how many iterations trades are looked through for such as never filled, without a reason."""
 
@@ -332,8 +332,11 @@ class Emergency:
             with database.emergency_session() as session:
                 session.recover()
 
+    def after_exit(self) -> None:
+        """Learn what became of the orders that the exit did not wait for."""
+        self._attempt(self._complete_sweeps)
+
     def _complete_sweeps(self) -> None:
-        """Ask for the ends of the orders that the last exit did not wait for."""
         with call_scope.deadline(COMPLETION_SECONDS):
             completed = self.sweeps.complete(COMPLETION_SECONDS)
         for sweep in completed:

@@ -91,7 +91,8 @@ class Sweeps:
             self._last[pair] = Sweep(pair, time.monotonic(), report, known, trade.id)
         finally:
             self._lock.release()
-        if report.rest is None:
+        # What is in doubt is said at once, whatever is left to be asked.
+        if report.rest is None or report.outcome is not SweepOutcome.CONFIRMED:
             self._tell(report, known)
         return report
 
