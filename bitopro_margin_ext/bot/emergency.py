@@ -249,17 +249,18 @@ class Emergency:
         if pending is not None and was_answered(report):
             self.exits.note_swept(pending)
         try:
-            self._note_swept(trade)
+            # What the exit does not wait for is marked when it is known.
+            self._note_swept(trade, None if report.rest is None else str(trade.pair))
         except SQLAlchemyError as error:
             logger.error(f"The swept orders cannot be looked up in the database: {error}")
         return report
 
-    def _note_swept(self, exiting: Any) -> None:
+    def _note_swept(self, exiting: Any, pair: str | None = None) -> None:
         """Mark what was swept, and record exits of other trades that nothing else brings back."""
         recurring = {EMERGENCY_EXIT, FORCE_EXIT, *self.options.cancel_on}
         swept = [
             order
-            for order in positions.open_orders([exiting])
+            for order in positions.open_orders([exiting], pair)
             if (order.ft_pair, order.order_id) in self.ends
         ]
         mapping.set_cancel_reasons(swept, self.ends)
