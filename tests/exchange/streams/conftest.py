@@ -44,7 +44,11 @@ class Session:
         return self.exchange
 
     async def __aexit__(self, *error: Any) -> None:
-        await self.exchange.close_ws_clients()
+        if hasattr(self.exchange, "close_ws_clients"):
+            await self.exchange.close_ws_clients()
+        else:
+            # An older ccxt has but one way to end.
+            await self.exchange.close()
         if self.exchange.session is not None:
             await self.exchange.session.close()
             self.exchange.session = None
