@@ -31,6 +31,7 @@ from ..exchange import call_scope
 from ..exchange.flow import failure_of
 from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
+from .late_ends import LateEnds
 from .mapping import MappingContext
 from .options import parse_options
 from .order_intents import follow_orders, order_intent
@@ -81,6 +82,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             raise OperationalException(self.unsupported)
         self.swept: TTLCache[OrderKey, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
+        self.late_ends = LateEnds()
         self.mapping_context: MappingContext | None = None
         self.unconfirmed = UnconfirmedOrders(OrderJournal(journal_path(config)))
         self._last_balances: Any = None
@@ -150,24 +152,49 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     # -- the sweep -----------------------------------------------------------------------------
 
     def sweep_margin_orders(
-        self, pair: str | None, known: Iterable[OrderKey], deadline: float
+        self,
+        pair: str | None,
+        known: Iterable[OrderKey],
+        deadline: float,
+        *,
+        first: str | None = None,
     ) -> CancelReport:
         """Cancel and confirm all margin orders of a pair (None: all); simulated ones in a dry run.
 
         Ends within ``deadline`` seconds. Every end that the exchange told is remembered, so that
-        Freqtrade's own handling of these orders costs no request and cannot go wrong.
+        Freqtrade's own handling of these orders costs no request and cannot go wrong. With
+        ``first`` the ends of other pairs' orders are not waited for (see ``late_ends``).
         """
+        keys = set(known)
         if self._config["dry_run"]:
-            report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, known)
+            report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, keys)
         else:
+            now = {key for key in keys if first in (None, key[0])}
             report = freqtrade_internals.ccxt_api(self).cancel_and_confirm(
-                pair, list(known), deadline
+                pair, list(now), deadline
             )
-        for order in report.final_orders():
+            told = {(order["symbol"], order["id"]) for order in report.final_orders()}
+            self.late_ends.add(keys - now - told)
+        self._remember_ends(report.final_orders())
+        return report
+
+    def _remember_ends(self, orders: Iterable[dict[str, Any]]) -> None:
+        for order in orders:
             # Where a fee is still to come, the exchange will be asked for it.
             if not order["filled"] or self.order_has_fee(order):
                 self.swept[order["symbol"], order["id"]] = order
-        return report
+
+    def read_late_ends(self, pair: str) -> None:
+        """Read the ends of a pair's orders that a sweep for another pair's exit has cancelled."""
+        ends = self.late_ends.read(freqtrade_internals.ccxt_api(self), pair)
+        self._remember_ends(ends)
+        self.late_ends.notify(ends)
+
+    def end_of(self, pair: str, order_id: str) -> dict[str, Any] | None:
+        """The end of a swept order, as the exchange told it; None when it did not."""
+        if (pair, order_id) in self.late_ends:
+            self.read_late_ends(pair)
+        return deepcopy(self.swept.get((pair, order_id)))
 
     # -- an order is over when the exchange says so --------------------------------------------
 
@@ -192,9 +219,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         database holds: "not found" is no end. Freqtrade would believe it cancelled at start-up,
         and place a second stoploss beside it later.
         """
-        known = self.swept.get((pair, order_id))
+        known = self.end_of(pair, order_id)
         if known is not None:
-            return deepcopy(known)
+            return known
         if not self.unconfirmed.followed:
             self._forget_recorded()
         try:
@@ -254,10 +281,10 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         :raises InvalidOrderException: when an exit or a stoploss is still open, or not known. The
             base would make up a cancelled one, but only the exchange's word makes an order so.
         """
-        known = self.swept.get((pair, order_id))
+        known = self.end_of(pair, order_id)
         if known is not None:
             positions.set_cancel_reason_of(pair, order_id)
-            return deepcopy(known)
+            return known
         if self._config["dry_run"]:
             return super().cancel_order_with_result(order_id, pair, amount)
         try:

@@ -1,5 +1,6 @@
 """One bot's emergencies: the sweep before an exit, and what is left for the next iteration."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -42,6 +43,8 @@ class Emergency:
         self.sweeps = Sweeps(strategy, options)
         self.gate = ExitGate(self.exits, options, self)
         self._restored = False
+        late_ends = freqtrade_internals.exchange_of(strategy).late_ends
+        late_ends.notify, late_ends.warn_user = self._take_late_ends, self.warn_user
 
     @property
     def bot(self) -> Any:
@@ -247,21 +250,23 @@ class Emergency:
         if pending is not None and was_answered(report):
             self.exits.note_swept(pending)
         try:
-            self._note_swept(trade)
+            self._note_swept(trade, report)
         except SQLAlchemyError as error:
             logger.error(f"The swept orders cannot be looked up in the database: {error}")
         return report
 
-    def _note_swept(self, exiting: Any) -> None:
+    def _note_swept(self, exiting: Any, report: CancelReport) -> None:
         """Mark what was swept, and record exits of other trades that nothing else brings back."""
         recurring = {EMERGENCY_EXIT, FORCE_EXIT, *self.options.cancel_on}
-        swept = [
+        untouched = {(order["symbol"], order["id"]) for order in report.still_open}
+        in_scope = [
             order
             for order in positions.open_orders([exiting])
-            if (order.ft_pair, order.order_id) in self.ends
+            if report.scope in ("all", order.ft_pair)
+            and (order.ft_pair, order.order_id) not in untouched
         ]
-        mapping.set_cancel_reasons(swept, self.ends)
-        for order in swept:
+        mapping.set_cancel_reasons(in_scope, self.ends)
+        for order in in_scope if was_answered(report) else ():
             other = order.trade
             if (
                 other is not None
@@ -279,6 +284,16 @@ class Emergency:
                 # What is swept now need not be swept for it.
                 self.exits.note_swept(again)
 
+    def _take_late_ends(self, ends: list[dict[str, Any]]) -> None:
+        """Ends of other pairs' orders that were read after the exit had left."""
+        self.ends |= {(end["symbol"], end["id"]): end for end in ends}
+        with contextlib.suppress(SQLAlchemyError):
+            mapping.set_cancel_reasons(positions.open_orders(), self.ends)
+
+    def _read_late_ends(self, bot: Any) -> None:
+        for pair in bot.exchange.late_ends.pairs():
+            bot.exchange.read_late_ends(pair)
+
     def _map_trade(
         self,
         session: database.EmergencySession,
@@ -287,7 +302,7 @@ class Emergency:
         started: float,
         leave: Any = None,
     ) -> None:
-        ends = {(end["symbol"], end["id"]): end for end in report.final_orders()}
+        ends = self.ends | {(end["symbol"], end["id"]): end for end in report.final_orders()}
         orders = [order for order in trade.orders if order is not leave]
         mapping.map_orders(self.bot, orders, ends, session, until=started + self.options.deadline)
         _commit(session)
@@ -312,6 +327,7 @@ class Emergency:
             # What another thread did while we waited for the lock must be seen.
             self._attempt(Trade.commit)
             were_swept = bool(self.ends)
+            self._attempt(lambda: self._read_late_ends(bot))
             self._attempt(lambda: self._map_rest(bot))
             if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
                 self._attempt(lambda: mapping.remove_empty_trades(bot))

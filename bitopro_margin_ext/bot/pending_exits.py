@@ -293,13 +293,16 @@ def sub_amount(trade: Any, pending: PendingExit) -> float | None:
 
 
 def rests(trade: Any, pending: PendingExit) -> bool:
-    """Whether open orders of this urgency, or of a greater one, are for all that has to go."""
+    """Whether open orders of this urgency, or of a greater one, are for all that has to go.
+
+    So long as the order whose rest is meant counts as open, there is nothing to send.
+    """
+    if any(order.ft_is_open for order in trade.orders if order.order_id == pending.rest_of):
+        return True
     resting = [
         order
         for order in exit_orders(trade)
-        if order.ft_is_open
-        and urgency(order.ft_order_tag) <= urgency(pending.exit_reason)
-        and order.order_id != pending.rest_of
+        if order.ft_is_open and urgency(order.ft_order_tag) <= urgency(pending.exit_reason)
     ]
     if not resting:
         return False

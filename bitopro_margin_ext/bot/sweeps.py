@@ -78,7 +78,10 @@ class Sweeps:
             )
             budget = self._left(started) - MAPPING_SHARE * self._options.deadline
             exchange = freqtrade_internals.exchange_of(self._strategy)
-            report: CancelReport = exchange.sweep_margin_orders(pair, known, max(0.5, budget))
+            # What the exit does not need is read after it has left.
+            report: CancelReport = exchange.sweep_margin_orders(
+                pair, known, max(0.5, budget), first=str(trade.pair)
+            )
             self._last[pair] = Sweep(pair, time.monotonic(), report)
         finally:
             self._lock.release()
@@ -105,10 +108,14 @@ class Sweeps:
         for last in (self._last.get(pair), self._last.get(None)):
             if last is None or last.ended <= started - self._options.deadline:
                 continue
-            ended = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
-            if last.report.outcome is SweepOutcome.CONFIRMED and known <= ended:
+            if last.report.outcome is SweepOutcome.CONFIRMED and self._have_ended(last, known):
                 return last.report
         return None
+
+    def _have_ended(self, last: Sweep, known: set[OrderKey]) -> bool:
+        ended = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
+        exchange = freqtrade_internals.exchange_of(self._strategy)
+        return all(key in ended or exchange.end_of(*key) is not None for key in known)
 
     def _tell(self, report: CancelReport, known: set[OrderKey]) -> None:
         strangers = [
