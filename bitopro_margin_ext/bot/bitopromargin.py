@@ -31,7 +31,6 @@ from ..exchange import call_scope
 from ..exchange.flow import failure_of
 from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
-from .late_ends import LateEnds
 from .mapping import MappingContext
 from .options import parse_options
 from .order_intents import follow_orders, order_intent
@@ -39,6 +38,7 @@ from .order_journal import Kind, OrderJournal, UnconfirmedOrder, journal_path
 from .simulated_orders import cancel_simulated_orders
 from .sweeps import warn
 from .unconfirmed_orders import UnconfirmedOrders, new_client_id, one_attempt
+from .unfinished_sweeps import UnfinishedSweeps
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             raise OperationalException(self.unsupported)
         self.swept: TTLCache[OrderKey, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
-        self.late_ends = LateEnds()
+        self.unfinished = UnfinishedSweeps()
         self.mapping_context: MappingContext | None = None
         self.unconfirmed = UnconfirmedOrders(OrderJournal(journal_path(config)))
         self._last_balances: Any = None
@@ -163,18 +163,16 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
         Ends within ``deadline`` seconds. Every end that the exchange told is remembered, so that
         Freqtrade's own handling of these orders costs no request and cannot go wrong. With
-        ``first`` the ends of other pairs' orders are not waited for (see ``late_ends``).
+        ``first`` the ends of other pairs' orders are not waited for (see ``finish_sweeps``).
         """
-        keys = set(known)
+        keys = list(known)
         if self._config["dry_run"]:
             report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, keys)
         else:
-            now = {key for key in keys if first in (None, key[0])}
             report = freqtrade_internals.ccxt_api(self).cancel_and_confirm(
-                pair, list(now), deadline
+                pair, keys, deadline, None if first == pair else first
             )
-            told = {(order["symbol"], order["id"]) for order in report.final_orders()}
-            self.late_ends.add(keys - now - told)
+            self.unfinished.add(report, keys)
         self._remember_ends(report.final_orders())
         return report
 
@@ -184,16 +182,16 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             if not order["filled"] or self.order_has_fee(order):
                 self.swept[order["symbol"], order["id"]] = order
 
-    def read_late_ends(self, pair: str) -> None:
-        """Read the ends of a pair's orders that a sweep for another pair's exit has cancelled."""
-        ends = self.late_ends.read(freqtrade_internals.ccxt_api(self), pair)
-        self._remember_ends(ends)
-        self.late_ends.notify(ends)
+    def finish_sweeps(self) -> None:
+        """Learn what became of the orders of other pairs than the exiting one."""
+        for report in self.unfinished.finish(freqtrade_internals.ccxt_api(self)):
+            self._remember_ends(report.final_orders())
+            self.unfinished.notify(report)
 
     def end_of(self, pair: str, order_id: str) -> dict[str, Any] | None:
         """The end of a swept order, as the exchange told it; None when it did not."""
-        if (pair, order_id) in self.late_ends:
-            self.read_late_ends(pair)
+        if (pair, order_id) in self.unfinished:
+            self.finish_sweeps()
         return deepcopy(self.swept.get((pair, order_id)))
 
     # -- an order is over when the exchange says so --------------------------------------------

@@ -43,8 +43,7 @@ class Emergency:
         self.sweeps = Sweeps(strategy, options)
         self.gate = ExitGate(self.exits, options, self)
         self._restored = False
-        late_ends = freqtrade_internals.exchange_of(strategy).late_ends
-        late_ends.notify, late_ends.warn_user = self._take_late_ends, self.warn_user
+        freqtrade_internals.exchange_of(strategy).unfinished.notify = self._take_rest
 
     @property
     def bot(self) -> Any:
@@ -284,15 +283,12 @@ class Emergency:
                 # What is swept now need not be swept for it.
                 self.exits.note_swept(again)
 
-    def _take_late_ends(self, ends: list[dict[str, Any]]) -> None:
-        """Ends of other pairs' orders that were read after the exit had left."""
-        self.ends |= {(end["symbol"], end["id"]): end for end in ends}
+    def _take_rest(self, report: CancelReport) -> None:
+        """A sweep has been completed, after the exit had left."""
+        self.ends |= {(end["symbol"], end["id"]): end for end in report.final_orders()}
+        self.sweeps.complete(report)
         with contextlib.suppress(SQLAlchemyError):
             mapping.set_cancel_reasons(positions.open_orders(), self.ends)
-
-    def _read_late_ends(self, bot: Any) -> None:
-        for pair in bot.exchange.late_ends.pairs():
-            bot.exchange.read_late_ends(pair)
 
     def _map_trade(
         self,
@@ -327,7 +323,6 @@ class Emergency:
             # What another thread did while we waited for the lock must be seen.
             self._attempt(Trade.commit)
             were_swept = bool(self.ends)
-            self._attempt(lambda: self._read_late_ends(bot))
             self._attempt(lambda: self._map_rest(bot))
             if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
                 self._attempt(lambda: mapping.remove_empty_trades(bot))
@@ -335,6 +330,10 @@ class Emergency:
             self._attempt(self._restore)
             self._attempt(self._persist)
             self.gate.retry_all(time.monotonic())
+            if len(bot.exchange.unfinished):
+                self._attempt(bot.exchange.finish_sweeps)
+                self._attempt(lambda: self._map_rest(bot))
+                self.gate.retry_all(time.monotonic())
             self._attempt(self._persist)
 
     def _attempt(self, step: Callable[[], Any]) -> None:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from freqtrade.enums import RPCMessageType
@@ -29,6 +29,7 @@ class Sweep:
     pair: str | None
     ended: float
     report: CancelReport
+    known: set[OrderKey]
 
 
 def warn(bot: Any, text: str) -> None:
@@ -45,6 +46,12 @@ def warn(bot: Any, text: str) -> None:
 def was_answered(report: CancelReport) -> bool:
     """Whether the exchange said anything about the orders in scope; else nothing was swept yet."""
     return report.listed or bool(report.cancelled or report.already_done)
+
+
+def _is_settled(report: CancelReport, pair: str) -> bool:
+    """Whether all is known of the orders of one pair."""
+    open_questions = (*report.still_open, *report.unknown)
+    return report.listed and not any(order["symbol"] == pair for order in open_questions)
 
 
 class Sweeps:
@@ -82,11 +89,23 @@ class Sweeps:
             report: CancelReport = exchange.sweep_margin_orders(
                 pair, known, max(0.5, budget), first=str(trade.pair)
             )
-            self._last[pair] = Sweep(pair, time.monotonic(), report)
+            self._last[pair] = Sweep(pair, time.monotonic(), report, known)
         finally:
             self._lock.release()
-        self._tell(report, known)
+        if report.rest is None or not _is_settled(report, str(trade.pair)):
+            self._tell(report, known)
+        else:
+            logger.warning(f"{trade.pair} is swept; what became of other pairs' orders follows.")
         return report
+
+    def complete(self, report: CancelReport) -> None:
+        """Take in the whole report of a sweep that was made for one pair first."""
+        last = self._last.get(None)
+        known: set[OrderKey] = set()
+        if last is not None:
+            known = last.known
+            self._last[None] = replace(last, report=report)
+        self._tell(report, known)
 
     def _scope(self, trade: Any, started: float) -> str | None:
         """The pair to sweep, or None for all.
@@ -105,11 +124,17 @@ class Sweeps:
         self, pair: str | None, known: set[OrderKey], started: float
     ) -> CancelReport | None:
         """A sweep that ended moments ago and covers this one, when no order has come since."""
-        for last in (self._last.get(pair), self._last.get(None)):
+        for scope in dict.fromkeys((pair, None)):
+            last = self._last.get(scope)
             if last is None or last.ended <= started - self._options.deadline:
                 continue
-            if last.report.outcome is SweepOutcome.CONFIRMED and self._have_ended(last, known):
-                return last.report
+            if not self._have_ended(last, known):
+                continue
+            # By now it may have been completed.
+            report = self._last[scope].report
+            settled = report.outcome is SweepOutcome.CONFIRMED
+            if settled or (pair is not None and _is_settled(report, pair)):
+                return report
         return None
 
     def _have_ended(self, last: Sweep, known: set[OrderKey]) -> bool:

@@ -15,19 +15,21 @@ REFUSED: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION})
 
 
 def key_refused(report: CancelReport) -> bool:
-    """Whether the exchange turned the key away before it did anything."""
+    """Whether the exchange turned the key away to the end, and did nothing for it."""
     return (
         report.outcome is SweepOutcome.UNKNOWN
         and not report.in_doubt
         and not report.cancelled
-        and any(failure.meaning in REFUSED for failure in report.failures)
+        and report.key_refusal is not None
+        and report.key_refusal.meaning in REFUSED
     )
 
 
 def pair_unknown(report: CancelReport) -> bool:
-    """Whether the exchange does not know the pair, and nothing of it rests."""
+    """Whether the exchange does not know the pair, and its lists show nothing of it."""
     return (
-        not report.in_doubt
+        report.listed
+        and not report.in_doubt
         and not report.cancelled
         and not report.already_done
         and any(failure.meaning is Meaning.BAD_SYMBOL for failure in report.failures)
@@ -71,7 +73,7 @@ class Verdict:
         """First what became of the orders, last the verdict."""
         report = self._known
         if report is not None and self._refused:
-            refusal = next(f for f in report.failures if f.meaning in REFUSED)
+            refusal = report.key_refusal
             return [f"REFUSED: nothing was done, and orders may be open: {refusal}"]
         strange = [
             f"BitoPro does not know the pair {pair}: nothing was done, check its name"

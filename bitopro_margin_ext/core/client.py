@@ -13,7 +13,7 @@ from .credentials import Credentials
 from .deadline_session import DeadlineSession
 from .endpoints import Endpoint
 from .errors import Failure, classify, not_sent, unreadable
-from .rate_limit import cancel_all_limiter
+from .rate_limit import limits_of
 from .report import CancelReport
 from .signing import build_request
 from .steps import (
@@ -53,7 +53,7 @@ class MarginClient:
         self._on_failure = on_failure or (lambda failure: None)
         # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
         self._session = DeadlineSession(trusted=base_url.startswith("https:"))
-        self._limiter = cancel_all_limiter(urllib.parse.urlsplit(base_url).netloc)
+        self.rate_limits = limits_of(urllib.parse.urlsplit(base_url).netloc)
 
     def run(self, flow: Flow[CancelReport], report: CancelReport) -> CancelReport:
         """Run a flow that fills ``report`` to its end.
@@ -123,7 +123,7 @@ class MarginClient:
 
     def _send(self, endpoint: Endpoint, params: Params, ends: float) -> Any:
         if endpoint.cancels_all:
-            wait = self._limiter.reserve_within(ends - time.monotonic())
+            wait = self.rate_limits.try_reserve(endpoint, ends - time.monotonic())
             if wait is None:
                 return not_sent("a cancel-all left a moment ago")
             time.sleep(wait)

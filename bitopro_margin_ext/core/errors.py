@@ -64,6 +64,7 @@ class Meaning(enum.Enum):
     RATE_LIMIT = "RateLimitExceeded"
     TIMEOUT = "RequestTimeout"
     UNAVAILABLE = "ExchangeNotAvailable"
+    MAINTENANCE = "OnMaintenance"
     BAD_RESPONSE = "BadResponse"
     NETWORK = "NetworkError"
 
@@ -71,22 +72,68 @@ class Meaning(enum.Enum):
 _UNKNOWN_OUTCOMES: Final = frozenset(
     {Meaning.TIMEOUT, Meaning.UNAVAILABLE, Meaning.BAD_RESPONSE, Meaning.NETWORK}
 )
-_RETRYABLE: Final = _UNKNOWN_OUTCOMES | {Meaning.RATE_LIMIT, Meaning.NONCE}
+_RETRYABLE: Final = _UNKNOWN_OUTCOMES | {
+    Meaning.RATE_LIMIT,
+    Meaning.NONCE,
+    Meaning.MAINTENANCE,
+}
 
-_BY_TEXT: Final = (
-    # First match wins. Seen in BitoPro's pages or answers, or in ccxt's own table of them.
-    (r"signature|api ?key|unauthori[sz]ed", Meaning.AUTHENTICATION),
-    (r"permission|forbidden|not enabled", Meaning.PERMISSION),
-    (r"balance .*not enough|insufficient|not enough balance", Meaning.INSUFFICIENT_FUNDS),
-    (r"cannot be cancel|can't be cancel|can not be cancel", Meaning.INVALID_ORDER),
-    (r"order .*(not found|not exist)|(no such|unknown) order", Meaning.ORDER_NOT_FOUND),
-    (r"(invalid|unsupported|unknown).* pair|pair .*(not|un)", Meaning.BAD_SYMBOL),
-    (r"nonce|timestamp.*(expired|mismatch)", Meaning.NONCE),
-    (
-        r"invalid (amount|price|stop|client|condition)|trigger immediately|stop ?price"
-        r"|open ?limit|too many open orders|order amount",
-        Meaning.INVALID_ORDER,
+_TEXTS: Final = {
+    # How the exchange's texts begin, word by word; the first match wins. Seen in BitoPro's pages or
+    # answers, in ccxt's table of them, or in the same manner.
+    Meaning.MAINTENANCE: (
+        r"(.+\W)?(under|in|for|during|due to|system|scheduled) maintenance(?! (margin|ratio|rate))",
     ),
+    Meaning.AUTHENTICATION: (
+        r"(invalid|wrong|missing) signature",
+        r"(invalid|wrong|missing|unknown|expired|unauthori[sz]ed) (api ?)?(key|token|identity)",
+        r"(api ?)?(key|token) (is |was |has )?(been )?(not (allowed|valid|found)|invalid)",
+        r"(api ?)?(key|token) (is |was |has )?(been )?(expired|revoked|disabled|deleted)",
+        r"unauthori[sz]ed",
+    ),
+    Meaning.PERMISSION: (
+        r"forbidden",
+        r"(no|missing|insufficient|not enough) permissions?",
+        r"permission denied",
+        r"(.+ )?(has|have) no permissions?",
+        r"margin( trading| account)? (is )?not enabled",
+    ),
+    Meaning.INSUFFICIENT_FUNDS: (
+        r"balance for \S+ (is )?not enough",
+        r"(insufficient|not enough) (available )?(balance|funds?)",
+        r"(balance|funds?) (is |are )?(not enough|insufficient)",
+    ),
+    Meaning.ORDER_NOT_FOUND: (
+        r"order( \S*\d\S*)? (is |was )?(not found|does(n't| not) exist|not exists?)",
+        r"(no such|unknown) order",
+    ),
+    Meaning.BAD_SYMBOL: (
+        r"(invalid|unsupported|unknown) (trading )?pair",
+        r"(trading )?pair( \S+)? (is )?(not (found|supported)|unsupported|unknown|invalid)",
+        r"(trading )?pair( \S+)? does(n't| not) exist",
+    ),
+    Meaning.NONCE: (
+        r"(invalid|duplicated?|expired|wrong) nonce",
+        r"nonce (is|was|must|has)",
+        r"(local machine )?time mismatch",
+        r"timestamp (is |was |has )?(expired|mismatch(ed)?)",
+    ),
+    Meaning.INVALID_ORDER: (
+        r"invalid (amount|price|stop ?price|client ?id|condition|order)",
+        r"order( \S*\d\S*)? (cannot|can't|can not) be cancell?ed",
+        r"(stop )?order (would|will) trigger immediately",
+        r"stop ?price (is|must|should)",
+        r"too many open orders",
+        r"order ?open ?limit",
+        r"order amount (is|must|should)",
+        r"order (was )?rejected",
+    ),
+}
+
+_BY_TEXT: Final = tuple(
+    (re.compile(rf"{text}(\W.*)?", re.IGNORECASE), meaning)
+    for meaning, texts in _TEXTS.items()
+    for text in texts
 )
 
 _BY_STATUS: Final = {
@@ -217,6 +264,10 @@ def unreadable(what: str) -> Failure:
 
 
 def _meaning(status: int, text: str, path: str) -> Meaning:
+    said = _meaning_of_text(text)
+    if status == 401 and said is Meaning.NONCE:
+        # The key is in order; its nonce came too late.
+        return said
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
@@ -224,9 +275,8 @@ def _meaning(status: int, text: str, path: str) -> Meaning:
     if status < 400:
         # A redirect that cannot be followed, and its like: no word about the call.
         return Meaning.BAD_RESPONSE
-    for pattern, meaning in _BY_TEXT:
-        if re.search(pattern, text, re.IGNORECASE):
-            return meaning
+    if said is not None:
+        return said
     if status == 404:
         if re.search(r"/orders/[^/_]+_[^/_]+/[^/]+$", path):
             return Meaning.ORDER_NOT_FOUND
@@ -234,6 +284,12 @@ def _meaning(status: int, text: str, path: str) -> Meaning:
             return Meaning.BAD_SYMBOL
         return Meaning.NOT_SUPPORTED
     return Meaning.BAD_REQUEST
+
+
+def _meaning_of_text(text: str) -> Meaning | None:
+    """What a text that we know means, read whole: "under maintenance" is no unknown pair."""
+    whole = " ".join(text.split()).rstrip(".!")
+    return next((meaning for known, meaning in _BY_TEXT if known.fullmatch(whole)), None)
 
 
 def _is_page(body: str | None) -> bool:

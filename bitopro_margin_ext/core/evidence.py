@@ -61,10 +61,14 @@ class Fate(enum.Enum):
 
 
 class Conclusion(NamedTuple):
-    """The fate, and the order data that it rests on."""
+    """The fate, and the order data that it rests on.
+
+    ``is_shown_open`` is True of a cancelled order that a list still shows, as it may for a while.
+    """
 
     fate: Fate
     order: Order | None = None
+    is_shown_open: bool = False
 
 
 def conclude(statements: Sequence[Statement]) -> Conclusion:
@@ -91,7 +95,10 @@ def conclude(statements: Sequence[Statement]) -> Conclusion:
         contradictions = [one for one in opens if any(_contradicts(one, word) for word in named)]
         last = max(named, key=lambda word: word.answered)
         if not contradictions:
-            return Conclusion(Fate.CANCELLED, last.order)
+            shown = max((o.asked for o in opens if o.source is Source.OPEN_LIST), default=None)
+            is_shown = shown is not None and shown >= last.answered
+            is_gone = absent_at is not None and shown is not None and absent_at > shown
+            return Conclusion(Fate.CANCELLED, last.order, is_shown and not is_gone)
         contradicted = max(one.answered for one in contradictions)
         if last.asked >= contradicted and absent_at is not None and absent_at >= last.answered:
             return Conclusion(Fate.CANCELLED, last.order)

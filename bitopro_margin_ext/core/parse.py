@@ -6,6 +6,7 @@ money. Every function takes one row of a documented answer.
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from .assumptions import (
@@ -19,7 +20,9 @@ from .symbols import is_order_id, pair_symbol
 
 Row = Mapping[str, Any]
 
-_NUMBER: Final = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?([eE][-+]?\d+)?", re.ASCII)
+_NUMBER: Final = re.compile(
+    r"[-+]?(\d{1,40}|\d{1,3}(,\d{3}){1,12})(\.\d{0,40})?([eE][-+]?\d{1,2})?", re.ASCII
+)
 
 ORDER_STATUSES = {
     "-1": "open",
@@ -65,6 +68,17 @@ def number(row: Row, *keys: str) -> str | None:
     return value.replace(",", "")
 
 
+def amount_of(row: Row, *keys: str) -> str | None:
+    """A number that cannot be below zero, as ``number`` gives it.
+
+    :raises ValueError: for what is not such an amount.
+    """
+    value = number(row, *keys)
+    if value is not None and value.startswith("-") and not is_zero(value):
+        raise ValueError(f"{value!r} is below zero")
+    return value
+
+
 def milliseconds(row: Row, *keys: str) -> int | None:
     """The same for a time, in ms whether the exchange wrote seconds or milliseconds.
 
@@ -101,17 +115,19 @@ def parse_order(row: Row, symbol: str | None = None) -> dict[str, Any]:
     wire_type = text(row, "type")
     kind = ORDER_TYPES.get(wire_type.upper(), wire_type.lower()) if wire_type else None
     time_in_force = text(row, "timeInForce")
-    filled = number(row, "executedAmount")
+    filled = amount_of(row, "executedAmount")
     status = order_status(row)
-    amount = number(row, "originalAmount", "amount")
-    remaining = number(row, "remainingAmount")
+    amount = amount_of(row, "originalAmount", "amount")
+    remaining = amount_of(row, "remainingAmount")
     if kind == "market" and side == "buy" and MARKET_BUY_AMOUNT_IN_QUOTE:
         amount = filled if status in ("closed", "canceled") else None
         remaining = "0" if amount is not None else None
+    else:
+        _check_amounts(text(row, "status"), kind, amount, filled, remaining)
     updated = milliseconds(row, "updatedTimestamp")
-    average = number(row, "avgExecutionPrice")
-    price = number(row, "price")
-    trigger_price = number(row, "stopPrice")
+    average = amount_of(row, "avgExecutionPrice")
+    price = amount_of(row, "price")
+    trigger_price = amount_of(row, "stopPrice")
     return {
         "id": text(row, "id", "orderId"),
         "clientOrderId": text(row, *CLIENT_ID_KEYS),
@@ -126,7 +142,7 @@ def parse_order(row: Row, symbol: str | None = None) -> dict[str, Any]:
         "price": None if is_zero(price) else price,
         "triggerPrice": None if is_zero(trigger_price) else trigger_price,
         "amount": amount,
-        "cost": number(row, "total"),
+        "cost": amount_of(row, "total"),
         "average": None if is_zero(average) else average,
         "filled": filled,
         "remaining": remaining,
@@ -135,6 +151,35 @@ def parse_order(row: Row, symbol: str | None = None) -> dict[str, Any]:
         "trades": None,
         "info": row,
     }
+
+
+def _check_amounts(
+    status: str | None,
+    kind: str | None,
+    amount: str | None,
+    filled: str | None,
+    remaining: str | None,
+) -> None:
+    """Refuse a row whose amounts cannot all be true: it is no word about the order.
+
+    :raises ValueError: then.
+    """
+    if amount is None or is_zero(amount):
+        return
+    whole = Decimal(amount)
+    for name, part in (("executed", filled), ("remaining", remaining)):
+        if part is not None and Decimal(part) > whole:
+            raise ValueError(f"{part!r} {name} of {amount!r}")
+    if filled is None:
+        return
+    done = Decimal(filled)
+    # What a market order does not find in the book is left, and nobody says what that is called.
+    if status == "2" and done < whole and kind != "market":
+        raise ValueError(f"filled, with {filled!r} of {amount!r}")
+    if status in ("3", "4", "6") and done == whole:
+        raise ValueError(f"cancelled, with all of {amount!r} executed")
+    if status == "0" and done == whole:
+        raise ValueError(f"open, with all of {amount!r} executed")
 
 
 def _order_fee(row: Row, filled: str | None) -> dict[str, str | None] | None:
@@ -194,9 +239,9 @@ def parse_trade(row: Row, symbol: str | None) -> dict[str, Any]:
         "type": None,
         "side": (text(row, "action") or "").lower() or None,
         "takerOrMaker": None if is_taker is None else ("taker" if is_taker else "maker"),
-        "price": number(row, "price"),
-        "amount": number(row, "baseAmount"),
-        "cost": number(row, "quoteAmount"),
+        "price": amount_of(row, "price"),
+        "amount": amount_of(row, "baseAmount"),
+        "cost": amount_of(row, "quoteAmount"),
         "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
         "info": row,
     }
@@ -215,8 +260,8 @@ def parse_stream_trade(data: Row) -> dict[str, Any]:
         "type": (text(data, "orderType") or "").lower() or None,
         "side": {"ask": "sell", "bid": "buy"}.get(text(data, "side") or ""),
         "takerOrMaker": None if is_maker is None else ("maker" if is_maker else "taker"),
-        "price": number(data, "price"),
-        "amount": number(data, "volume"),
+        "price": amount_of(data, "price"),
+        "amount": amount_of(data, "volume"),
         "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
         "info": data,
     }

@@ -1,7 +1,7 @@
 """What became of the orders of one cancel-and-confirm."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import Failure
@@ -37,6 +37,11 @@ class CancelReport:
         self.in_doubt = False
         """Whether a cancel went without an answer, so that only the lists tell what it did."""
         self.failures: list[Failure] = []
+        self.key_refusal: Failure | None = None
+        """The refusal of the key that stood at the end, repeated and with no success since."""
+        self.rest: Callable[[float], Any] | None = None
+        """What completes a sweep that ended when its most urgent pair was settled: called with a
+        deadline in seconds, it returns the flow."""
         self.requests = 0
         self.elapsed_ms = 0
 
@@ -62,6 +67,8 @@ class CancelReport:
             self.failures += part.failures
         self.listed = all(part.listed for part in parts)
         self.in_doubt = any(part.in_doubt for part in parts)
+        refusals = [part.key_refusal for part in parts if part.key_refusal is not None]
+        self.key_refusal = refusals[0] if refusals else None
         self.elapsed_ms = max((part.elapsed_ms for part in parts), default=0)
 
     def final_orders(self) -> list[dict[str, Any]]:

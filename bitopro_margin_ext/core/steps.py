@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from .endpoints import REQUESTS_PER_SECOND, Endpoint
-from .errors import Failure, Meaning, Outcome, not_sent
+from .endpoints import Endpoint
+from .errors import FATAL, Failure, Meaning, Outcome, not_sent
+from .rate_limit import RateLimits
 from .report import CancelReport
 
 MAX_RETRIES: Final = 3
 """How often one call is retried before something else is asked; its turn comes again."""
+MAX_REFUSALS: Final = 3
+"""How often in a row the key may be refused before it counts as refused: one can be a stray."""
 LONGEST_CALL: Final = 10.0
 """Seconds that any one call may take, however far the deadline is."""
 CONCURRENT_CALLS: Final = 8
@@ -106,10 +109,17 @@ def _restamped(params: Params, offset_ms: int) -> Params:
     return {**params, "timestamp": time.time_ns() // 1_000_000 + offset_ms}
 
 
-class RetryingCaller:
-    """Makes the calls of one flow within its deadline (seconds), each page at its documented pace.
+class Moment(NamedTuple):
+    """When a call was sent and answered, in seconds on one clock."""
 
-    Failures that were retried are added to the report.
+    asked: float
+    answered: float
+
+
+class RetryingCaller:
+    """Makes the calls of one flow within its deadline (seconds) and the documented limits.
+
+    Failures that were retried are added to the report. ``moment`` is that of the last ``call``.
     """
 
     def __init__(
@@ -118,16 +128,26 @@ class RetryingCaller:
         deadline: float,
         now: Callable[[], float],
         clock: HasClockOffset,
+        limits: RateLimits,
     ) -> None:
         self._report = report
         self._now = now
         self._clock = clock
-        self._ends = now() + deadline
+        self._limits = limits
+        self._free_at: dict[str, float] = {}
+        """Until when the exchange asked not to be called, by page: two spellings of a path are one
+        call to it."""
+        self._refusals: dict[bool, list[Failure]] = {True: [], False: []}
+        """The last refusals of the key with no success since, of reads and of writes."""
+        self.moment = Moment(now(), now())
+        self.extend(deadline)
+
+    def extend(self, deadline: float, report: CancelReport | None = None) -> None:
+        """Give the flow so many seconds from now, and another report to note failures in."""
+        self._report = self._report if report is None else report
+        self._ends = self._now() + deadline
         # One call that hangs must leave time to ask again.
         self._call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
-        self._free_at: dict[str, float] = {}
-        """When a page's call may be made again, by its documented limit or by Retry-After: two
-        spellings of a path are one call to the exchange."""
 
     def call(
         self, endpoint: Endpoint, params: Mapping[str, Any], *, retry_unknown: bool = True
@@ -140,33 +160,39 @@ class RetryingCaller:
         answer = yield from self._call_in_turn(endpoint, params)
         return (yield from self._retry(endpoint, params, answer, retry_unknown))
 
-    def call_together(self, requests: Sequence[tuple[Endpoint, Mapping[str, Any]]]) -> Flow[Any]:
+    def call_together(
+        self, requests: Sequence[tuple[Endpoint, Mapping[str, Any]]]
+    ) -> Flow[list[tuple[Any, Moment]]]:
         """Make several reads at the same time, each retried as ``call`` does.
 
-        :returns: a list of their answers, in their order. A read whose page is not free yet waits
+        :returns: their answers with their moments, in order. A read whose limit is used up waits
             for its turn after the others.
         """
         answers: list[Any] = [None] * len(requests)
-        pages: set[str] = set()
+        moments = [self.moment] * len(requests)
         together: list[int] = []
-        for place, (endpoint, _) in enumerate(requests):
-            # Two calls of one page follow each other at its pace.
-            if self._wait_for(endpoint) <= 0 and endpoint.page not in pages:
-                pages.add(endpoint.page)
-                together.append(place)
-        if self.remaining() > 0 and len(together) > 1:
+        if len(requests) > 1 and self.remaining() > 0:
+            together = [
+                place
+                for place, (endpoint, _) in enumerate(requests)
+                if self._barred_for(endpoint) <= 0 and self._limits.try_reserve(endpoint, 0) == 0
+            ]
+        if together:
             started, timeout = self._now(), self._timeout()
             calls = tuple(Call(*requests[place], timeout) for place in together)
-            for place, first, answer in zip(together, calls, (yield Gather(calls)), strict=True):
+            found = yield Gather(calls)
+            moment = Moment(started, self._now())
+            for place, first, answer in zip(together, calls, found, strict=True):
+                self.moment = moment
                 answer = yield from _retry_clock(self._clock, first, answer, started, self._now)
-                self._note_pace(first.endpoint, answer)
+                self._note(first.endpoint, answer)
                 answers[place] = yield from self._retry(*requests[place], answer, True)
-        else:
-            together = []
+                moments[place] = self.moment
         for place, (endpoint, params) in enumerate(requests):
             if place not in together:
                 answers[place] = yield from self.call(endpoint, params)
-        return answers
+                moments[place] = self.moment
+        return list(zip(answers, moments, strict=True))
 
     def pause(self, seconds: float) -> Flow[None]:
         """Wait about so long: jitter keeps two bots on one account from meeting again."""
@@ -180,32 +206,62 @@ class RetryingCaller:
         """Whether the exchange will not answer this call again before the deadline."""
         return self._free_at.get(endpoint.page, 0.0) >= self._ends
 
+    def refusal(self, *, reads: bool) -> Failure | None:
+        """The refusal of the key that stands: it was repeated, and nothing was accepted since."""
+        found = self._refusals[reads]
+        return found[-1] if len(found) >= MAX_REFUSALS else None
+
     def _call_in_turn(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Flow[Any]:
-        wait = self._wait_for(endpoint)
-        if wait >= self.remaining():
+        wait = self._barred_for(endpoint)
+        if wait < self.remaining():
+            yield from self._sleep(wait)
+            # Whoever performs a cancel-all keeps its limit, in a sweep and out of it.
+            turn = (
+                0.0
+                if endpoint.cancels_all
+                else self._limits.try_reserve(endpoint, self.remaining())
+            )
+        else:
+            turn = None
+        if turn is None or self.remaining() <= 0:
             return not_sent("no time left for this call")
-        yield from self._sleep(wait)
+        yield from self._sleep(turn)
+        asked = self._now()
         answer = yield from call(self._clock, endpoint, params, self._timeout(), self._now)
-        self._note_pace(endpoint, answer)
+        self.moment = Moment(asked, self._now())
+        self._note(endpoint, answer)
         return answer
 
-    def _note_pace(self, endpoint: Endpoint, answer: Any) -> None:
-        pace = endpoint.cost / REQUESTS_PER_SECOND
-        if isinstance(answer, Failure) and answer.retry_after is not None:
-            pace = answer.retry_after
-        self._free_at[endpoint.page] = self._now() + pace
+    def _note(self, endpoint: Endpoint, answer: Any) -> None:
+        """Take in what an answer says of the next calls."""
+        refusals = self._refusals[endpoint.method == "GET"]
+        if not isinstance(answer, Failure):
+            refusals.clear()
+            return
+        if answer.retry_after is not None:
+            self._free_at[endpoint.page] = self._now() + answer.retry_after
+        if answer.meaning in FATAL:
+            refusals.append(answer)
+        elif answer.outcome is Outcome.REFUSED and answer.meaning is not Meaning.RATE_LIMIT:
+            # It was refused for something else: the key was accepted.
+            refusals.clear()
 
     def _retry(
         self, endpoint: Endpoint, params: Mapping[str, Any], answer: Any, retry_unknown: bool
     ) -> Flow[Any]:
         for attempt in range(MAX_RETRIES + 1):
-            if not isinstance(answer, Failure) or not answer.is_retryable:
+            if not isinstance(answer, Failure):
                 return answer
-            # After a second 409 the clock is corrected already.
-            is_unknown = answer.outcome is Outcome.UNKNOWN
-            if answer.meaning is Meaning.NONCE or (is_unknown and not retry_unknown):
+            if answer.meaning in FATAL:
+                # A stray refusal is worth another look, at no risk to anything.
+                is_read = endpoint.method == "GET"
+                if not is_read or self.refusal(reads=True):
+                    return answer
+            elif not answer.is_retryable:
                 return answer
-            if attempt == MAX_RETRIES or self._wait_for(endpoint) >= self.remaining():
+            if answer.outcome is Outcome.UNKNOWN and not retry_unknown:
+                return answer
+            if attempt == MAX_RETRIES or self._barred_for(endpoint) >= self.remaining():
                 return answer
             self._report.failures.append(answer)
             yield from self.pause(0.2 * 2**attempt)
@@ -215,7 +271,7 @@ class RetryingCaller:
     def _timeout(self) -> float:
         return min(self._call_timeout, self.remaining())
 
-    def _wait_for(self, endpoint: Endpoint) -> float:
+    def _barred_for(self, endpoint: Endpoint) -> float:
         return max(0.0, self._free_at.get(endpoint.page, 0.0) - self._now())
 
     def _sleep(self, seconds: float) -> Flow[None]:

@@ -5,8 +5,8 @@ so it knows neither HTTP nor ccxt.
 """
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
 
 from .endpoints import (
     CANCEL_ALL,
@@ -19,9 +19,19 @@ from .endpoints import (
     OpenOrdersPath,
 )
 from .errors import FATAL, Failure, Outcome, unreadable
+from .evidence import ENDS, Order, Source
+from .rate_limit import RateLimits
 from .report import CancelReport
-from .steps import Flow, HasClockOffset, RetryingCaller
-from .sweep_state import Findings, Key, Order, key_of, read_cancelled, read_collection, read_order
+from .steps import Flow, Moment, RetryingCaller
+from .sweep_state import (
+    Key,
+    SweepState,
+    key_of,
+    read_cancelled,
+    read_collection,
+    read_open_order,
+    read_order,
+)
 from .symbols import batch_pair_id, pair_id, pair_symbol
 
 LIST_LIMIT: Final = 1000
@@ -34,30 +44,49 @@ ROUNDS_OF_LISTS: Final = 2
 """How many rounds a history that contradicts the open orders has to catch up."""
 
 
+class SweptAccount(Protocol):
+    """What knows how many ms the exchange's clock is ahead of ours, and what has left so far."""
+
+    clock_offset_ms: int
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """The documented limits, shared with whoever else calls this host."""
+
+
 def cancel_and_confirm(
     symbol: str | None,
     known: Iterable[Key] = (),
     *,
     deadline: float,
     open_orders: OpenOrdersPath | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    exchange_clock: HasClockOffset | None = None,
+    clock: Callable[[], float] = lambda: time.monotonic(),
+    exchange_clock: SweptAccount | None = None,
     report: CancelReport | None = None,
     heard: Callable[[], Iterable[Order]] = tuple,
+    first: str | None = None,
 ) -> Flow[CancelReport]:
     """Cancel the margin orders of ``symbol`` (None: of every pair) and report what became of them.
 
     ``known`` are the orders whose final state the caller needs, as (symbol, id); those of other
     pairs than ``symbol`` are left out. ``deadline`` is in seconds from now: the flow ends by then
-    and reports what it knows. ``exchange_clock`` holds the exchange's clock minus ours. A caller
-    that may stop early gives the ``report`` to fill, and finds in it what was learnt until it
-    closed the flow. ``heard`` gives the parsed orders that a stream has told of: those that have
-    ended by its word are not fetched again.
+    and reports what it knows. ``exchange_clock`` holds the exchange's clock minus ours, and the
+    limits of its host. A caller that may stop early gives the ``report`` to fill, and finds in it
+    what was learnt until it closed the flow. ``heard`` gives the parsed orders that a stream has
+    told of: those that have ended by its word are not fetched again.
+
+    ``first`` is a pair that the caller is in a hurry for. The flow then ends as soon as that pair
+    is settled: cancelled, listed, and the end of each of its known orders learnt. What is left of
+    the other pairs is in ``report.rest``: a function of a deadline (seconds) that returns the flow
+    which completes the sweep and returns a whole new report; None where nothing is left. It sends
+    no cancel-all any more, and cancels by id only what was open before: an order that the caller
+    has placed since is out of its reach.
 
     :raises ValueError: for a symbol that is not a pair, before anything is sent.
     """
     paths = open_orders or OpenOrdersPath()
-    return _Sweep(symbol, known, deadline, paths, clock, exchange_clock, report, heard).run()
+    sweep = _Sweep(symbol, known, deadline, paths, clock, exchange_clock, report, heard)
+    return sweep.run(None if first is None else pair_symbol(first))
 
 
 def list_without_cancelling(
@@ -65,8 +94,8 @@ def list_without_cancelling(
     *,
     deadline: float,
     open_orders: OpenOrdersPath | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    exchange_clock: HasClockOffset | None = None,
+    clock: Callable[[], float] = lambda: time.monotonic(),
+    exchange_clock: SweptAccount | None = None,
     report: CancelReport | None = None,
 ) -> Flow[CancelReport]:
     """Report what is open in scope, as parsed orders in ``still_open``; send no write at all."""
@@ -74,10 +103,13 @@ def list_without_cancelling(
     return _Sweep(symbol, (), deadline, paths, clock, exchange_clock, report).look()
 
 
-class _OwnClock:
-    """A clock offset that only this sweep knows."""
+class _OwnAccount:
+    """A clock offset and limits that only this sweep knows."""
 
     clock_offset_ms = 0
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.rate_limits = RateLimits(clock)
 
 
 class _Sweep:
@@ -88,7 +120,7 @@ class _Sweep:
         deadline: float,
         open_orders: OpenOrdersPath,
         clock: Callable[[], float],
-        exchange_clock: HasClockOffset | None,
+        account: SweptAccount | None,
         report: CancelReport | None = None,
         heard: Callable[[], Iterable[Order]] = tuple,
     ) -> None:
@@ -98,97 +130,136 @@ class _Sweep:
         self.clock = clock
         self.started = clock()
         began_ms = time.time_ns() // 1_000_000
-        offset = exchange_clock or _OwnClock()
+        account = account or _OwnAccount(clock)
         # The offset may be learnt on the way, from a refused call.
-        self.found = Findings(self.symbol, known, lambda: began_ms + offset.clock_offset_ms)
+        self.state = SweepState(self.symbol, known, lambda: began_ms + account.clock_offset_ms)
         self.cancel_all_due = True
         """Whether no cancel-all is known to have been carried out."""
         self.resends = 0
         self.report = report or CancelReport("all")
         self.report.scope = self.symbol or "all"
-        self.caller = RetryingCaller(self.report, deadline, clock, offset)
+        self.caller = RetryingCaller(self.report, deadline, clock, account, account.rate_limits)
 
     # -- the flow ------------------------------------------------------------------------------
 
-    def run(self) -> Flow[CancelReport]:
+    def run(self, first: str | None) -> Flow[CancelReport]:
         try:
             yield from self._cancel_all()
-            round_number = 0
-            while self.caller.remaining() > 0:
-                self.report.listed = yield from self._list_open()
-                if not self.report.listed and self._is_fatal():
-                    break
-                yield from self._fetch_known(round_number)
-                unsettled = self.found.unsettled(listed=self.report.listed)
-                if not unsettled and (
-                    self.report.listed or self.caller.is_barred(self.open_orders.candidates[0])
-                ):
-                    break
-                if self._is_fatal() or self.caller.remaining() <= 0:
-                    break
-                yield from self.caller.pause(0.1 * 2 ** min(round_number, 3))
-                yield from self._cancel_survivors()
-                round_number += 1
+            yield from self._confirm(first)
         finally:
             # A caller that stops driving the flow early still finds what was learnt so far.
+            self._fill_report()
+        if first is not None and not self._is_settled(None):
+            self.report.rest = self._rest
+        return self.report
+
+    def _rest(self, deadline: float) -> Flow[CancelReport]:
+        """Complete what ``run`` left for later, without a word about what was placed since."""
+        self.started = self.clock()
+        # A cancel-all now would cancel what the caller has placed, too.
+        self.cancel_all_due = False
+        self.state.close_scope()
+        before, self.report = self.report, CancelReport(self.report.scope)
+        self.report.in_doubt = before.in_doubt
+        self.caller.extend(deadline, self.report)
+        try:
+            yield from self._confirm(None)
+        finally:
             self._fill_report()
         return self.report
 
     def look(self) -> Flow[CancelReport]:
         """List, and nothing else."""
         try:
-            self.report.listed = yield from self._list_open()
+            yield from self._list_open(self._listings())
         finally:
             self._fill_report()
         return self.report
 
+    def _confirm(self, first: str | None) -> Flow[None]:
+        """Read, cancel what survived, and read again, until this pair (None: all) is settled."""
+        round_number = 0
+        while self.caller.remaining() > 0:
+            yield from self._read_lists(first)
+            if not self.report.listed and self.caller.refusal(reads=True):
+                return
+            yield from self._look_up(first, round_number)
+            if self._is_settled(first) or self._is_refused():
+                return
+            if self.caller.remaining() <= 0:
+                return
+            yield from self.caller.pause(0.1 * 2 ** min(round_number, 3))
+            yield from self._cancel_survivors()
+            round_number += 1
+
+    def _is_settled(self, first: str | None) -> bool:
+        if self.state.is_unsettled(first):
+            return False
+        return self.report.listed or self.caller.is_barred(self.open_orders.candidates[0])
+
+    def _is_refused(self) -> bool:
+        return any(self.caller.refusal(reads=reads) is not None for reads in (True, False))
+
     def _fill_report(self) -> None:
-        self.found.fill(self.report)
+        self.state.fill(self.report)
+        self.report.key_refusal = self.caller.refusal(reads=True)
         self.report.elapsed_ms = round((self.clock() - self.started) * 1000)
 
-    def _cancel_all(self) -> Flow[None]:
-        endpoint, params = CANCEL_ALL, {}
-        if self.symbol is not None:
-            endpoint, params = CANCEL_PAIR, {"pair": pair_id(self.symbol)}
-        reply = yield from self.caller.call(endpoint, params, retry_unknown=False)
-        answer = read_cancelled(reply)
-        if isinstance(answer, Failure):
-            self._note(answer)
-            self.cancel_all_due = answer.is_retryable
-            if answer.outcome is Outcome.UNKNOWN:
-                self.report.in_doubt = True
-                self.found.note_unanswered()
-            return
-        self.cancel_all_due = False
-        believed = [order for order in answer if self.symbol in (None, order["symbol"])]
-        self.found.note_cancelled(believed)
-        self._note_strangers(len(answer) - len(believed))
+    # -- reading -------------------------------------------------------------------------------
 
-    def _note_strangers(self, count: int) -> None:
-        if count:
-            # Whatever it meant, it is no word about the orders that were asked about.
-            self.report.in_doubt = True
-            self._note(unreadable(f"{count} cancelled ids that were not asked for"))
+    def _read_lists(self, first: str | None) -> Flow[None]:
+        """The open orders and, at the same time, the history of each pair with ends to learn."""
+        self._learn_heard()
+        pairs = {symbol for symbol, _ in self.state.orders_to_look_up(first)}
+        if self.report.in_doubt and self.symbol is not None:
+            # Orders that the caller does not know may have been cancelled by the call that did
+            # not answer: only the list can name them.
+            pairs.add(self.symbol)
+        listings, symbols = self._listings(), sorted(pairs)
+        answers = yield from self.caller.call_together(
+            [listings[0], *((ORDERS, _history_of(symbol)) for symbol in symbols)]
+        )
+        yield from self._list_open(listings, answers[0])
+        for symbol, answer in zip(symbols, answers[1:], strict=True):
+            self._take_history(symbol, *answer)
+        # Orders that nobody knew have ends as well.
+        new = {symbol for symbol, _ in self.state.orders_to_look_up(first)} - pairs
+        if new and self.caller.remaining() > 0:
+            symbols = sorted(new)
+            answers = yield from self.caller.call_together(
+                [(ORDERS, _history_of(symbol)) for symbol in symbols]
+            )
+            for symbol, answer in zip(symbols, answers, strict=True):
+                self._take_history(symbol, *answer)
 
-    def _list_open(self) -> Flow[bool]:
-        for endpoint, params in self._listings():
-            reply = yield from self.caller.call(endpoint, params)
+    def _list_open(
+        self,
+        listings: list[tuple[Endpoint, dict[str, str]]],
+        answer: tuple[Any, Moment] | None = None,
+    ) -> Flow[None]:
+        """Ask for the open orders, unless the first of the ``listings`` has its ``answer``."""
+        self.report.listed = False
+        for endpoint, params in listings:
+            if answer is None:
+                reply = yield from self.caller.call(endpoint, params)
+                answer = (reply, self.caller.moment)
+            (reply, moment), answer = answer, None
             rows = read_collection(reply, list)
             if isinstance(rows, Failure):
                 self._note(rows)
                 if rows.is_retryable or rows.meaning in FATAL:
-                    return False
+                    return
                 continue
             self.open_orders.remember(endpoint)
-            orders = [read_order(row) for row in rows]
+            orders = [read_open_order(row) for row in rows]
             readable = [order for order in orders if order is not None]
             if len(readable) < len(orders):
                 # An order that cannot be named might be in scope: say that we do not know.
                 self._note(unreadable("an open order without id or pair"))
-                return False
-            self.found.note_open(readable)
-            return True
-        return False
+                return
+            self.state.record_open_orders(readable, moment)
+            self.report.listed = True
+            return
 
     def _listings(self) -> list[tuple[Endpoint, dict[str, str]]]:
         """The ways to ask for open orders, best first; a refusal moves on to the next."""
@@ -201,56 +272,61 @@ class _Sweep:
             *((endpoint, {}) for endpoint in endpoints),
         ]
 
-    def _fetch_known(self, round_number: int) -> Flow[None]:
-        """One list call a pair, then single calls for what the lists lack or contradict."""
-        self._learn_heard()
-        pairs = {symbol for symbol, _ in self.found.wanted()}
-        if self.report.in_doubt and self.symbol is not None:
-            # Orders that the caller does not know may have been cancelled by the call that did
-            # not answer: only the list can name them.
-            pairs.add(self.symbol)
-        for symbol in sorted(pairs):
-            reply = yield from self.caller.call(
-                ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT}
-            )
-            rows = read_collection(reply, list)
-            if isinstance(rows, Failure):
-                self._note(rows)
-                if rows.meaning in FATAL:
-                    return
-                continue
-            for order in (read_order(row, symbol) for row in rows):
-                if order is not None:
-                    self.found.learn(order)
+    def _take_history(self, symbol: str, reply: Any, moment: Moment) -> None:
+        rows = read_collection(reply, list)
+        if isinstance(rows, Failure):
+            self._note(rows)
+            return
+        for order in (read_order(row, symbol) for row in rows):
+            if order is not None:
+                self.state.record_order(order, moment, Source.HISTORY)
+
+    def _look_up(self, first: str | None, round_number: int) -> Flow[None]:
+        """Ask for single orders that the lists lack or contradict."""
         lists_may_lag = self.report.listed and round_number < ROUNDS_OF_LISTS
         missing = [
             key
-            for key in self.found.wanted()
-            if not self.found.is_listed(key) and not (lists_may_lag and self.found.has_row(key))
-        ]
-        for key in missing[:SINGLES]:
-            if self.caller.remaining() <= 0:
-                return
-            self.found.note_lookup(key)
-            params = {"pair": pair_id(key[0]), "orderId": key[1]}
-            reply = yield from self.caller.call(FETCH_ORDER, params)
+            for key in self.state.orders_to_look_up(first)
+            if not self.state.is_listed(key) and not (lists_may_lag and self.state.has_history(key))
+        ][:SINGLES]
+        if not missing or self.caller.remaining() <= 0 or self.caller.refusal(reads=True):
+            return
+        for key in missing:
+            self.state.record_lookup(key)
+        answers = yield from self.caller.call_together(
+            [(FETCH_ORDER, {"pair": pair_id(key[0]), "orderId": key[1]}) for key in missing]
+        )
+        for key, (reply, moment) in zip(missing, answers, strict=True):
             if isinstance(reply, Failure):
                 self._note(reply)
-                if reply.meaning in FATAL:
-                    return
                 continue
             order = read_order(reply, key[0])
             if order is not None and key_of(order) == key:
-                self.found.learn(order, alone=True)
+                self.state.record_order(order, moment, Source.LOOKUP)
             else:
                 self._note(unreadable(f"not the order {key[1]} that was asked for"))
 
     def _learn_heard(self) -> None:
         """Take from a stream only how orders ended: that it tells an order open may be old."""
-        wanted = set(self.found.wanted())
+        wanted = set(self.state.orders_to_look_up())
+        now = self.clock()
         for order in self.heard():
-            if order["status"] in ("closed", "canceled") and key_of(order) in wanted:
-                self.found.learn(order)
+            if order["status"] in ENDS and key_of(order) in wanted:
+                self.state.record_order(order, Moment(now, now), Source.STREAM)
+
+    # -- cancelling ----------------------------------------------------------------------------
+
+    def _cancel_all(self) -> Flow[None]:
+        endpoint, params = CANCEL_ALL, {}
+        if self.symbol is not None:
+            endpoint, params = CANCEL_PAIR, {"pair": pair_id(self.symbol)}
+        answer = yield from self._cancel(endpoint, params)
+        if isinstance(answer, Failure):
+            self.cancel_all_due = answer.is_retryable or answer.meaning in FATAL
+            return
+        self.cancel_all_due = False
+        in_scope = [order for order in answer if self.symbol in (None, order["symbol"])]
+        self._record_cancelled(in_scope, len(answer))
 
     def _cancel_survivors(self) -> Flow[None]:
         if self.cancel_all_due and self.resends < RESENDS:
@@ -259,8 +335,8 @@ class _Sweep:
             self.resends += 1
             yield from self._cancel_all()
             return
-        survivors = self.found.survivors(listed=self.report.listed)
-        fresh = [key for key in survivors if not self.found.tries(key)]
+        survivors = self.state.orders_to_cancel()
+        fresh = [key for key in survivors if not self.state.attempts(key)]
         if fresh:
             yield from self._cancel_batch(fresh)
             return
@@ -273,39 +349,58 @@ class _Sweep:
         ids: dict[str, list[str]] = {}
         for symbol, order_id in keys:
             ids.setdefault(batch_pair_id(symbol), []).append(order_id)
-        reply = yield from self.caller.call(CANCEL_BATCH, ids, retry_unknown=False)
-        for key in keys:
-            self.found.note_try(key)
-        answer = read_cancelled(reply)
-        if isinstance(answer, Failure):
-            self._note_failed_cancel(answer, keys)
-            return
-        believed = [order for order in answer if key_of(order) in keys]
-        self.found.note_cancelled(believed)
-        self._note_strangers(len(answer) - len(believed))
+        answer = yield from self._cancel(CANCEL_BATCH, ids, keys)
+        if not isinstance(answer, Failure):
+            self._record_cancelled([one for one in answer if key_of(one) in keys], len(answer))
 
     def _cancel_one(self, key: Key) -> Flow[None]:
         params = {"pair": pair_id(key[0]), "orderId": key[1]}
-        reply = yield from self.caller.call(CANCEL_ORDER, params, retry_unknown=False)
-        self.found.note_try(key)
-        if isinstance(reply, Failure):
-            self._note_failed_cancel(reply, [key])
-            return
-        order = read_order(reply, key[0])
+        reply = yield from self._send_cancel(CANCEL_ORDER, params, [key])
+        order = None if isinstance(reply, Failure) else read_order(reply, key[0])
         if order is not None and key_of(order) == key:
-            self.found.note_cancelled([order])
+            self.state.record_cancel_answer(order, self.caller.moment)
+        elif isinstance(reply, Failure):
+            self._note_failed_cancel(reply, [key])
         else:
             self._note_failed_cancel(unreadable(f"not of the order {key[1]}"), [key])
 
-    def _note_failed_cancel(self, failure: Failure, keys: list[Key]) -> None:
+    def _cancel(
+        self, endpoint: Endpoint, params: Mapping[str, Any], keys: list[Key] | None = None
+    ) -> Flow[Any]:
+        """Send a cancel that answers with ids: they are returned as orders, or its Failure is."""
+        reply = yield from self._send_cancel(endpoint, params, keys or ())
+        answer = read_cancelled(reply)
+        if isinstance(answer, Failure):
+            self._note_failed_cancel(answer, keys)
+        return answer
+
+    def _send_cancel(
+        self, endpoint: Endpoint, params: Mapping[str, Any], keys: Iterable[Key]
+    ) -> Flow[Any]:
+        # A list that was read before says nothing of what this does.
+        self.report.listed = False
+        reply = yield from self.caller.call(endpoint, params, retry_unknown=False)
+        for key in keys:
+            self.state.record_cancel_attempt(key)
+        return reply
+
+    def _record_cancelled(self, orders: list[Order], answered: int) -> None:
+        self.state.record_cancelled(orders, self.caller.moment)
+        if len(orders) < answered:
+            # Whatever it meant, it is no word about the orders that were asked about.
+            self.report.in_doubt = True
+            count = answered - len(orders)
+            self._note(unreadable(f"{count} cancelled ids that were not asked for"))
+
+    def _note_failed_cancel(self, failure: Failure, keys: list[Key] | None) -> None:
         self._note(failure)
         if failure.outcome is Outcome.UNKNOWN:
             self.report.in_doubt = True
-            self.found.note_unanswered(keys)
+            self.state.mark_unconfirmed(self.caller.moment, keys)
 
     def _note(self, failure: Failure) -> None:
         self.report.failures.append(failure)
 
-    def _is_fatal(self) -> bool:
-        failures = self.report.failures
-        return bool(failures) and failures[-1].meaning in FATAL
+
+def _history_of(symbol: str) -> dict[str, Any]:
+    return {"pair": pair_id(symbol), "limit": LIST_LIMIT}

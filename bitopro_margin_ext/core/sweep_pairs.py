@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .report import CancelReport
-from .steps import Flow, HasClockOffset, Sleep
-from .sweep import cancel_and_confirm, list_without_cancelling
+from .steps import Flow, Sleep
+from .sweep import SweptAccount, cancel_and_confirm, list_without_cancelling
 
 
 def cancel_pairs(
     symbols: Sequence[str],
     *,
     deadline: float,
-    exchange_clock: HasClockOffset,
+    exchange_clock: SweptAccount,
     report: CancelReport,
     parts: list[CancelReport],
 ) -> Flow[CancelReport]:
@@ -36,7 +36,7 @@ def list_pairs(
     symbols: Sequence[str],
     *,
     deadline: float,
-    exchange_clock: HasClockOffset,
+    exchange_clock: SweptAccount,
     report: CancelReport,
     parts: list[CancelReport],
 ) -> Flow[CancelReport]:

@@ -1,30 +1,30 @@
 """What one sweep has learnt of each order, and what that makes of it in the report. Pure.
 
-Only the exchange's own word counts: its answer to a cancel, its list of open orders, or an order
-row. Each is weighed by what it can know and by when it came.
+Every statement of the exchange is kept with its moment and its kind; ``core.evidence`` has the rule
+by which they are weighed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from .assumptions import MAX_ORDERS_IN_ANSWER
 from .errors import Failure, unreadable
+from .evidence import ENDS, Conclusion, Fate, Order, Source, Statement, conclude
 from .parse import parse_cancelled_ids, parse_order
 from .report import CancelReport
+from .steps import Moment
 from .symbols import is_order_id, pair_symbol
 
-LOOKUPS: Final = 3
+MAX_LOOKUPS: Final = 3
 """How often an order that the exchange does not tell about is asked for before it is unknown."""
-PATIENCE: Final = 3
-"""How often an order may be listed open after the exchange said that it cancelled it: lists lag."""
 CLOCK_TOLERANCE_MS: Final = 2_000
 """How much earlier than our first request an end may be dated and still count as ours."""
 
 Key = tuple[str, str]
 """Symbol and order id: an id alone may repeat on another pair."""
-Order = dict[str, Any]
 
 
-class Findings:
+class SweepState:
     """The orders of one sweep. ``started_ms`` is the sweep's start on the exchange's clock."""
 
     def __init__(
@@ -33,19 +33,19 @@ class Findings:
         self._symbol = symbol
         self._started_ms = started_ms
         self._known: set[Key] = set()
-        self._met: set[Key] = set()
-        """Orders that were seen to rest: the report must tell their end, too."""
-        self._strange: list[Order] = []
+        self._invalid: list[Order] = []
         for name, order_id in known:
             self._ask_about(str(name), str(order_id))
-        self._cancelled: dict[Key, Order] = {}
-        self._open: dict[Key, Order] = {}
-        self._rows: dict[Key, Order] = {}
-        self._found_open: set[Key] = set()
-        self._doubtful: set[Key] = set()
-        self._relisted: dict[Key, int] = {}
+        self._statements: dict[Key, list[Statement]] = {}
+        self._conclusions: dict[Key, Conclusion] = {}
+        self._seen_open: set[Key] = set()
+        """Orders that a list showed resting: the report must tell their end, too."""
+        self._listed: dict[Key, Order] = {}
+        """The last list of open orders."""
+        self._scope: set[Key] | None = None
+        """The only orders that concern this sweep any more, or None."""
         self._lookups: dict[Key, int] = {}
-        self._tries: dict[Key, int] = {}
+        self._attempts: dict[Key, int] = {}
 
     def _ask_about(self, name: str, order_id: str) -> None:
         try:
@@ -53,150 +53,171 @@ class Findings:
             if not is_order_id(order_id):
                 raise ValueError(order_id)
         except ValueError:
-            # A caller's slip must not stop a sweep; it is told that nothing was learnt.
-            self._strange.append(stub((name, order_id)))
+            # A caller's slip must not stop a sweep; the report says that nothing was learnt.
+            self._invalid.append(stub((name, order_id)))
             return
         if self._symbol in (None, symbol):
             self._known.add((symbol, order_id))
 
     # -- the exchange's word -------------------------------------------------------------------
 
-    def note_cancelled(self, orders: Iterable[Order]) -> None:
-        """Take in what an answer to a cancel says it cancelled."""
+    def record_cancelled(self, orders: Iterable[Order], moment: Moment) -> None:
+        """Take in the orders that an answer names as cancelled, with nothing else of them."""
+        for order in orders:
+            self._record(key_of(order), Source.NAMED, moment, order)
+
+    def record_cancel_answer(self, order: Order, moment: Moment) -> None:
+        """Take in the answer to the cancel of one order, whose status counts where it has one."""
+        if order["status"] is None:
+            self._record(key_of(order), Source.NAMED, moment, {**order, "status": "canceled"})
+        else:
+            self._record(key_of(order), Source.CANCEL, moment, order)
+
+    def record_open_orders(self, orders: Iterable[Order], moment: Moment) -> None:
+        """Take in a complete list of open orders: it replaces the one before."""
+        self._listed = {}
         for order in orders:
             key = key_of(order)
-            self._cancelled[key] = order
-            self._open.pop(key, None)
-            self._doubtful.discard(key)
+            if self._symbol not in (None, key[0]):
+                continue
+            if self._scope is not None and key not in self._scope:
+                continue
+            if order["status"] not in ENDS:
+                # What the list of open orders shows rests, whatever its row says besides.
+                self._listed[key] = order = {**order, "status": "open"}
+            self._record(key, Source.OPEN_LIST, moment, order)
+        self._seen_open |= self._listed.keys()
+        for key in self._statements.keys() - self._listed.keys():
+            self._record(key, Source.ABSENT, moment)
 
-    def note_open(self, orders: Iterable[Order]) -> None:
-        """Take in a list of open orders: it replaces the one before."""
-        self._open = {}
-        self._doubtful.clear()
-        for order in orders:
-            key = key_of(order)
-            if order["status"] in ("closed", "canceled"):
-                self.learn(order)
-            elif self._symbol in (None, key[0]):
-                self._open[key] = order
-        self._met |= self._open.keys()
-        for key in self._open.keys() & self._cancelled.keys():
-            self._relisted[key] = self._relisted.get(key, 0) + 1
+    def record_order(self, order: Order, moment: Moment, source: Source) -> None:
+        """Take in an order's data, from its history, a look-up or a stream."""
+        self._record(key_of(order), source, moment, order)
 
-    def learn(self, order: Order, *, alone: bool = False) -> None:
-        """Take in an order row, from a list or fetched ``alone``."""
-        key = key_of(order)
-        # A list may lag behind: an end, once told, is not taken back.
-        if not self.is_over(key):
-            self._rows[key] = order
-        if alone and order["status"] == "open":
-            self._found_open.add(key)
-            self._doubtful.discard(key)
+    def mark_unconfirmed(self, moment: Moment, keys: Iterable[Key] | None = None) -> None:
+        """Take in that a cancel of these orders (None: of everything in scope) got no answer."""
+        for key in list(self._statements) if keys is None else keys:
+            self._record(key, Source.UNANSWERED, moment)
 
-    def note_lookup(self, key: Key) -> None:
+    def record_lookup(self, key: Key) -> None:
         """Count one question about a single order."""
         self._lookups[key] = self._lookups.get(key, 0) + 1
 
-    def note_try(self, key: Key) -> None:
+    def record_cancel_attempt(self, key: Key) -> None:
         """Count one cancel of a single order."""
-        self._tries[key] = self._tries.get(key, 0) + 1
+        self._attempts[key] = self._attempts.get(key, 0) + 1
 
-    def note_unanswered(self, keys: Iterable[Key] | None = None) -> None:
-        """Take in that a cancel of these orders (None: of everything in scope) got no answer."""
-        self._doubtful |= self._open.keys() | self._found_open if keys is None else set(keys)
+    def _record(self, key: Key, source: Source, moment: Moment, order: Order | None = None) -> None:
+        status = None if order is None else order["status"]
+        made = Statement(source, *moment, status, order)
+        found = self._statements.setdefault(key, [])
+        self._conclusions.pop(key, None)
+        if [(one.source, one.status) for one in found[-2:]] == [(source, status)] * 2:
+            # The exchange repeats itself: when it began to and when it last did is enough.
+            found[-1] = made
+        else:
+            found.append(made)
+
+    def _conclusion(self, key: Key) -> Conclusion:
+        found = self._conclusions.get(key)
+        if found is None:
+            found = self._conclusions[key] = conclude(self._statements.get(key, ()))
+        return found
+
+    def close_scope(self) -> None:
+        """From now on leave alone every order that nothing has been said of so far."""
+        self._scope = self._known | self._statements.keys()
 
     # -- what is to be done --------------------------------------------------------------------
 
-    def is_over(self, key: Key) -> bool:
-        """Whether an order row said how this order ended."""
-        return self._rows.get(key, {}).get("status") in ("closed", "canceled")
+    def is_final(self, key: Key) -> bool:
+        """Whether order data say how this order ended."""
+        return self._conclusion(key).fate is Fate.ENDED
 
     def is_listed(self, key: Key) -> bool:
         """Whether the last list of open orders has this order."""
-        return key in self._open
+        return key in self._listed
 
-    def has_row(self, key: Key) -> bool:
-        """Whether any order row told about this order."""
-        return key in self._rows
+    def has_history(self, key: Key) -> bool:
+        """Whether a history or a look-up had this order, in whatever state."""
+        rows = (Source.HISTORY, Source.LOOKUP)
+        return any(one.source in rows for one in self._statements.get(key, ()))
 
-    def wanted(self) -> list[Key]:
-        """The orders whose end is still to be learnt, where asking again may help."""
-        asked = self._known | (self._met - self._open.keys())
+    def orders_to_look_up(self, symbol: str | None = None) -> list[Key]:
+        """The orders (of this pair) whose end is still to be learnt, where asking may help."""
+        asked = self._known | (self._seen_open - self._listed.keys())
         return [
             key
             for key in sorted(asked)
-            if not self.is_over(key) and self._lookups.get(key, 0) < LOOKUPS
+            if symbol in (None, key[0])
+            and not self.is_final(key)
+            and self._lookups.get(key, 0) < MAX_LOOKUPS
         ]
 
-    def survivors(self, *, listed: bool) -> list[Key]:
-        """The orders to cancel by id, those least tried first.
-
-        ``listed`` says whether the open orders could be read: where they could, a history that
-        still calls an order open is behind, unless the order itself was fetched.
-        """
-        shown = set(self._open)
-        shown |= {
+    def orders_to_cancel(self) -> list[Key]:
+        """The orders to cancel by id, those with the fewest attempts first."""
+        resting = (Fate.OPEN, Fate.DOUBTFUL)
+        found = [
             key
-            for key in (self._known | self._met) - self._cancelled.keys()
-            if self._rows.get(key, {}).get("status") == "open"
-            and (not listed or key in self._found_open)
-        }
-        alive = [
-            key
-            for key in sorted(shown)
-            if not self.is_over(key)
-            and (key not in self._cancelled or self._relisted.get(key, 0) >= PATIENCE)
+            for key in sorted(self._known | self._seen_open)
+            if self._conclusion(key).fate in resting
         ]
-        return sorted(alive, key=lambda key: self._tries.get(key, 0))
+        return sorted(found, key=lambda key: self._attempts.get(key, 0))
 
-    def tries(self, key: Key) -> int:
+    def attempts(self, key: Key) -> int:
         """How often this order was cancelled by its id."""
-        return self._tries.get(key, 0)
+        return self._attempts.get(key, 0)
 
-    def unsettled(self, *, listed: bool) -> bool:
-        """Whether anything is left to cancel or to learn."""
-        resting = any(not self.is_over(key) for key in self._open)
-        return resting or bool(self.survivors(listed=listed) or self.wanted())
+    def is_unsettled(self, symbol: str | None = None) -> bool:
+        """Whether anything (of this pair) is left to cancel or to learn."""
+        resting = any(not self.is_final(key) for key in self._of(symbol, self._listed))
+        cancel = self._of(symbol, self.orders_to_cancel())
+        return resting or bool(cancel or self.orders_to_look_up(symbol))
+
+    @staticmethod
+    def _of(symbol: str | None, keys: Iterable[Key]) -> list[Key]:
+        return [key for key in keys if symbol in (None, key[0])]
 
     # -- the report ----------------------------------------------------------------------------
 
     def fill(self, report: CancelReport) -> None:
         """Put every order where the exchange's words place it, each in one list only."""
-        keys = self._known | self._met | self._cancelled.keys()
+        named = {
+            key
+            for key, found in self._statements.items()
+            if any(one.source is Source.NAMED for one in found)
+        }
+        keys = self._known | self._seen_open | named
         if report.in_doubt:
             # Cancelled by a call whose answer was lost: only their rows can name them.
-            keys |= {key for key in self._rows if self._ended_in_sweep(key)}
-        report.unknown.extend(self._strange)
+            keys |= {key for key in self._statements if self._ended_in_sweep(key)}
+        report.unknown.extend(self._invalid)
         for key in sorted(keys):
-            places, order = self._place(key, report)
+            places, order = self._place(key, named, report)
             places.append(order)
 
-    def _place(self, key: Key, report: CancelReport) -> tuple[list[Order], Order]:
-        row = self._rows.get(key)
-        if row is not None and self.is_over(key):
-            ours = key in self._cancelled or key in self._tries or self._ended_in_sweep(key)
-            by_us = row["status"] == "canceled" and ours
-            return (report.cancelled if by_us else report.already_done), row
-        if key in self._open:
-            resting = report.unknown if key in self._doubtful else report.still_open
-            return resting, self._open[key]
-        if key in self._cancelled:
-            # Cancelled for certain; how much it had filled by then was not told.
-            order = {**self._cancelled[key], "status": "canceled", "filled": None}
-            return report.cancelled, order
-        if row is None:
-            return report.unknown, stub(key)
-        certain = key in self._found_open or not report.listed
-        if row["status"] == "open" and certain and key not in self._doubtful:
-            return report.still_open, row
-        return report.unknown, row
+    def _place(self, key: Key, named: set[Key], report: CancelReport) -> tuple[list[Order], Order]:
+        fate, order, is_shown_open = self._conclusion(key)
+        data = order or self._listed.get(key) or stub(key)
+        if fate is Fate.ENDED:
+            ours = key in named or key in self._attempts or self._ended_in_sweep(key)
+            by_us = data["status"] == "canceled" and ours
+            return (report.cancelled if by_us else report.already_done), data
+        if fate is Fate.CANCELLED and not is_shown_open:
+            # Cancelled for certain; how much it had filled by then was not said.
+            return report.cancelled, {**data, "status": "canceled", "filled": None}
+        if fate is Fate.OPEN:
+            return report.still_open, data
+        # Also what is listed within the lag of a list after its cancel: it may or may not rest.
+        return report.unknown, data
 
     def _ended_in_sweep(self, key: Key) -> bool:
         """Whether the exchange dates the cancellation after our first request."""
-        row = self._rows.get(key)
-        if row is None or row["status"] != "canceled" or row["lastUpdateTimestamp"] is None:
+        fate, order, _ = self._conclusion(key)
+        if fate is not Fate.ENDED or order is None or order["status"] != "canceled":
             return False
-        return bool(row["lastUpdateTimestamp"] >= self._started_ms() - CLOCK_TOLERANCE_MS)
+        ended = order["lastUpdateTimestamp"]
+        return ended is not None and bool(ended >= self._started_ms() - CLOCK_TOLERANCE_MS)
 
 
 def read_collection(reply: Any, kind: type) -> Any:
@@ -207,7 +228,11 @@ def read_collection(reply: Any, kind: type) -> Any:
         return unreadable(f"no {kind.__name__} under 'data'")
     # Go servers write an empty collection as null.
     data = kind() if reply["data"] is None else reply["data"]
-    return data if isinstance(data, kind) else unreadable(f"no {kind.__name__} under 'data'")
+    if not isinstance(data, kind):
+        return unreadable(f"no {kind.__name__} under 'data'")
+    if isinstance(data, list) and len(data) > MAX_ORDERS_IN_ANSWER:
+        return unreadable("more rows than an account can have orders")
+    return data
 
 
 def read_cancelled(reply: Any) -> Any:
@@ -228,6 +253,14 @@ def read_order(row: Any, symbol: str | None = None) -> Order | None:
     except (AttributeError, TypeError, ValueError):
         return None
     return order if order["symbol"] and is_order_id(order["id"] or "") else None
+
+
+def read_open_order(row: Any) -> Order | None:
+    """A row of the open orders: it rests, even where its amounts cannot be true."""
+    order = read_order(row)
+    if order is not None or not isinstance(row, Mapping):
+        return order
+    return read_order({"id": row.get("id"), "pair": row.get("pair"), "status": 0})
 
 
 def key_of(order: Order) -> Key:

@@ -164,6 +164,7 @@ class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):
     cancel_orders = awaiting(order_cancellation.cancel_orders)
     cancel_orders_for_symbols = awaiting(order_cancellation.cancel_orders_for_symbols)
     cancel_and_confirm = awaiting(order_cancellation.cancel_and_confirm)
+    confirm_rest = awaiting(order_cancellation.confirm_rest)
     create_order = awaiting(order_creation.create_order)
     create_orders = awaiting(order_batches.create_orders)
     fetch_order = awaiting(orders.fetch_order)

@@ -12,9 +12,9 @@ import ccxt
 
 from ..core import redaction, signing
 from ..core.credentials import sandbox_rest_url
-from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
+from ..core.endpoints import BY_PATH, CANCEL_ALL, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
-from ..core.rate_limit import cancel_all_limiter
+from ..core.rate_limit import RateLimits, limits_of
 from .account import balance_structure
 from .call_scope import SCOPE
 from .describe import ImplicitMarginApi, margin_description
@@ -258,6 +258,11 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     def clock_offset_ms(self, value: int) -> None:
         self.options["clockOffset"] = value
 
+    @property
+    def rate_limits(self) -> RateLimits:
+        """The documented limits, shared by all clients of this process for a host."""
+        return limits_of(self.host)
+
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
         return int(self.milliseconds()) + self.clock_offset_ms
@@ -267,7 +272,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
         All clients of this process share one limiter for a host.
         """
-        wait = cancel_all_limiter(self.host).reserve_within(left)
+        wait = self.rate_limits.try_reserve(CANCEL_ALL, left)
         if wait is None:
             raise self.not_sent_error()
         return wait

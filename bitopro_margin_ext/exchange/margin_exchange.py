@@ -7,6 +7,7 @@ import logging
 from typing import Any, Protocol
 
 from ..core.endpoints import OpenOrdersPath
+from ..core.rate_limit import RateLimits
 
 Structure = dict[str, Any]
 """A unified structure, as ccxt's manual describes it."""
@@ -28,6 +29,10 @@ class MarginExchange(Protocol):
 
     open_orders_path: OpenOrdersPath
     clock_offset_ms: int
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """The documented limits, shared by all clients of this process for a host."""
 
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""

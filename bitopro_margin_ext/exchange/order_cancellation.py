@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core import sweep, symbols
+from ..core import steps, sweep, symbols
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..core.parse import parse_cancelled_ids
 from ..core.report import CancelReport
@@ -139,30 +139,56 @@ def cancel_and_confirm(
     symbol: str | None = None,
     known: Iterable[tuple[str, str]] = (),
     deadline: float = 10.0,
+    first: str | None = None,
 ) -> Flow[CancelReport]:
     """Cancel all margin orders in scope and report what the exchange shows to have become of them.
 
     ``known`` are (symbol, id) of the orders whose end, with fills, is wanted. Three requests a pair
-    in calm weather: cancel, list what is open, list what became of the known ones. What survives is
-    cancelled by id until ``deadline`` (seconds) ends; only orders that the exchange itself calls
-    cancelled are reported so, whatever its answers to the cancel calls were. Where ``watch_orders``
-    is connected, what it has told first is not listed again: two requests.
+    where nothing fails: cancel, then at the same time list what is open and what became of the
+    known ones. What survives is cancelled by id until ``deadline`` (seconds) ends; only orders that
+    the exchange itself calls cancelled are reported so, whatever its answers to the cancel calls
+    were. Where ``watch_orders`` is connected, what it has told first is not listed again: two
+    requests.
+
+    ``first`` is a pair that the caller is in a hurry for: the report comes as soon as that pair is
+    settled, and ``confirm_rest`` completes it.
 
     :returns: a ``CancelReport`` with ccxt order structures. No failure of the exchange is raised:
         the report says what remains open or unknown.
     """
     unified = optional_pair(api, symbol)
+    flow = sweep.cancel_and_confirm(
+        unified,
+        known,
+        deadline=call_scope.clamp_to_deadline(deadline),
+        open_orders=api.open_orders_path,
+        exchange_clock=api,
+        heard=api.heard_orders,
+        first=optional_pair(api, first),
+    )
+    return (yield from _swept(api, flow))
+
+
+def confirm_rest(api: Any, report: CancelReport, deadline: float = 10.0) -> Flow[CancelReport]:
+    """Complete a report that ``cancel_and_confirm`` gave when its ``first`` pair was settled.
+
+    What is still open of the other pairs is cancelled by id; no cancel-all is sent, and an order
+    that was placed since is out of reach. Ends within ``deadline`` seconds.
+
+    :returns: a new report of every order in scope, with the requests of this call; the one given,
+        when nothing was left to do.
+    """
+    if report.rest is None:
+        return report
+    rest, report.rest = report.rest, None
+    return (yield from _swept(api, rest(call_scope.clamp_to_deadline(deadline))))
+
+
+def _swept(api: Any, flow: steps.Flow[CancelReport]) -> Flow[CancelReport]:
     counter = itertools.count()
-    # Each page is called at its own documented pace.
+    # The flow keeps the documented limits itself.
     with call_scope.narrowed(unthrottled=True, counter=counter):
-        report = yield from sweep.cancel_and_confirm(
-            unified,
-            known,
-            deadline=call_scope.clamp_to_deadline(deadline),
-            open_orders=api.open_orders_path,
-            exchange_clock=api,
-            heard=api.heard_orders,
-        )
+        report = yield from flow
     report.requests = next(counter)
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
         orders[:] = [_finished(api, order) for order in orders]

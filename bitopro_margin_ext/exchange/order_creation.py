@@ -126,7 +126,10 @@ def create_order(
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         failure = failure_of(error)
         if failure.outcome is not Outcome.UNKNOWN:
-            if failure.status is not None and failure.meaning is Meaning.BAD_REQUEST:
+            refuses_stop = failure.status in (400, 422) and "stopPrice" in request
+            if failure.meaning is Meaning.INSUFFICIENT_FUNDS:
+                raise
+            if refuses_stop or (failure.status and failure.meaning is Meaning.BAD_REQUEST):
                 # In whatever words: it is this order that the exchange will not have.
                 refusal = failure._replace(meaning=Meaning.INVALID_ORDER)
                 raise error_of(refusal, f"{api.id} {refusal}") from error

@@ -147,6 +147,7 @@ class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: igno
     cancel_orders = blocking(order_cancellation.cancel_orders)
     cancel_orders_for_symbols = blocking(order_cancellation.cancel_orders_for_symbols)
     cancel_and_confirm = blocking(order_cancellation.cancel_and_confirm)
+    confirm_rest = blocking(order_cancellation.confirm_rest)
     create_order = blocking(order_creation.create_order)
     create_orders = blocking(order_batches.create_orders)
     fetch_order = blocking(orders.fetch_order)

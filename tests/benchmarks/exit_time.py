@@ -18,7 +18,7 @@ from freqtrade.enums import ExitCheckTuple, ExitType
 from freqtrade.persistence import Order
 
 from bitopro_margin_ext import register
-from bitopro_margin_ext.core.rate_limit import cancel_all_limiter
+from bitopro_margin_ext.core.rate_limit import limits_of
 from bitopro_margin_ext.core.signing import auth_headers, dump_json, nonce_document
 
 from .children import EMAIL, KEY, SECRET
@@ -206,7 +206,7 @@ def _settle(venue: Venue, round_trip: int, warm_up: Callable[[], Any]) -> None:
     """Open connections, and let a second pass since the last cancel-all: that is the limit's."""
     logging.disable(logging.ERROR)
     venue.control.switches(latency_ms=round_trip)
-    time.sleep(max(0.2, cancel_all_limiter(venue.url.split("//")[1]).wait()))
+    time.sleep(max(0.2, limits_of(venue.url.split("//")[1]).cancel_all.wait()))
     for _ in range(2):
         warm_up()
     venue.control.clear_requests()

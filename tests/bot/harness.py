@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from freqtrade.rpc.rpc import RPCHandler
 
 import bitopro_margin_ext
 from bitopro_margin_ext.bot import positions
-from bitopro_margin_ext.core.rate_limit import cancel_all_limiter
+from bitopro_margin_ext.core.rate_limit import limits_of
 from bitopro_margin_ext.drill.bot_process import build_config
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
 from bitopro_margin_ext.sandbox.server import SandboxServer
@@ -63,7 +65,7 @@ class BotHarness:
     def _restart(self) -> None:
         self.server.exchange.reset()
         # The sandbox is new, and so is its limit.
-        cancel_all_limiter(self.server.url.split("//")[1])._free_at = 0.0
+        limits_of(self.server.url.split("//")[1]).clear()
         self.control.switches(rate_limits=False)
         self.control.set_prices({"btc_usdt": "60000", "eth_usdt": "3000"})
         self.control.set_balances({"USDT": "100000", "BTC": "0", "ETH": "0"})
@@ -143,6 +145,24 @@ class BotHarness:
 
     def sells(self, pair: str = BTC, **what: Any) -> list[dict[str, Any]]:
         return self.truth(pair=wire(pair), action="SELL", by_hand=False, **what)
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let every write of the bot's rows fail as one on a full disk does."""
+        path = self.folder / "trades.sqlite"
+        names = [f"{table}_{verb}" for table in ("orders", "trades", "trade_custom_data")
+                 for verb in ("INSERT", "UPDATE", "DELETE")]  # fmt: skip
+        with sqlite3.connect(path) as connection:
+            for name in names:
+                table, verb = name.rsplit("_", 1)
+                connection.execute(
+                    f"create trigger {name} before {verb} on {table}"
+                    " begin select raise(abort, 'database or disk is full'); end"
+                )
+        yield
+        with sqlite3.connect(path) as connection:
+            for name in names:
+                connection.execute(f"drop trigger {name}")
 
     # -- common beginnings ---------------------------------------------------------------------
 

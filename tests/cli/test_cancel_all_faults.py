@@ -9,14 +9,15 @@ from bitopro_margin_ext.sandbox.server import SandboxServer
 from .conftest import KEY, Runner, methods, open_ids
 
 
-def test_a_wrong_key_is_one_line_and_is_not_tried_again(
+def test_a_wrong_key_is_one_line_and_is_given_up_soon(
     sandbox: SandboxServer, seeded: list[str], run: Runner
 ) -> None:
     done = run("cancel-all", "--base-url", sandbox.rest_url, BITOPRO_API_SECRET="another-secret")
     assert done.code == 2
     assert "another-secret" not in done.out + done.err
     assert "check the API key and secret" in done.out.splitlines()[-1]
-    assert methods(sandbox) == ["DELETE", "GET"]
+    # A refusal can be a stray: what only reads is asked again before it is believed.
+    assert methods(sandbox) == ["DELETE", "GET", "GET", "GET"]
 
 
 def test_a_revoked_permission_says_what_to_do(

@@ -10,7 +10,7 @@ from bitopro_margin_ext.core.client import MarginClient
 from bitopro_margin_ext.core.credentials import Credentials
 from bitopro_margin_ext.core.endpoints import BALANCES, CANCEL_ALL
 from bitopro_margin_ext.core.errors import Failure, Meaning
-from bitopro_margin_ext.core.rate_limit import CancelAllLimiter
+from bitopro_margin_ext.core.rate_limit import RateLimits
 from bitopro_margin_ext.core.report import CancelReport, SweepOutcome
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
@@ -21,7 +21,7 @@ from .conftest import KEY, SECRET
 def client(sandbox: SandboxServer) -> MarginClient:
     made = MarginClient(Credentials(KEY, SECRET), sandbox.rest_url)
     # The limiter of this host outlives a test, and so would its last cancel-all.
-    made._limiter = CancelAllLimiter()
+    made.rate_limits = RateLimits()
     return made
 
 

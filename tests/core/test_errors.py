@@ -74,6 +74,59 @@ def test_meaning(status, body, path, meaning):
     assert (failure.outcome is Outcome.UNKNOWN) == unknown
 
 
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        # Seen on the live exchange, or in its own repositories.
+        ("Balance for TWD not enough, only has 0.6806051, but ordered 200.", "InsufficientFunds"),
+        ("Balance for eth not enough, only has 0, but ordered 0.01.", "InsufficientFunds"),
+        ("Invalid amount 0.00001 less than min 0.0001.", "InvalidOrder"),
+        ("Invalid amount 0.0000000001, decimal limit is 8.", "InvalidOrder"),
+        ("Invalid price -1.", "InvalidOrder"),
+        ("api token is not allowed", "AuthenticationError"),
+        ("Invalid Signature", "AuthenticationError"),
+        ("Unsupported currency.", "BadRequest"),
+        ("Unsupported order type", "BadRequest"),
+        ("Invalid body", "BadRequest"),
+        ("Wrong parameter: from", "BadRequest"),
+        # Near misses: one word of another meaning is in each of them.
+        ("Pair btc_usdt is under maintenance.", "OnMaintenance"),
+        ("pair is under maintenance", "OnMaintenance"),
+        ("Invalid pair btc_usdt, under maintenance.", "OnMaintenance"),
+        ("System maintenance until 03:00", "OnMaintenance"),
+        ("Your adRatio is under maintenance margin", "BadRequest"),
+        ("Pair btc_usdt is halted until further notice", "BadRequest"),
+        ("Pair btc_usdt cannot be traded now", "BadRequest"),
+        ("Invalid pair foo_bar, margin trading is not supported.", "BadSymbol"),
+        ("Pair foo_bar not found.", "BadSymbol"),
+        ("No trading pair was unlocked", "BadRequest"),
+        ("Insufficient permission", "PermissionDenied"),
+        ("Balance of the pair unlocked", "BadRequest"),
+        ("Not enough liquidity", "BadRequest"),
+        ("Borrow limit not enough, your balance of twd is 0", "BadRequest"),
+        ("Order amount is too small", "InvalidOrder"),
+        ("Order book not found", "BadRequest"),
+        ("Order 12 not found.", "OrderNotFound"),
+        ("Order for a pair that does not exist", "BadRequest"),
+        ("Order 12 cannot be cancelled.", "InvalidOrder"),
+        ("Key figures are not enabled", "BadRequest"),
+        ("A nonce is not needed here", "BadRequest"),
+        ("Invalid nonce", "InvalidNonce"),
+        ("Nonce must be monotonically increasing", "InvalidNonce"),
+        ("monkey business", "BadRequest"),
+        ("Rejected: see the signature of your contract", "BadRequest"),
+        ("Too many open orders", "InvalidOrder"),
+        ("This order would be too many open orders away", "BadRequest"),
+    ],
+)
+def test_texts_are_read_whole(text, meaning):
+    assert classify(400, say(text), path="/v3/x").meaning.value == meaning
+
+
+def test_a_401_for_the_nonce_is_not_one_for_the_key():
+    assert classify(401, say("Invalid nonce")).meaning is Meaning.NONCE
+
+
 def test_every_meaning_is_a_class_of_ccxt():
     assert all(issubclass(getattr(ccxt, meaning.value), ccxt.BaseError) for meaning in Meaning)
 

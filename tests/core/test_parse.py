@@ -95,6 +95,55 @@ def test_stops(kind):
     assert order["clientOrderId"] == "77"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"executedAmount": "-0.1"},
+        {"executedAmount": "1.1"},
+        {"executedAmount": "NaN"},
+        {"executedAmount": float("nan")},
+        {"executedAmount": "Infinity"},
+        {"executedAmount": "1e999999999"},
+        {"executedAmount": "9" * 5000},
+        {"remainingAmount": "-1"},
+        {"remainingAmount": "2"},
+        {"originalAmount": "-1"},
+        {"price": "-5"},
+        {"avgExecutionPrice": "-5"},
+        {"stopPrice": "-5"},
+        {"total": "-5"},
+        {"status": 2, "executedAmount": "0.9"},
+        {"status": 2, "executedAmount": "0"},
+        {"status": 4, "executedAmount": "1"},
+        {"status": 3, "executedAmount": "1.0"},
+        {"status": 6, "executedAmount": "1"},
+        {"status": 0, "executedAmount": "1"},
+        {"executedAmount": ["1"]},
+        {"executedAmount": True},
+    ],
+)
+def test_what_cannot_be_true_is_no_word_about_an_order(changes):
+    with pytest.raises(ValueError, match=r"."):
+        parse_order(row(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"executedAmount": "-0"},
+        {"originalAmount": None, "executedAmount": "5"},
+        {"originalAmount": "0", "executedAmount": "0"},
+        {"status": 2, "executedAmount": None},
+        {"status": 2, "executedAmount": "0.9", "type": "MARKET", "action": "SELL"},
+        {"status": 2, "executedAmount": "0.9", "type": "MARKET", "action": "BUY"},
+        {"status": 2, "executedAmount": "5", "type": "MARKET", "action": "BUY"},
+        {"status": 7, "executedAmount": "1"},
+    ],
+)
+def test_what_may_be_true_is_read(changes):
+    assert parse_order(row(**changes))["id"] == "9296847601"
+
+
 def test_post_only():
     order = parse_order(row(timeInForce="POST_ONLY", status=6))
     assert (order["timeInForce"], order["postOnly"], order["status"]) == ("PO", True, "canceled")

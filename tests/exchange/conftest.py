@@ -42,7 +42,7 @@ def running_sandbox() -> Iterator[SandboxServer]:
 def sandbox(running_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
     running_sandbox.reset()
     # Every test starts with a limiter that has not been used: the tests share one host.
-    monkeypatch.setattr(rate_limit, "_limiters", {})
+    monkeypatch.setattr(rate_limit, "_limits", {})
     return running_sandbox
 
 

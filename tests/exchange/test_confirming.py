@@ -143,7 +143,9 @@ def test_a_key_that_is_refused_stops_the_sweep(api, control, status):
     report = api("cancel_and_confirm", None, [(BTC, order_id) for order_id in ids], 10)
     check(report, control, ids)
     assert report.outcome is SweepOutcome.UNKNOWN
-    assert report.requests == 2
+    assert report.key_refusal.status == status
+    # Both kinds of list are asked again: one refusal can be a stray.
+    assert report.requests <= 6
     assert report.elapsed_ms < 3000
     assert report.failures[-1].status == status
 
@@ -168,7 +170,7 @@ def test_a_429_of_another_bot_is_absorbed(connect, sandbox, control):
     ids = seed(control, 2)
     # The limit counts by address; another process has a limiter of its own.
     other("cancel_all_orders", "ETH/USDT")
-    rate_limit._limiters.clear()
+    rate_limit._limits.clear()
     report = api("cancel_and_confirm", BTC, [(BTC, order_id) for order_id in ids])
     assert report.outcome is SweepOutcome.CONFIRMED
     assert any(line["limited"] for line in control.requests())

@@ -15,7 +15,7 @@ from bitopro_margin_ext.core.client import MarginClient
 from bitopro_margin_ext.core.credentials import Credentials
 from bitopro_margin_ext.core.endpoints import CANCEL_ALL
 from bitopro_margin_ext.core.errors import Failure, Outcome
-from bitopro_margin_ext.core.rate_limit import CancelAllLimiter
+from bitopro_margin_ext.core.rate_limit import RateLimits
 from bitopro_margin_ext.exchange import call_scope
 from bitopro_margin_ext.exchange.flow import failure_of
 from bitopro_margin_ext.registration import register
@@ -42,7 +42,7 @@ class _Stopwatch:
 
 def kill_switch(url, seconds, proxy=None):
     client = MarginClient(Credentials(KEYS["apiKey"], KEYS["secret"]), url)
-    client._limiter = CancelAllLimiter()
+    client.rate_limits = RateLimits()
     with in_time(seconds):
         return client.call(CANCEL_ALL, {}, seconds)
 
