@@ -38,7 +38,6 @@ from .order_journal import Kind, OrderJournal, UnconfirmedOrder, journal_path
 from .simulated_orders import cancel_simulated_orders
 from .sweeps import warn
 from .unconfirmed_orders import UnconfirmedOrders, new_client_id, one_attempt
-from .unfinished_sweeps import UnfinishedSweeps
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +81,6 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             raise OperationalException(self.unsupported)
         self.swept: TTLCache[OrderKey, dict[str, Any]] = TTLCache(maxsize=10_000, ttl=24 * 3600)
         """Orders whose end the exchange has told in a sweep; an end does not change any more."""
-        self.unfinished = UnfinishedSweeps()
         self.mapping_context: MappingContext | None = None
         self.unconfirmed = UnconfirmedOrders(OrderJournal(journal_path(config)))
         self._last_balances: Any = None
@@ -156,43 +154,34 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         pair: str | None,
         known: Iterable[OrderKey],
         deadline: float,
-        *,
         first: str | None = None,
     ) -> CancelReport:
         """Cancel and confirm all margin orders of a pair (None: all); simulated ones in a dry run.
 
-        Ends within ``deadline`` seconds. Every end that the exchange told is remembered, so that
-        Freqtrade's own handling of these orders costs no request and cannot go wrong. With
-        ``first`` the ends of other pairs' orders are not waited for (see ``finish_sweeps``).
+        Ends within ``deadline`` seconds, or when the pair ``first`` is settled: then
+        ``complete_sweep`` completes the report. Every end that the exchange states is remembered,
+        so that Freqtrade's own handling of these orders costs no request and cannot go wrong.
         """
-        keys = list(known)
         if self._config["dry_run"]:
-            report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, keys)
+            report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, known)
         else:
             report = freqtrade_internals.ccxt_api(self).cancel_and_confirm(
-                pair, keys, deadline, None if first == pair else first
+                pair, list(known), deadline, first
             )
-            self.unfinished.add(report, keys)
-        self._remember_ends(report.final_orders())
+        self._remember_ends(report)
         return report
 
-    def _remember_ends(self, orders: Iterable[dict[str, Any]]) -> None:
-        for order in orders:
+    def complete_sweep(self, report: CancelReport, deadline: float) -> CancelReport:
+        """Learn within ``deadline`` seconds what became of the pairs that were not waited for."""
+        found: CancelReport = freqtrade_internals.ccxt_api(self).confirm_rest(report, deadline)
+        self._remember_ends(found)
+        return found
+
+    def _remember_ends(self, report: CancelReport) -> None:
+        for order in report.final_orders():
             # Where a fee is still to come, the exchange will be asked for it.
             if not order["filled"] or self.order_has_fee(order):
                 self.swept[order["symbol"], order["id"]] = order
-
-    def finish_sweeps(self) -> None:
-        """Learn what became of the orders of other pairs than the exiting one."""
-        for report in self.unfinished.finish(freqtrade_internals.ccxt_api(self)):
-            self._remember_ends(report.final_orders())
-            self.unfinished.notify(report)
-
-    def end_of(self, pair: str, order_id: str) -> dict[str, Any] | None:
-        """The end of a swept order, as the exchange told it; None when it did not."""
-        if (pair, order_id) in self.unfinished:
-            self.finish_sweeps()
-        return deepcopy(self.swept.get((pair, order_id)))
 
     # -- an order is over when the exchange says so --------------------------------------------
 
@@ -217,9 +206,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         database holds: "not found" is no end. Freqtrade would believe it cancelled at start-up,
         and place a second stoploss beside it later.
         """
-        known = self.end_of(pair, order_id)
+        known = self.swept.get((pair, order_id))
         if known is not None:
-            return known
+            return deepcopy(known)
         if not self.unconfirmed.followed:
             self._forget_recorded()
         try:
@@ -279,10 +268,10 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         :raises InvalidOrderException: when an exit or a stoploss is still open, or not known. The
             base would make up a cancelled one, but only the exchange's word makes an order so.
         """
-        known = self.end_of(pair, order_id)
+        known = self.swept.get((pair, order_id))
         if known is not None:
             positions.set_cancel_reason_of(pair, order_id)
-            return known
+            return deepcopy(known)
         if self._config["dry_run"]:
             return super().cancel_order_with_result(order_id, pair, amount)
         try:

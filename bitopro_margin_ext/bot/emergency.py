@@ -1,6 +1,5 @@
 """One bot's emergencies: the sweep before an exit, and what is left for the next iteration."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -27,6 +26,8 @@ from .sweeps import Sweeps, warn, was_answered
 
 logger = logging.getLogger(__name__)
 
+COMPLETION_SECONDS: Final = 2.0
+"""What is spent at most on what an exit left for later: another exit may be next."""
 EMPTY_TRADES_EVERY: Final = 20
 """In how many iterations trades are looked through for such as never filled, without a reason."""
 
@@ -43,7 +44,6 @@ class Emergency:
         self.sweeps = Sweeps(strategy, options)
         self.gate = ExitGate(self.exits, options, self)
         self._restored = False
-        freqtrade_internals.exchange_of(strategy).unfinished.notify = self._take_rest
 
     @property
     def bot(self) -> Any:
@@ -255,14 +255,18 @@ class Emergency:
         return report
 
     def _note_swept(self, exiting: Any, report: CancelReport) -> None:
-        """Mark what was swept, and record exits of other trades that nothing else brings back."""
+        """Mark what was swept, and record exits of other trades that nothing else brings back.
+
+        They are recorded before their ends are known, which may be Freqtrade's to find.
+        """
         recurring = {EMERGENCY_EXIT, FORCE_EXIT, *self.options.cancel_on}
-        untouched = {(order["symbol"], order["id"]) for order in report.still_open}
+        # Not those placed since.
+        known = self.sweeps.known_to(report)
+        known -= {(order["symbol"], order["id"]) for order in report.still_open}
         in_scope = [
             order
             for order in positions.open_orders([exiting])
-            if report.scope in ("all", order.ft_pair)
-            and (order.ft_pair, order.order_id) not in untouched
+            if (order.ft_pair, order.order_id) in known
         ]
         mapping.set_cancel_reasons(in_scope, self.ends)
         for order in in_scope if was_answered(report) else ():
@@ -283,13 +287,6 @@ class Emergency:
                 # What is swept now need not be swept for it.
                 self.exits.note_swept(again)
 
-    def _take_rest(self, report: CancelReport) -> None:
-        """A sweep has been completed, after the exit had left."""
-        self.ends |= {(end["symbol"], end["id"]): end for end in report.final_orders()}
-        self.sweeps.complete(report)
-        with contextlib.suppress(SQLAlchemyError):
-            mapping.set_cancel_reasons(positions.open_orders(), self.ends)
-
     def _map_trade(
         self,
         session: database.EmergencySession,
@@ -298,7 +295,7 @@ class Emergency:
         started: float,
         leave: Any = None,
     ) -> None:
-        ends = self.ends | {(end["symbol"], end["id"]): end for end in report.final_orders()}
+        ends = {(end["symbol"], end["id"]): end for end in report.final_orders()}
         orders = [order for order in trade.orders if order is not leave]
         mapping.map_orders(self.bot, orders, ends, session, until=started + self.options.deadline)
         _commit(session)
@@ -322,6 +319,7 @@ class Emergency:
             self.gate.iteration += 1
             # What another thread did while we waited for the lock must be seen.
             self._attempt(Trade.commit)
+            self._attempt(self._complete_sweeps)
             were_swept = bool(self.ends)
             self._attempt(lambda: self._map_rest(bot))
             if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
@@ -330,10 +328,6 @@ class Emergency:
             self._attempt(self._restore)
             self._attempt(self._persist)
             self.gate.retry_all(time.monotonic())
-            if len(bot.exchange.unfinished):
-                self._attempt(bot.exchange.finish_sweeps)
-                self._attempt(lambda: self._map_rest(bot))
-                self.gate.retry_all(time.monotonic())
             self._attempt(self._persist)
 
     def _attempt(self, step: Callable[[], Any]) -> None:
@@ -343,6 +337,20 @@ class Emergency:
             logger.exception("The emergency hook could not finish; the next iteration tries again.")
             with database.emergency_session() as session:
                 session.recover()
+
+    def after_exit(self) -> None:
+        """Learn what became of the orders that the exit did not wait for."""
+        self._attempt(self._complete_sweeps)
+
+    def _complete_sweeps(self) -> None:
+        with call_scope.deadline(COMPLETION_SECONDS):
+            completed = self.sweeps.complete(COMPLETION_SECONDS)
+        for sweep in completed:
+            for end in sweep.report.final_orders():
+                self.ends[end["symbol"], end["id"]] = end
+            exiting = positions.own_trade(sweep.exiting)
+            if exiting is not None:
+                self._note_swept(exiting, sweep.report)
 
     def _map_rest(self, bot: Any) -> None:
         if not self.ends:

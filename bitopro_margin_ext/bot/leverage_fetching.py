@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterable
 from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +14,7 @@ from freqtrade.exceptions import (
 )
 from freqtrade.persistence import Trade
 
+from ..core.report import CancelReport
 from ..exchange import call_scope
 from . import freqtrade_internals, pending_exits, positions
 from .buy_back import (
@@ -227,19 +227,17 @@ class LeverageFetching(LeverageAccount):
         amount = float(net)
         return {**order, "amount": amount, "filled": amount, "cost": amount * order["price"]}
 
-    def _remember_ends(self, orders: Iterable[dict[str, Any]]) -> None:
-        """The ends that a sweep found are shown as Freqtrade must see them, and not repaid yet."""
-        orders = list(orders)
-        super()._remember_ends(orders)
-        if not self.is_live:
-            return
-        for order in orders:
-            key = (order["symbol"], order["id"])
-            if key in self.swept:
-                self.swept[key] = deepcopy(order)
-            shown = self._shown_known(deepcopy(order), order["symbol"], settle=False)
-            order.clear()
-            order.update(shown)
+    def _remember_ends(self, report: CancelReport) -> None:
+        """Show the ends of a sweep as Freqtrade must see them; they are not repaid yet."""
+        super()._remember_ends(report)
+        if self.is_live:
+            for order in report.final_orders():
+                key = (order["symbol"], order["id"])
+                if key in self.swept:
+                    self.swept[key] = deepcopy(order)
+                shown = self._shown_known(deepcopy(order), order["symbol"], settle=False)
+                order.clear()
+                order.update(shown)
 
 
 def _with_exact_rate(raw: dict[str, Any], base: str, quote: str) -> dict[str, Any]:

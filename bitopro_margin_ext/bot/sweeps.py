@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 MAPPING_SHARE: Final = 0.25
 """The part of the deadline that is kept for mapping, after the sweep."""
+REST_SECONDS: Final = 1.0
+"""What a sweep spends at most on what an earlier one left for later."""
 SAME_MOMENT_SECONDS: Final = 30.0
 """How long after a sweep of the account another emergency sweeps its own pair only."""
 MESSAGE_LENGTH: Final = 4000
@@ -30,6 +32,8 @@ class Sweep:
     ended: float
     report: CancelReport
     known: set[OrderKey]
+    exiting: int
+    """The id of the trade for which it was made."""
 
 
 def warn(bot: Any, text: str) -> None:
@@ -48,12 +52,6 @@ def was_answered(report: CancelReport) -> bool:
     return report.listed or bool(report.cancelled or report.already_done)
 
 
-def _is_settled(report: CancelReport, pair: str) -> bool:
-    """Whether all is known of the orders of one pair."""
-    open_questions = (*report.still_open, *report.unknown)
-    return report.listed and not any(order["symbol"] == pair for order in open_questions)
-
-
 class Sweeps:
     """Makes sweeps, tells the user about them, and remembers the last ones."""
 
@@ -62,6 +60,7 @@ class Sweeps:
         self._options = options
         self._last: dict[str | None, Sweep] = {}
         """The last sweep of each pair, and of the whole account (None)."""
+        self._completed: list[Sweep] = []
         self._lock = threading.Lock()
 
     def sweep(self, trade: Any, started: float, *, own_pair: bool = False) -> CancelReport:
@@ -73,7 +72,9 @@ class Sweeps:
         if not self._lock.acquire(timeout=max(0.0, self._left(started))):
             raise TimeoutError("another sweep is still running")
         try:
-            # Within the lock: a sweep that has just ended counts.
+            # Within the lock: a sweep that has just ended counts. What it left for later would be
+            # asked for by this one, too.
+            self._complete(min(REST_SECONDS, self._left(started) / 4))
             pair = str(trade.pair) if own_pair else self._scope(trade, started)
             known = positions.open_order_keys(pair, [trade])
             reused = self._covering(pair, known, started)
@@ -85,27 +86,42 @@ class Sweeps:
             )
             budget = self._left(started) - MAPPING_SHARE * self._options.deadline
             exchange = freqtrade_internals.exchange_of(self._strategy)
-            # What the exit does not need is read after it has left.
+            # With scope ``all`` the exit waits for its own pair only.
             report: CancelReport = exchange.sweep_margin_orders(
-                pair, known, max(0.5, budget), first=str(trade.pair)
+                pair, known, max(0.5, budget), str(trade.pair) if pair is None else None
             )
-            self._last[pair] = Sweep(pair, time.monotonic(), report, known)
+            self._last[pair] = Sweep(pair, time.monotonic(), report, known, trade.id)
         finally:
             self._lock.release()
-        if report.rest is None or not _is_settled(report, str(trade.pair)):
+        # What is in doubt is said at once, whatever is left to be asked.
+        if report.rest is None or report.outcome is not SweepOutcome.CONFIRMED:
             self._tell(report, known)
-        else:
-            logger.warning(f"{trade.pair} is swept; what became of other pairs' orders follows.")
         return report
 
-    def complete(self, report: CancelReport) -> None:
-        """Take in the whole report of a sweep that was made for one pair first."""
-        last = self._last.get(None)
-        known: set[OrderKey] = set()
-        if last is not None:
-            known = last.known
-            self._last[None] = replace(last, report=report)
-        self._tell(report, known)
+    def complete(self, seconds: float) -> list[Sweep]:
+        """Learn what became of the orders that an exit did not wait for, and tell the user.
+
+        :returns: the sweeps that were completed since this was last asked.
+        """
+        with self._lock:
+            self._complete(seconds)
+            done, self._completed = self._completed, []
+        return done
+
+    def known_to(self, report: CancelReport) -> set[OrderKey]:
+        """The bot's orders that were open, and in scope, when this sweep was made."""
+        sweeps = (*self._last.values(), *self._completed)
+        return set(next((one.known for one in sweeps if one.report is report), ()))
+
+    def _complete(self, seconds: float) -> None:
+        for pair, last in list(self._last.items()):
+            if last.report.rest is None:
+                continue
+            exchange = freqtrade_internals.exchange_of(self._strategy)
+            report = exchange.complete_sweep(last.report, max(0.5, seconds))
+            last = self._last[pair] = replace(last, report=report)
+            self._completed.append(last)
+            self._tell(report, last.known)
 
     def _scope(self, trade: Any, started: float) -> str | None:
         """The pair to sweep, or None for all.
@@ -124,23 +140,13 @@ class Sweeps:
         self, pair: str | None, known: set[OrderKey], started: float
     ) -> CancelReport | None:
         """A sweep that ended moments ago and covers this one, when no order has come since."""
-        for scope in dict.fromkeys((pair, None)):
-            last = self._last.get(scope)
+        for last in (self._last.get(pair), self._last.get(None)):
             if last is None or last.ended <= started - self._options.deadline:
                 continue
-            if not self._have_ended(last, known):
-                continue
-            # By now it may have been completed.
-            report = self._last[scope].report
-            settled = report.outcome is SweepOutcome.CONFIRMED
-            if settled or (pair is not None and _is_settled(report, pair)):
-                return report
+            ended = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
+            if last.report.outcome is SweepOutcome.CONFIRMED and known <= ended:
+                return last.report
         return None
-
-    def _have_ended(self, last: Sweep, known: set[OrderKey]) -> bool:
-        ended = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
-        exchange = freqtrade_internals.exchange_of(self._strategy)
-        return all(key in ended or exchange.end_of(*key) is not None for key in known)
 
     def _tell(self, report: CancelReport, known: set[OrderKey]) -> None:
         strangers = [

@@ -38,8 +38,6 @@ def run_and_kill(harness: BotHarness, bot: Any, method: str, path: str, after: i
     child = os.fork()
     if child == 0:
         try:
-            # What an exit does not need is done in the iteration after it.
-            bot.process()
             bot.process()
         finally:
             os._exit(0)
