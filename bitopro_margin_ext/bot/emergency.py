@@ -249,15 +249,16 @@ class Emergency:
         if pending is not None and was_answered(report):
             self.exits.note_swept(pending)
         try:
-            self._note_swept(trade, report)
+            # What the exit does not wait for is marked when it is known.
+            self._note_swept(trade, report, None if report.rest is None else str(trade.pair))
         except SQLAlchemyError as error:
             logger.error(f"The swept orders cannot be looked up in the database: {error}")
         return report
 
-    def _note_swept(self, exiting: Any, report: CancelReport) -> None:
+    def _note_swept(self, exiting: Any, report: CancelReport, pair: str | None = None) -> None:
         """Mark what was swept, and record exits of other trades that nothing else brings back.
 
-        They are recorded before their ends are known, which may be Freqtrade's to find.
+        They are recorded even where their ends are not known, which may be Freqtrade's to find.
         """
         recurring = {EMERGENCY_EXIT, FORCE_EXIT, *self.options.cancel_on}
         # Not those placed since.
@@ -265,7 +266,7 @@ class Emergency:
         known -= {(order["symbol"], order["id"]) for order in report.still_open}
         in_scope = [
             order
-            for order in positions.open_orders([exiting])
+            for order in positions.open_orders([exiting], pair)
             if (order.ft_pair, order.order_id) in known
         ]
         mapping.set_cancel_reasons(in_scope, self.ends)
