@@ -37,7 +37,7 @@ class MarginParsing(_Exchange):  # type: ignore[misc]
 
     def parse_currencies(self, raw_currencies: Any) -> Any:
         """Currency structures by code; the chains of one coin are its networks."""
-        return merge_chains(self, raw_currencies)
+        return merge_chains(self, [self.parse_currency(row) for row in raw_currencies])
 
     def parse_order(self, order: Any, market: Any = None) -> Any:
         """An order structure of a margin row; status 3 is ``canceled`` with its fill."""
