@@ -14,6 +14,7 @@ from ..core import redaction, signing
 from ..core.credentials import sandbox_rest_url
 from ..core.endpoints import BY_PATH, CANCEL_ALL, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
+from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits, limits_of
 from .account import balance_structure
 from .call_scope import SCOPE
@@ -243,7 +244,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         failure = not_sent(why)
         return error_of(failure, f"{self.id} {failure}")
 
-    def heard_orders(self) -> list[dict[str, Any]]:
+    def heard_orders(self) -> list[ParsedOrder]:
         """What streams have told of orders, as parsed rows; this class has none."""
         return []
 

@@ -7,6 +7,7 @@ import logging
 from typing import Any, Protocol
 
 from ..core.endpoints import OpenOrdersPath
+from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits
 
 Structure = dict[str, Any]
@@ -37,7 +38,7 @@ class MarginExchange(Protocol):
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
 
-    def heard_orders(self) -> list[Structure]:
+    def heard_orders(self) -> list[ParsedOrder]:
         """What streams have told of orders, as parsed rows."""
 
     # -- ccxt's: time and numbers --------------------------------------------------------------
