@@ -63,9 +63,7 @@ def test_freqtrade_starts_from_it(
     log = tmp_path / "log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            freqtrade(
-                "trade", "--userdir", "bot", "-c", "bot/config.json", "-c", "mine/sandbox.json"
-            ),
+            freqtrade("trade", "--userdir", "bot", *files),
             cwd=tmp_path,
             env={**environment, "COLUMNS": "300"},
             stdin=subprocess.DEVNULL,
