@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import math
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -11,6 +12,7 @@ import ccxt
 import ccxt.async_support
 
 from ..core.connecting import NEXT_ADDRESS_SECONDS
+from ..core.errors import network_failure
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
@@ -27,7 +29,7 @@ from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
-from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
+from .flow import Flow, Inherited, LoadMarkets, Step, error_of, failure_of
 from .unified import account_chosen, present_as_method
 
 P = ParamSpec("P")
@@ -153,6 +155,17 @@ class AwaitingSession(MarginSession):
             if not sending.is_sent:
                 raise self.not_sent_error("the deadline came before the connection") from None
             raise self.deadline_error(method, url) from None
+        except (OSError, EOFError, *_socks_errors()) as error:
+            failure = network_failure(error, timed_out=False)._replace(sent=sending.is_sent)
+            raise error_of(failure, f"{self.id} {method}: {failure}") from error
+
+
+def _socks_errors() -> tuple[type[Exception], ...]:
+    """What ccxt lets through of the library for SOCKS proxies, once that is loaded."""
+    library = sys.modules.get("aiohttp_socks")
+    if library is None:
+        return ()
+    return library.ProxyError, library.ProxyConnectionError, library.ProxyTimeoutError
 
 
 class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming
