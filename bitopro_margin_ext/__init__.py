@@ -26,4 +26,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name], __name__), name)
+    try:
+        return getattr(importlib.import_module(_HOMES[name], __name__), name)
+    except ModuleNotFoundError as error:
+        from .registration import missing_package
+
+        raise missing_package(name, "freqtrade", error) from None

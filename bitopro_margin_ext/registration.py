@@ -13,12 +13,25 @@ def register() -> None:
     """Make ``bitopromargin`` known to ccxt, and to Freqtrade where it is installed.
 
     Calling it twice is harmless.
-    """
-    from . import exchange
 
+    :raises ModuleNotFoundError: saying what to install, where ccxt is missing.
+    """
+    try:
+        from . import exchange
+    except ModuleNotFoundError as error:
+        raise missing_package("register()", "ccxt", error) from None
     exchange.register()
     if importlib.util.find_spec("freqtrade") is not None:
         _register_with_freqtrade()
+
+
+def missing_package(what: str, extra: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """The error that says in one line what ``what`` needs, and how to install it."""
+    return ModuleNotFoundError(
+        f"bitopro_margin_ext.{what} needs {(error.name or extra).partition('.')[0]}: "
+        f"pip install 'bitopro-margin-ext[{extra}]'",
+        name=error.name,
+    )
 
 
 def enable() -> logging.Filter:

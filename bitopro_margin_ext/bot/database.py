@@ -1,9 +1,10 @@
 """Freqtrade's database in an emergency: never wait long for a lock, never lose what is pending.
 
-Freqtrade lets its sqlite wait five seconds for another connection's lock, at every statement, and
-a write that fails takes with it whatever was not committed yet: the stoploss that another trade
-got a moment ago, for one. Inside ``emergency_session`` a commit happens if the database can be
-written at once, and is otherwise left to Freqtrade's next one.
+Freqtrade bounds sqlite's waiting for another connection's lock at five seconds, at every statement,
+and a server's not at all. A write that fails takes with it whatever was not committed yet: the
+stoploss that another trade got a moment ago, for one. Inside ``emergency_session`` a statement
+waits ``PATIENCE_SECONDS``, and a commit happens if the database can be written; otherwise what is
+pending stays in memory, and is left to Freqtrade's next commit.
 """
 
 import logging
@@ -13,15 +14,22 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from freqtrade.persistence import Trade
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 from sqlalchemy.exc import SQLAlchemyError
+
+from . import freqtrade_internals
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 0.3
 """How long one statement of an emergency waits for another connection's lock."""
+STATEMENT_SECONDS: Final = 2.0
+"""How long a server may work on one statement of an emergency."""
+CONNECT_SECONDS: Final = 2
+"""How long a server may take to accept a connection in an emergency (whole seconds: libpq's)."""
 
 _waiting = threading.local()
+"""``seconds``: this thread's patience in an emergency, None outside of one."""
 
 
 class EmergencySession:
@@ -29,26 +37,63 @@ class EmergencySession:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        self._collecting = False
         self.lock_busy = False
-        """Whether a commit was left out because another connection holds the database."""
+        """Whether a commit was left out, because the database could not be written."""
+        self._given_up = False
 
     def commit(self) -> None:
-        """Commit if nobody is in the way; otherwise everything stays pending."""
+        """Commit if the database can be written now; otherwise everything stays pending."""
+        if self._collecting or self._given_up:
+            return
         self.lock_busy = not self._take_write_lock()
         if self.lock_busy:
             # Waiting once is enough: the exit comes first.
             _set_patience(self._session, 0.0)
             return
-        type(self._session).commit(self._session)
+        pending = _Pending(self._session)
+        try:
+            self._commit_now()
+        except SQLAlchemyError as error:
+            logger.error(f"The database cannot be written, and is left for later: {error}")
+            # Not tried again in this emergency: a full disk is no lock that is let go.
+            self.lock_busy = self._given_up = True
+            self._session.rollback()
+            pending.restore(self._session)
 
     def recover(self) -> None:
         """After a failure: back to what is committed, unless that would lose what is pending."""
-        if self.lock_busy and self._session.is_active:
-            return
         try:
+            freqtrade_internals.rollback_custom_data()
+            if self.lock_busy and self._session.is_active:
+                return
             self._session.rollback()
         except SQLAlchemyError:
             logger.exception("The database does not roll back.")
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Let the block be one commit, with every commit in it left out; nothing, if it fails.
+
+        Only while the database can be written: see ``lock_busy`` after a ``commit``.
+
+        :raises SQLAlchemyError: when the block cannot be committed; it is rolled back then.
+        """
+        self._collecting = True
+        autoflush, self._session.autoflush = self._session.autoflush, True
+        try:
+            with freqtrade_internals.joined_custom_data(self._session.connection()):
+                yield
+            self._commit_now()
+        except BaseException:
+            self._session.rollback()
+            raise
+        finally:
+            self._collecting = False
+            self._session.autoflush = autoflush
+
+    def _commit_now(self) -> None:
+        type(self._session).commit(self._session)
 
     def _take_write_lock(self) -> bool:
         if not _is_sqlite(self._session):
@@ -63,6 +108,40 @@ class EmergencySession:
                 logger.error(f"The database cannot be written now, and is left for later: {error}")
             return False
         return True
+
+
+class _Pending:
+    """What a session has not written yet, to be put back after a failure has rolled it away."""
+
+    def __init__(self, session: Any) -> None:
+        self._new = list(session.new)
+        self._deleted = list(session.deleted)
+        self._changed = [(row, _changes(row)) for row in session.dirty]
+
+    def restore(self, session: Any) -> None:
+        """Make the same changes again, on what the database holds."""
+        for row, changes in self._changed:
+            for name, value in changes.items():
+                setattr(row, name, value)
+        for row in self._new:
+            # A number that the database gave in vain.
+            row.id = None
+            session.add(row)
+            trade = getattr(row, "trade", None)
+            if trade is not None and row not in trade.orders:
+                trade.orders.append(row)
+        for row in self._deleted:
+            session.delete(row)
+
+
+def _changes(row: Any) -> dict[str, Any]:
+    state = inspect(row)
+    unmodified = state.unmodified
+    return {
+        attribute.key: getattr(row, attribute.key)
+        for attribute in state.mapper.column_attrs
+        if attribute.key not in unmodified
+    }
 
 
 @contextmanager
@@ -86,21 +165,30 @@ def emergency_session() -> Iterator[EmergencySession]:
         _set_patience(session, None)
 
 
+def _dialect(session: Any) -> str:
+    return str(session.get_bind().dialect.name)
+
+
 def _is_sqlite(session: Any) -> bool:
-    return str(session.get_bind().dialect.name) == "sqlite"
+    return _dialect(session) == "sqlite"
 
 
 def _set_patience(session: Any, seconds: float | None) -> None:
     """Bound the waiting of this thread's statements; None: as the user's database url says."""
     _waiting.seconds = seconds
-    if not _is_sqlite(session):
-        return
-    pool = session.get_bind().pool
-    if not event.contains(pool, "checkout", _on_checkout):
-        event.listen(pool, "checkout", _on_checkout)
-    if session.in_transaction() and session.is_active:
-        proxied = session.connection().connection
-        _on_checkout(proxied.dbapi_connection, proxied._connection_record, proxied)
+    engine = session.get_bind()
+    if _is_sqlite(session):
+        if not event.contains(engine.pool, "checkout", _on_checkout):
+            event.listen(engine.pool, "checkout", _on_checkout)
+        if session.in_transaction() and session.is_active:
+            proxied = session.connection().connection
+            _on_checkout(proxied.dbapi_connection, proxied._connection_record, proxied)
+    elif _dialect(session) == "postgresql":
+        if not event.contains(engine, "begin", _on_begin):
+            event.listen(engine, "begin", _on_begin)
+            event.listen(engine, "do_connect", _on_connect)
+        if session.in_transaction() and session.is_active:
+            _bound_transaction(session, seconds)
 
 
 def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
@@ -111,3 +199,36 @@ def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
     seconds = getattr(_waiting, "seconds", None)
     milliseconds = usual if seconds is None else min(usual, int(seconds * 1000))
     connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+
+
+# -- PostgreSQL: bounds of the transaction, which end with it --------------------------------------
+
+
+def _on_begin(connection: Any) -> None:
+    seconds = getattr(_waiting, "seconds", None)
+    if seconds is not None:
+        _set_local(connection, seconds)
+
+
+def _on_connect(_dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
+    if getattr(_waiting, "seconds", None) is not None:
+        parameters.setdefault("connect_timeout", CONNECT_SECONDS)
+
+
+def _bound_transaction(session: Any, seconds: float | None) -> None:
+    """Bound a transaction that has begun already; None: as the server and the url say."""
+    try:
+        _set_local(session.connection(), seconds)
+    except SQLAlchemyError as error:
+        # A connection that was terminated is noticed here: what follows begins a new one.
+        logger.error(f"The database connection is lost: {error}")
+        pending = _Pending(session)
+        session.rollback()
+        pending.restore(session)
+
+
+def _set_local(connection: Any, seconds: float | None) -> None:
+    for name, bound in (("lock_timeout", seconds), ("statement_timeout", STATEMENT_SECONDS)):
+        # Zero would be no bound at all.
+        value = "DEFAULT" if seconds is None else f"'{max(1, round((bound or 0) * 1000))}ms'"
+        connection.exec_driver_sql(f"SET LOCAL {name} = {value}")

@@ -13,6 +13,8 @@ from typing import Final
 
 USER: Final = "user"
 """The holder of what was borrowed by hand, or before the bot came: never repaid by the bot."""
+CRUMBS: Final = "crumbs"
+"""The bot's holder of what is smaller than the exchange takes back: repaid when it has grown."""
 UNCLEAR: Final = "unclear"
 """The holder of what no listed loan or repayment explains yet; it can be negative."""
 ZERO: Final = Decimal(0)

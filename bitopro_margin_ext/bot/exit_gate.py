@@ -239,6 +239,8 @@ class ExitGate:
         with contextlib.ExitStack() as scope:
             if reason in self._options.cancel_on or self._exits.get(trade_id, reason) is not None:
                 scope.enter_context(call_scope.deadline(self._options.deadline + ATTEMPT_SECONDS))
+                # Neither a lock nor a full disk keeps it in: Freqtrade writes before it asks.
+                scope.enter_context(database.emergency_session())
                 scope.enter_context(call_scope.narrowed(unthrottled=True))
             yield
 

@@ -181,6 +181,40 @@ def custom_data_of_trades(key: str) -> list[tuple[int, Callable[[], Any]]]:
     ]
 
 
+def rollback_custom_data() -> None:
+    """End this thread's transaction of custom data: Freqtrade leaves one that failed as it is."""
+    from freqtrade.persistence.custom_data import _CustomData
+
+    registry = _CustomData.session.registry
+    if registry.has():
+        registry().rollback()
+
+
+@contextmanager
+def joined_custom_data(connection: Any) -> Iterator[None]:
+    """Let this thread's custom data of trades be written by a transaction that is under way.
+
+    Freqtrade writes it on a connection of its own: deleting a trade would wait for itself.
+    """
+    from freqtrade.persistence.custom_data import _CustomData
+    from sqlalchemy.orm import Session
+
+    registry = _CustomData.session.registry
+    own = registry() if registry.has() else None
+    if own is not None:
+        # It may have read, and would keep what it has seen.
+        own.rollback()
+    joined = Session(bind=connection, autoflush=True, join_transaction_mode="rollback_only")
+    registry.set(joined)
+    try:
+        yield
+    finally:
+        joined.close()
+        registry.clear()
+        if own is not None:
+            registry.set(own)
+
+
 def ccxt_api(exchange: Any) -> Any:
     """The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
     return exchange._api
@@ -229,14 +263,19 @@ def check_bot(strategy: Any) -> None:
             raise UnsupportedFreqtradeError(f"{type(owner).__name__}.{name}", why)
 
 
-class _HeldMessages:
+class HeldMessages:
     """Stands in for the RPC manager and keeps what would be sent; everything else goes through."""
 
     def __init__(self, manager: Any) -> None:
         self._manager = manager
         self.messages: list[Any] = []
 
+    def forget(self) -> None:
+        """Send none of what was kept so far."""
+        self.messages.clear()
+
     def send_msg(self, message: Any) -> None:
+        """Keep a message."""
         self.messages.append(message)
 
     def __getattr__(self, name: str) -> Any:
@@ -244,13 +283,13 @@ class _HeldMessages:
 
 
 @contextmanager
-def held_notifications(bot: Any) -> Iterator[None]:
+def held_notifications(bot: Any) -> Iterator[HeldMessages]:
     """Keep the notifications of this block and send them afterwards, aside."""
     manager = bot.rpc
-    held = _HeldMessages(manager)
+    held = HeldMessages(manager)
     bot.rpc = held
     try:
-        yield
+        yield held
     finally:
         bot.rpc = manager
         if held.messages:

@@ -57,7 +57,12 @@ class LeveragedBitopromargin(LeverageOrders):
             ledger = LoansLedger(ledger_url(self._config["db_url"], self._config["user_data_dir"]))
         except LedgerError as error:
             raise OperationalException(f"{self.name}: {error}.") from None
-        self._loans = Loans(ledger, lambda: freqtrade_internals.ccxt_api(self), self.notify)
+        self._loans = Loans(
+            ledger,
+            lambda: freqtrade_internals.ccxt_api(self),
+            self.notify,
+            self.leverage_options.loan_step,
+        )
         self._settlements = Settlements(self.loans, self.step_of)
         self._reconciler = Reconciler(self.loans, self._settlements, self)
         self._ledger_start = LedgerStart(self.loans)

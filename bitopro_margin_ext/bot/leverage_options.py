@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..core import assumptions
 from .interest import PERIODS, RateTable
 
 BLOCK: Final = "bitopro_margin"
@@ -16,13 +17,14 @@ class LeverageOptions:
 
     max_leverage_long: float = 3.0
     max_leverage_short: float = 2.0
-    liquidation_ad_ratio: float = 1.1
+    liquidation_ad_ratio: float = float(assumptions.LIQUIDATION_AD_RATIO)
     min_ad_ratio_entry: float = 1.25
     interest_rates: Mapping[str, Any] = field(default_factory=dict)
     interest_period: str = "continuous"
     buy_back_slippage: float = 0.02
     stop_interest_days: float = 7.0
     lock_minutes: float = 10.0
+    loan_step: Mapping[str, float] = field(default_factory=dict)
 
     def max_leverage(self, is_short: bool) -> float:
         """The highest leverage of a side, held below what the ratio of an entry allows.
@@ -51,6 +53,7 @@ OPTION_NAMES: Final = (
     "buy_back_slippage",
     "stop_interest_days",
     "lock_minutes",
+    "loan_step",
 )
 
 
@@ -98,6 +101,7 @@ def parse_leverage_options(config: Mapping[str, Any]) -> LeverageOptions:
         lock_minutes=_number(
             block.get("lock_minutes", usual.lock_minutes), "lock_minutes", MIN_LOCK_MINUTES, 10_000
         ),
+        loan_step=_steps(block.get("loan_step", {})),
     )
     if options.min_ad_ratio_entry <= options.liquidation_ad_ratio:
         raise ValueError(
@@ -112,6 +116,17 @@ def _number(value: Any, name: str, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(f"{BLOCK}.{name}: must be a number from {low} to {high}, not {value!r}")
     return float(value)
+
+
+def _steps(value: Any) -> Mapping[str, float]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(step, int | float) and not isinstance(step, bool) and 0 < step <= 1000
+        for step in value.values()
+    ):
+        raise ValueError(
+            f'{BLOCK}.loan_step: must be steps above 0 like {{"USDT": 0.01}}, not {value!r}'
+        )
+    return value
 
 
 def _rates(value: Any, period: Any) -> Mapping[str, Any]:

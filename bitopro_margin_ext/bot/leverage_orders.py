@@ -3,7 +3,7 @@
 import logging
 import time
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
 import ccxt
@@ -130,7 +130,9 @@ class LeverageOrders(LeverageFetching):
                 self.loans.read()
                 trades = Trade.get_trades_proxy(pair=pair, is_open=True)
                 need = sum((need_of(t, ledger.entry_fees(pair)) for t in trades), ZERO)
-                missing = up(need + wanted - self.loans.line(currency, pair).outstanding)
+                missing = need + wanted - self.loans.line(currency, pair).outstanding
+                step = self.loans.step(currency)
+                missing = (missing / step).to_integral_value(ROUND_CEILING) * step
                 if missing <= 0:
                     return currency
                 self._check_ratio(pair, is_short, currency, missing)

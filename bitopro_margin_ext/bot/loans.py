@@ -16,7 +16,7 @@ from typing import Any, Final
 import ccxt
 
 from ..core import assumptions
-from ..core.errors import BitoproMarginError, Outcome
+from ..core.errors import BitoproMarginError, Meaning, Outcome
 from ..core.parse_account import parse_liquidation
 from ..exchange.flow import failure_of
 from .buy_back import dec
@@ -41,8 +41,9 @@ from .loans_ledger import LoansLedger
 logger = logging.getLogger(__name__)
 
 RATES_SECONDS: Final = 600.0
-_WINDOW_SECONDS: Final = 120.0
-"""How far a listed moment may be from the one at which a command was sent."""
+REFUSED_SECONDS: Final = 30.0
+MOST_REFUSED_SECONDS: Final = 600.0
+"""How long a repayment that was refused waits, at first and at most."""
 _YEAR: Final = Decimal(365 * 86400)
 
 
@@ -104,10 +105,17 @@ class Loans:
     """The loans of one bot on one margin account."""
 
     def __init__(
-        self, ledger: LoansLedger, api: Callable[[], Any], notify: Callable[[str], None]
+        self,
+        ledger: LoansLedger,
+        api: Callable[[], Any],
+        notify: Callable[[str], None],
+        steps: Mapping[str, float] | None = None,
     ) -> None:
         self.ledger = ledger
         self.lock = threading.RLock()
+        self._steps = steps or {}
+        self._waits: dict[str, tuple[float, float]] = {}
+        """Holders whose repayment was refused: until when (monotonic), and for how long."""
         self.account: Account | None = None
         """The account as it was read last."""
         self._api = api
@@ -116,6 +124,10 @@ class Loans:
         self._unclear_since: dict[str, float] = {}
         self._rates: dict[str, Decimal] = {}
         self._rates_until = 0.0
+
+    def step(self, currency: str) -> Decimal:
+        """The smallest step of a loan and of a repayment."""
+        return dec(self._steps.get(currency)) or UNIT
 
     def now(self) -> float:
         """Seconds since the epoch, on the exchange's clock as far as it is known."""
@@ -387,7 +399,21 @@ class Loans:
             waiting = self.open_command(currency)
             if waiting is not None:
                 raise LoanUnknownError(f"the {_named(waiting)} has no answer yet")
-            self._send("repay", currency, amount, holder, why)
+            until, seconds = self._waits.get(holder, (0.0, REFUSED_SECONDS / 2))
+            if time.monotonic() < until:
+                raise LoanRefusedError("a repayment was refused, the next one waits")
+            try:
+                self._send("repay", currency, amount, holder, why)
+            except LoanRefusedError as error:
+                cause = error.__cause__
+                busy = isinstance(cause, ccxt.BaseError) and (
+                    failure_of(cause).meaning is Meaning.RATE_LIMIT
+                )
+                if not busy:
+                    seconds = min(seconds * 2, MOST_REFUSED_SECONDS)
+                    self._waits[holder] = (time.monotonic() + seconds, seconds)
+                raise
+            self._waits.pop(holder, None)
 
     def _send(self, kind: str, currency: str, amount: Decimal, holder: str, why: str) -> None:
         owed = (self.account or self.read())[currency].owed
@@ -465,10 +491,11 @@ def _has_invoice_of(row: Any, command: Mapping[str, Any]) -> bool:
 def _looks_like(row: Any, command: Mapping[str, Any]) -> bool:
     """Whether currency, amount and time are those of a command."""
     moment = None if row["timestamp"] is None else row["timestamp"] / 1000
+    window = assumptions.LOAN_LIST_WINDOW_SECONDS
     return (
         command["currency"] == row["currency"]
         and abs(dec(row["amount"]) - command["amount"]) <= UNIT
-        and (moment is None or abs(moment - command["sent"]) <= _WINDOW_SECONDS)
+        and (moment is None or abs(moment - command["sent"]) <= window)
     )
 
 

@@ -40,7 +40,9 @@ Ends = Mapping[OrderKey, dict[str, Any]]
 
 
 @contextmanager
-def mapping_context(bot: Any, ends: Iterable[Mapping[str, Any]]) -> Iterator[None]:
+def mapping_context(
+    bot: Any, ends: Iterable[Mapping[str, Any]]
+) -> Iterator[freqtrade_internals.HeldMessages]:
     """Let the bot's handlers work without the network, and hold their messages meanwhile."""
     ends = list(ends)
     rates = {end["symbol"]: end.get("average") or end.get("price") for end in ends}
@@ -49,8 +51,8 @@ def mapping_context(bot: Any, ends: Iterable[Mapping[str, Any]]) -> Iterator[Non
         refresh_balances=any(end.get("filled") for end in ends),
     )
     try:
-        with freqtrade_internals.held_notifications(bot):
-            yield
+        with freqtrade_internals.held_notifications(bot) as held:
+            yield held
     finally:
         bot.exchange.mapping_context = None
 
@@ -64,23 +66,47 @@ def map_orders(
 ) -> None:
     """Map every order that the database believes open and the exchange says is over.
 
-    A failure on one order leaves it open, to be mapped by the next iteration, and does not stop the
-    others; nor is any begun after ``until`` (on the monotonic clock).
+    All are one transaction. If one cannot be mapped, they are mapped one at a time: a failure
+    leaves that order open, to be mapped by the next iteration, and does not stop the others. Nor is
+    any begun after ``until`` (on the monotonic clock).
     """
     waiting = [order for order in orders if order.ft_is_open and _key(order) in ends]
     # What sells comes first: that is what the size of the exit depends on.
     waiting.sort(key=_is_entry)
-    with mapping_context(bot, [ends[_key(order)] for order in waiting]):
-        for order in waiting:
-            if until is not None and time.monotonic() > until:
-                logger.error("The deadline has passed: the next iteration maps what is left.")
-                break
+    if not waiting:
+        return
+    found = [ends[_key(order)] for order in waiting]
+    # What is pending from before is not part of it.
+    session.commit()
+    if not session.lock_busy:
+        try:
+            with mapping_context(bot, found) as messages:
+                try:
+                    with session.one_transaction():
+                        for order in _in_time(waiting, until):
+                            _map_order(bot, order, ends[_key(order)])
+                except BaseException:
+                    messages.forget()
+                    raise
+            return
+        except Exception as error:
+            logger.warning(f"The orders cannot be mapped at once, so one at a time: {error!r}")
+    with mapping_context(bot, found):
+        for order in _in_time(waiting, until):
             order_id = order.order_id
             try:
                 _map_order(bot, order, ends[_key(order)])
             except Exception:
                 logger.exception(f"Could not map order {order_id}; the next iteration tries again.")
                 session.recover()
+
+
+def _in_time(orders: Iterable[Any], until: float | None) -> Iterator[Any]:
+    for order in orders:
+        if until is not None and time.monotonic() > until:
+            logger.error("The deadline has passed: the next iteration maps what is left.")
+            return
+        yield order
 
 
 def _is_entry(order: Any) -> bool:

@@ -73,7 +73,9 @@ def parse_options(config: Mapping[str, Any]) -> Options:
         scope=_scope(block.get("scope", Options().scope)),
         deadline=_deadline(block.get("deadline", Options().deadline)),
         heartbeat_file=_heartbeat_file(
-            block.get("heartbeat_file"), config.get("config_files") or ()
+            block.get("heartbeat_file"),
+            config.get("config_files") or (),
+            touched=_is_trading(config.get("runmode")),
         ),
     )
 
@@ -170,7 +172,12 @@ def _deadline(value: Any) -> float:
     return float(value)
 
 
-def _heartbeat_file(value: Any, config_files: Sequence[str]) -> Path | None:
+def _is_trading(runmode: Any) -> bool:
+    """Whether this process will touch the heartbeat, as far as is known; an analysis will not."""
+    return getattr(runmode, "value", runmode) in (None, "live", "dry_run")
+
+
+def _heartbeat_file(value: Any, config_files: Sequence[str], *, touched: bool) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value:
@@ -179,6 +186,6 @@ def _heartbeat_file(value: Any, config_files: Sequence[str]) -> Path | None:
         path = heartbeat_path(value, config_files)
     except ValueError as error:
         raise ValueError(f"{BLOCK}.heartbeat_file: {error}") from None
-    if problem := untouchable(path):
+    if touched and (problem := untouchable(path)):
         raise ValueError(f"{BLOCK}.heartbeat_file: {problem}")
     return path

@@ -12,7 +12,8 @@ from typing import Any, Final
 import ccxt
 from freqtrade.persistence import Trade
 
-from .debt_lines import UNIT, ZERO, Line, down, units, up
+from .buy_back import cut
+from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
 from .interest import loan_currency
 from .loan_need import ended_exits, need_of
 from .loans import Account, LoanRefusedError, Loans, LoanUnknownError
@@ -117,7 +118,12 @@ class Reconciler:
     def _repay_excess(self, line: Line, need: Decimal, trade: Any) -> None:
         whole = need <= UNIT
         excess = line.owed if whole else line.outstanding - need
-        if excess <= (ZERO if whole else max(UNIT * 100, need * _ROUNDING)):
+        step = self._loans.step(line.currency)
+        if whole and UNIT <= line.owed < step:
+            if line.holder != CRUMBS and trade is None:
+                self._keep_crumbs(line)
+            return
+        if excess <= (ZERO if whole else max(UNIT * 100, need * _ROUNDING, step)):
             if whole and line.owed <= 0 and trade is None:
                 self._drop(line)
             return
@@ -156,7 +162,8 @@ class Reconciler:
             dust = self._loans.ledger.dust().get(line.currency, (ZERO, ZERO))[0]
             unsold = max(line.outstanding - need, ZERO)
             budget = min(budget, unsold + (dust if need <= UNIT else ZERO))
-        return min(up(excess), account[line.currency].owed.sum, down(max(budget, ZERO)))
+        amount = min(up(excess), account[line.currency].owed.sum, down(max(budget, ZERO)))
+        return cut(amount, self._loans.step(line.currency))
 
     def _drop(self, line: Line) -> None:
         """Forget a line that owes nothing and that no trade will book."""
@@ -169,6 +176,15 @@ class Reconciler:
                 f" {line.currency} of interest."
             )
         self._loans.ledger.write_lines(line.currency, others)
+
+    def _keep_crumbs(self, line: Line) -> None:
+        """What is smaller than a step of a repayment waits until there is more of it."""
+        lines = [
+            one for one in self._loans.ledger.lines(line.currency) if one.holder != line.holder
+        ]
+        self._loans.ledger.write_lines(
+            line.currency, add_to(lines, CRUMBS, line.currency, line.owed)
+        )
 
     def _tell(self, key: str, text: str) -> None:
         if key not in self._told:

@@ -16,13 +16,14 @@ from freqtrade.persistence import Trade
 from .buy_back import (
     average_price,
     buy_back_cost,
+    cut,
     dec,
     fee_in,
     fee_in_quote,
     fraction_of,
     shown_buy_back,
 )
-from .debt_lines import UNIT, ZERO, Line, down, units, up
+from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
 from .interest import loan_currency
 from .liquidation import PREFIX
 from .loan_need import entry_fee_difference, position_of
@@ -111,7 +112,7 @@ class Settlements:
             holder = exit_holder(booking["pair"], booking["order_id"])
             for _ in range(ROUNDS):
                 line = self._loans.line(currency, holder)
-                if line.owed < UNIT or not self._repay_once(booking, line):
+                if line.owed < self._loans.step(currency) or not self._repay_once(booking, line):
                     break
             return self._finish(booking, self._loans.line(currency, holder))
 
@@ -123,6 +124,7 @@ class Settlements:
         budget = min(free, self._budget(booking, line))
         # The last one of a currency repays what the exchange says, to the last unit.
         amount = min(up(line.owed), account[line.currency].owed.sum, down(max(budget, ZERO)))
+        amount = cut(amount, self._loans.step(line.currency))
         if amount <= 0:
             if line.owed >= UNIT and line.holder not in self._short_of:
                 self._short_of.add(line.holder)
@@ -153,10 +155,15 @@ class Settlements:
             ZERO,
         )
         dust = self._loans.ledger.dust().get(line.currency, (ZERO, ZERO))[0]
-        return dec(booking["received"]) + dust - repaid
+        # Borrowed in whole steps and never sold.
+        unsold = max(line.borrowed - (line.paid - repaid) - dec(booking["net"]), ZERO)
+        return dec(booking["received"]) + unsold + dust - repaid
 
     def _finish(self, booking: Mapping[str, Any], line: Line) -> Decimal | None:
-        if line.owed >= UNIT or self._loans.open_command(line.currency) is not None:
+        if (
+            line.owed >= self._loans.step(line.currency)
+            or self._loans.open_command(line.currency) is not None
+        ):
             return None
         ledger, dust = self._loans.ledger, None
         interest = line.interest
@@ -173,6 +180,9 @@ class Settlements:
             cost = interest
         cost += dec(booking["fee_difference"])
         others = [one for one in ledger.lines(line.currency) if one.holder != line.holder]
+        if line.owed >= UNIT:
+            # Booked as interest now; repaid when there is enough of it for a step.
+            others = add_to(others, CRUMBS, line.currency, line.owed)
         ledger.finish_booking(
             booking["pair"], booking["order_id"], cost, others, line.currency, dust
         )

@@ -37,7 +37,7 @@ def load_configuration(
     """Merge the files, those that they add, and the ``FREQTRADE__`` variables.
 
     Later files override earlier ones, a file overrides those that it adds, and variables override
-    all; ``-`` reads standard input. ``on_file`` is told of every file as it is read.
+    all; ``-`` reads standard input. ``on_file`` is called with every file as it is read.
 
     :raises ConfigurationError: naming the file, and the line where it is not JSON.
     """

@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
     from ..core import redaction
     from ..core.client import MarginClient
     from ..guard.state import Phase, Rule, StateFile
-    from ..guard.watch import READ_SECONDS, Watch, Webhook, refusal
+    from ..guard.watch import READ_SECONDS, Watch, refusal
+    from ..guard.webhook import Webhook
 
     redaction.redact_all_records()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
@@ -203,7 +204,7 @@ def _ratio(text: str) -> Decimal:
 
 
 def _digest(text: str) -> str:
-    """What tells one watch from another, and gives nothing away."""
+    """A name for one watch, which gives nothing away."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -65,11 +65,6 @@ listed after this time, and not in the balances either, did not happen."""
 LIQUIDATION_AD_RATIO: Final = "1.1"
 """*Option* ``liquidation_ad_ratio`` of Freqtrade's config. The pages name one threshold, the label
 SAFETY_THRESHOLD at 5.76; their example of a liquidation has 0.15. A guess on the safe side."""
-
-REPAY_BEYOND_DEBT: Final = False
-"""Whether more than the debt may be repaid, the rest being left alone: nothing says so. The exact
-sum of the balances is repaid, and what has grown meanwhile in a second step."""
-
 LIST_LAG_SECONDS: Final = 2.0
 """How far the lists of orders may be behind what the exchange has already said. No page says: its
 streams push within a second, so that a list which shows an order open two seconds after its cancel
@@ -78,3 +73,12 @@ is taken at its word. The look-up of one order is not expected to be behind at a
 MAX_ORDERS_IN_ANSWER: Final = 20_000
 """More ids or rows than that are no answer but a fault: a pair holds 200 open orders, and this is a
 hundred full pairs."""
+
+LOAN_STEP: Final = "0.00000001"
+"""*Option* ``loan_step`` of Freqtrade's config, by currency: no page states the step of a loan or
+of a repayment. A repayment is never larger than what the balances say is owed, because no page says
+what becomes of more; what grows meanwhile is repaid in a second step."""
+
+LOAN_LIST_WINDOW_SECONDS: Final = 120.0
+"""How far a listed loan's time may be from the moment at which it was asked for. Serials on the
+pages are in no order, so a loan without an answer is found by currency, amount and time."""

@@ -79,7 +79,7 @@ def _check_clock(date: str | None, now: float) -> CheckResult:
     try:
         server = email.utils.parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError):
-        return note("clock", "the exchange does not tell its time")
+        return note("clock", "the exchange does not say its time")
     # The header counts whole seconds: less than half of one is no offset.
     offset = round((now - server - 0.5) * 1000)
     if abs(offset) <= MOST_OFFSET_MS:

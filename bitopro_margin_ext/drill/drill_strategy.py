@@ -1,4 +1,4 @@
-"""The strategy of the drill: enters every pair once and exits one when it is told to.
+"""The strategy of the drill: enters every pair once and exits one on request.
 
 A copy of this file is put into the drill's user folder; it talks to the drill by files beside it.
 """
@@ -48,5 +48,5 @@ class DrillStrategy(EmergencyCancelMixin, IStrategy):  # type: ignore[misc]
         self, pair: str, trade: Any, current_time: datetime, *args: Any, **kwargs: Any
     ) -> str | None:
         """Exit a pair when the drill has put down a file for it."""
-        told = Path(self.config["user_data_dir"]) / f"exit-{pair.replace('/', '-')}"
-        return "drill_exit" if told.exists() else None
+        request = Path(self.config["user_data_dir"]) / f"exit-{pair.replace('/', '-')}"
+        return "drill_exit" if request.exists() else None

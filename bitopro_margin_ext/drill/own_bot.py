@@ -139,7 +139,7 @@ class BotControl:
         self._session.auth = (server["username"], server["password"])
 
     def is_up(self) -> bool:
-        """Whether the bot can be told to enter."""
+        """Whether the bot can be asked to enter."""
         try:
             found = self._session.get(f"{self._url}/show_config", timeout=2)
             return found.ok and str(found.json().get("state", "")).lower() == "running"
@@ -149,14 +149,14 @@ class BotControl:
     def enter(self, pair: str, price: str) -> str | None:
         """Place a limit entry; returns why it was refused, or None."""
         wish = {"pair": pair, "price": float(price), "ordertype": "limit"}
-        return self._tell("forceenter", wish)
+        return self._post("forceenter", wish)
 
     def exit(self, trade_id: int, price: str) -> str | None:
         """Place a limit exit of a whole trade; returns why it was refused, or None."""
         wish = {"tradeid": str(trade_id), "price": float(price), "ordertype": "limit"}
-        return self._tell("forceexit", wish)
+        return self._post("forceexit", wish)
 
-    def _tell(self, what: str, wish: Mapping[str, Any]) -> str | None:
+    def _post(self, what: str, wish: Mapping[str, Any]) -> str | None:
         try:
             answer = self._session.post(f"{self._url}/{what}", json=wish, timeout=CALL_SECONDS)
             document = answer.json()

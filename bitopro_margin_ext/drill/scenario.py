@@ -88,9 +88,9 @@ class Drill:
         """
         self._prepare()
         with self.bot:
-            self.tell("freqtrade trade is starting on it")
+            self.log("freqtrade trade is starting on it")
             if self._person is not None:
-                self.tell(CHANGED)
+                self.log(CHANGED)
                 self._enter_by_hand(self._person)
             entries = self._await_entries()
             if self.scenario == "stop-rejected":
@@ -98,11 +98,11 @@ class Drill:
             else:
                 self._play_exit_timeout(entries)
             verdict = self._await_end()
-        self.tell("freqtrade was stopped")
+        self.log("freqtrade was stopped")
         verdict.seconds = round(time.monotonic() - self._started, 1)
         return verdict
 
-    def tell(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """One line of the story, with the seconds since the start."""
         self._story(f"{time.monotonic() - self._started:5.1f} s  {line}")
 
@@ -121,7 +121,7 @@ class Drill:
                 ]
             )
         ]
-        self.tell(f"sandbox is up; three orders placed by hand on the account: {self.by_hand}")
+        self.log(f"sandbox is up; three orders placed by hand on the account: {self.by_hand}")
 
     def _enter_by_hand(self, person: BotControl) -> None:
         self._await("the bot's REST server", person.is_up)
@@ -154,7 +154,7 @@ class Drill:
             return bool(filled)
 
         self._await("the exit order", fill)
-        self.tell(f"{EXITING}: the bot placed its exit {filled[0]}, which will time out")
+        self.log(f"{EXITING}: the bot placed its exit {filled[0]}, which will time out")
         return filled[0]
 
     def _price(self, pair: str, side: str) -> str:
@@ -172,9 +172,9 @@ class Drill:
 
         self._await("both entry orders", lambda: len(entries()) == len(PAIRS))
         found = entries()
-        self.tell(f"the bot placed its entries: {found}")
+        self.log(f"the bot placed its entries: {found}")
         self.control.fill(found[OTHER], fraction="0.4")
-        self.tell(f"{OTHER}: entry {found[OTHER]} fills to 40 % and stays open")
+        self.log(f"{OTHER}: entry {found[OTHER]} fills to 40 % and stays open")
         return found
 
     def _play_stop_rejected(self, entries: dict[str, str]) -> None:
@@ -182,19 +182,17 @@ class Drill:
         wrong_moment = entries[OTHER] if self.scope == "all" else self.by_hand[0]
         self._arm(wrong_moment)
         self.control.fill(entries[EXITING])
-        self.tell(f"{EXITING}: entry {entries[EXITING]} is filled; the stoploss will be refused")
+        self.log(f"{EXITING}: entry {entries[EXITING]} is filled; the stoploss will be refused")
 
     def _play_exit_timeout(self, entries: dict[str, str]) -> None:
         self.control.fill(entries[EXITING])
-        self.tell(f"{EXITING}: entry {entries[EXITING]} is filled")
+        self.log(f"{EXITING}: entry {entries[EXITING]} is filled")
         self._await("the stoploss on the exchange", lambda: bool(self._sells(stop=True)))
-        self.tell(
-            f"{EXITING}: the stoploss {self._sells(stop=True)[0]['id']} rests on the exchange"
-        )
+        self.log(f"{EXITING}: the stoploss {self._sells(stop=True)[0]['id']} rests on the exchange")
         self._exit()
         exit_order = self._fill_exit("0.3")
         self._arm(exit_order)
-        self.tell(f"{EXITING}: exit {exit_order} fills to 30 %")
+        self.log(f"{EXITING}: exit {exit_order} fills to 30 %")
 
     def _arm(self, order_id: str) -> None:
         """Fill a part of one order in the instant before it is cancelled, and set the faults."""
@@ -202,14 +200,14 @@ class Drill:
         self.control.add_fault(
             "fill_before", method="DELETE", path=path, times=1, ids=[order_id], fraction="0.2"
         )
-        self.tell(f"order {order_id} will fill by another 20 % just before it is cancelled")
+        self.log(f"order {order_id} will fill by another 20 % just before it is cancelled")
         for fault in self.faults:
             self.control.add_fault(**fault)
 
     def _await_end(self) -> Verdict:
         """Wait for the exit, then until both sides agree and still do a moment later."""
         self._await("the emergency exit", self._exit_sent_or_needless)
-        self._tell_sweep()
+        self._log_sweep()
         verdict = self.judge()
         try:
             self._await("agreement", lambda: self.judge().agrees)
@@ -217,9 +215,9 @@ class Drill:
             time.sleep(SETTLING_SECONDS)
             self._await("agreement", lambda: self._agreed(verdict))
         except DrillError:
-            self.tell("the two sides do not agree")
+            self.log("the two sides do not agree")
             return self.judge()
-        self.tell("both sides agree")
+        self.log("both sides agree")
         return verdict
 
     def _agreed(self, verdict: Verdict) -> bool:
@@ -231,15 +229,15 @@ class Drill:
 
     def judge(self) -> Verdict:
         """Compare both sides as they are now."""
-        believed = self.database.orders()
+        recorded = self.database.orders()
         trades = self.database.trades()
         exiting = [trade for trade in trades if trade.pair == EXITING]
         verdict = Verdict(self.scenario, self.scope, log=str(self.bot.logfile))
-        verdict.rows = compare_orders(self.control.orders(kind="margin"), believed)
+        verdict.rows = compare_orders(self.control.orders(kind="margin"), recorded)
         verdict.position_closed = bool(exiting) and not any(trade.is_open for trade in exiting)
-        if extra := set(believed) - {row.order for row in verdict.rows}:
+        if extra := set(recorded) - {row.order for row in verdict.rows}:
             verdict.complaints.append(f"orders that the exchange never had: {sorted(extra)}")
-        for trade in empty_trades(trades, believed):
+        for trade in empty_trades(trades, recorded):
             verdict.complaints.append(f"an empty trade holds a slot: {trade.pair}")
         verdict.remaining = self._rests_in_scope(verdict.rows)
         verdict.complaints += self._complaints(verdict)
@@ -264,11 +262,11 @@ class Drill:
         )
         if sold > bought:
             complaints.append(f"the exit of {sold} {EXITING} exceeds the {bought} that were bought")
-        if verdict.remaining and not (self.may_remain and self._was_told()):
+        if verdict.remaining and not (self.may_remain and self._has_warned()):
             complaints.append("an order placed by hand still rests in the scope of the sweep")
         return complaints
 
-    def _was_told(self) -> bool:
+    def _has_warned(self) -> bool:
         """Whether the bot has said that not everything is confirmed."""
         log = self.bot.logfile
         return log.exists() and NOT_CONFIRMED in log.read_text(errors="replace")
@@ -293,11 +291,11 @@ class Drill:
             return True
         return any(not trade.is_open for trade in self.database.trades() if trade.pair == EXITING)
 
-    def _tell_sweep(self) -> None:
+    def _log_sweep(self) -> None:
         for line in self.control.requests():
             if line["method"] in ("DELETE", "POST") and "/margin/orders" in line["path"]:
                 self._story(f"         {line['method']} {line['path']} -> {line['status']}")
-        self.tell("the position has been exited")
+        self.log("the position has been exited")
 
     def _await(self, what: str, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + self._patience

@@ -1,4 +1,4 @@
-"""Hold the exchange's truth against what the bot believes, order by order."""
+"""Hold the exchange's truth against what the bot has recorded, order by order."""
 
 import contextlib
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """What the bot believes of one order; amounts in base."""
+    """What the bot has recorded of one order; amounts in base."""
 
     order_id: str
     trade_id: int
@@ -24,7 +24,7 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """What the bot believes of one trade; the amount is in base."""
+    """What the bot has recorded of one trade; the amount is in base."""
 
     trade_id: int
     pair: str
@@ -64,7 +64,7 @@ class BotDatabase:
             try:
                 return connection.execute(statement).fetchall()
             except sqlite3.OperationalError:
-                # Not created yet, or locked for longer than we wait: the next look will tell.
+                # Not created yet, or locked for longer than we wait: the next look will show.
                 return []
 
 
@@ -120,14 +120,14 @@ class Verdict:
 
 
 def compare_orders(
-    truth: Iterable[Mapping[str, Any]], believed: Mapping[str, OrderRow]
+    truth: Iterable[Mapping[str, Any]], recorded: Mapping[str, OrderRow]
 ) -> list[Row]:
     """A row for every margin order that the exchange ever had, oldest first.
 
     The bot may have deleted the row of an order only together with a trade that never filled; of
     orders that were placed by hand it must have none.
     """
-    return [_compare(order, believed.get(str(order["id"]))) for order in truth]
+    return [_compare(order, recorded.get(str(order["id"]))) for order in truth]
 
 
 def _compare(order: Mapping[str, Any], row: OrderRow | None) -> Row:
@@ -142,7 +142,7 @@ def _compare(order: Mapping[str, Any], row: OrderRow | None) -> Row:
             forgotten = "not the bot's"
         agrees = by_hand or deleted
         return _row(order, text, forgotten, "", agrees)
-    believed = f"{row.status} (filled {row.filled:.10g}{', open' if row.is_open else ''})"
+    recorded = f"{row.status} (filled {row.filled:.10g}{', open' if row.is_open else ''})"
     agrees = (
         not by_hand
         and row.status == state
@@ -150,7 +150,7 @@ def _compare(order: Mapping[str, Any], row: OrderRow | None) -> Row:
         # An open order's fills reach the bot when it looks; only ends are compared to the last bit.
         and (state == "open" or abs(row.filled - filled) <= FILL_TOLERANCE)
     )
-    return _row(order, text, believed, row.cancel_reason or "", agrees)
+    return _row(order, text, recorded, row.cancel_reason or "", agrees)
 
 
 def _row(order: Mapping[str, Any], exchange: str, freqtrade: str, reason: str, agrees: bool) -> Row:

@@ -38,7 +38,7 @@ class Heartbeat(Protocol):
     refused: str | None
     """Why no look can ever find anything with these settings, as far as the last one showed."""
     identity: str
-    """All that tells one heartbeat from another, a password included: to be digested only."""
+    """All that distinguishes one heartbeat from another, a password included: only for a digest."""
 
     def look(self, seconds: float) -> Beat | None:
         """Return the latest beat, or None; within ``seconds``."""

@@ -28,7 +28,7 @@ class Phase(enum.Enum):
     """Where one cause stands. An event begins at ``FIRING`` and ends back at ``ARMED``."""
 
     WAITING = "waiting"
-    """No sign of life was ever seen: whether the bot is alive cannot be told from here."""
+    """No sign of life was ever seen: whether the bot is alive is not known."""
     ARMED = "armed"
     FIRING = "firing"
     """To be cancelled, or cancelled and not yet confirmed."""
@@ -60,7 +60,7 @@ class WatchState(NamedTuple):
     silence: float = 0.0
     misses: int = 0
     beat: str | None = None
-    """The last sign of life, to tell a new one from it; never compared with a clock."""
+    """The last sign of life, to recognise a new one; never compared with a clock."""
     heartbeat: Phase = Phase.WAITING
     ratio: Phase = Phase.ARMED
 

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-import requests
-
-from ..core import parse_account, redaction, sweep
+from ..core import parse_account, sweep
 from ..core.client import MarginClient
-from ..core.deadline_session import DeadlineSession
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse import is_zero
@@ -31,56 +28,15 @@ from .state import (
     is_life,
     update,
 )
+from .webhook import Webhook
 
 logger = logging.getLogger(__name__)
-
-PAUSES: Final = (1, 5, 30, 120, 300)
-"""Seconds between tries: a network that went with the bot often comes back with it."""
-
-TIMEOUT: Final = 10.0
 
 READ_SECONDS: Final = 5.0
 """For one look at the bot or at adRatio, at most."""
 
 RETURN_SECONDS: Final = 1.0
 """For one look at the bot between two cancels: a bot that hangs must not hold them up for long."""
-
-
-class Webhook:
-    """POSTs JSON with ``text`` and ``content`` (Slack's and Discord's names) and the facts."""
-
-    def __init__(self, url: str | None) -> None:
-        self._url = url
-        if url is not None:
-            redaction.add_url_secrets(url, path=True)
-
-    def post(self, event: str, text: str, **facts: Any) -> None:
-        """Send on a thread of its own; give up, with a word in the log, after some tries."""
-        if self._url is None:
-            return
-        line = redaction.redact(text)
-        document = {"event": event, "text": line, "content": line, **facts}
-        threading.Thread(
-            target=self._deliver, args=(self._url, document), name="webhook", daemon=True
-        ).start()
-
-    def _deliver(self, url: str, document: dict[str, Any]) -> None:
-        session = DeadlineSession(trusted=True)
-        problem = ""
-        for pause in (*PAUSES, None):
-            status = session.request(TIMEOUT, _status, method="POST", url=url, json=document)
-            if not isinstance(status, Failure) and status < 300:
-                return
-            problem = str(status)
-            if pause is not None:
-                time.sleep(pause)
-        logger.warning(
-            f"the webhook was not reached, so it does not know of {document['event']}: {problem}"
-        )
-
-
-def _status(response: requests.Response) -> int:
-    return response.status_code
 
 
 _TEXTS: Final = {

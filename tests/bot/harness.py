@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,24 @@ class BotHarness:
 
     def sells(self, pair: str = BTC, **what: Any) -> list[dict[str, Any]]:
         return self.truth(pair=wire(pair), action="SELL", by_hand=False, **what)
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Let every write of the bot's rows fail as one on a full disk does."""
+        path = self.folder / "trades.sqlite"
+        names = [f"{table}_{verb}" for table in ("orders", "trades", "trade_custom_data")
+                 for verb in ("INSERT", "UPDATE", "DELETE")]  # fmt: skip
+        with sqlite3.connect(path) as connection:
+            for name in names:
+                table, verb = name.rsplit("_", 1)
+                connection.execute(
+                    f"create trigger {name} before {verb} on {table}"
+                    " begin select raise(abort, 'database or disk is full'); end"
+                )
+        yield
+        with sqlite3.connect(path) as connection:
+            for name in names:
+                connection.execute(f"drop trigger {name}")
 
     # -- common beginnings ---------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong, one line a check, and says how to mend it."""
+"""The doctor finds what is wrong, one line a check, and says what to do."""
 
 import json
 from pathlib import Path

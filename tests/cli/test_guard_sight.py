@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 from bitopro_margin_ext.bot.options import parse_options
 from bitopro_margin_ext.core.heartbeat_file import heartbeat_path
 from bitopro_margin_ext.guard.heartbeat import find_health
-from bitopro_margin_ext.guard.state import Phase, StateFile, WatchState
+from bitopro_margin_ext.guard.state import Debt, Phase, StateFile, WatchState
+from bitopro_margin_ext.guard.watch import ad_ratio
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import KEY, SECRET, Runner
@@ -22,7 +24,7 @@ from .test_guard import beating, borrow_something, cancels, guard, wait_until
 
 
 class RestServer(http.server.ThreadingHTTPServer):
-    """Answers ``/api/v1/health`` as told, and notes what was sent to it."""
+    """Answers ``/api/v1/health`` as it is set to, and notes what was sent to it."""
 
     status = 200
     body = b"{}"
@@ -237,10 +239,43 @@ def test_each_fall_of_ad_ratio_fires_also_after_the_debt_was_repaid(
         borrow_something(sandbox)
         watch.wait_for("confirmed, 3 cancelled")
         repay(sandbox)
-        watch.wait_for("the debt is repaid: armed again")
+        # An interest too small to pay may stay: then the ratio has recovered.
+        watch.wait_for("armed again")
         sandbox.control.seed_order("btc_usdt", "BUY", "0.01", "20000")
         borrow_something(sandbox)
         watch.wait_for("confirmed, 1 cancelled")
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        ({"totalDebtAmount": "0.00000000", "adRatio": "999"}, Debt.NONE),
+        ({"totalDebtAmount": "0", "adRatio": None}, Debt.NONE),
+        ({"totalDebtAmount": "5", "adRatio": "1.2"}, Decimal("1.2")),
+        ({"totalDebtAmount": "5", "adRatio": 0}, Decimal(0)),
+    ],
+)
+def test_no_debt_is_not_a_ratio(answer: dict[str, Any], read: object) -> None:
+    assert ad_ratio(answer) == read
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        [],
+        None,
+        {"adRatio": "1.2"},
+        {"totalDebtAmount": None, "adRatio": "1.2"},
+        {"totalDebtAmount": "5"},
+        {"totalDebtAmount": "5", "adRatio": "NaN"},
+        {"totalDebtAmount": "5", "adRatio": "much"},
+        {"totalDebtAmount": "NaN", "adRatio": "1.2"},
+    ],
+)
+def test_what_could_not_be_read_is_neither(answer: Any) -> None:
+    with pytest.raises((AttributeError, TypeError, ValueError)):
+        ad_ratio(answer)
 
 
 def test_an_ad_ratio_that_cannot_be_read_is_not_the_end_of_a_debt(

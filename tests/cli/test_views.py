@@ -12,6 +12,7 @@ from bitopro_margin_ext.cli.account import label_style
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import EMAIL, KEY, Runner, command
+from .test_guard import borrow_something
 
 
 def test_orders_as_a_table(sandbox: SandboxServer, seeded: list[str], run: Runner) -> None:
@@ -108,3 +109,36 @@ def test_a_live_view_renews_itself_and_survives_a_lost_reading(
         assert process.wait(10) == 130
         os.close(primary)
     assert b"Traceback" not in (process.stderr.read() if process.stderr else b"")
+
+
+def test_a_watched_account_shows_the_trend_of_its_ratio(
+    sandbox: SandboxServer, environment: dict[str, str]
+) -> None:
+    borrow_something(sandbox)
+    primary, secondary = os.openpty()
+    process = subprocess.Popen(
+        command("account", "--watch", "0.2", "--base-url", sandbox.rest_url),
+        env={**environment, "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=secondary,
+        stderr=subprocess.PIPE,
+    )
+    os.close(secondary)
+    seen = ""
+    deadline = time.monotonic() + 30
+    try:
+        for wanted in ("▁▁", "█"):
+            while wanted not in seen:
+                assert time.monotonic() < deadline, seen
+                seen += os.read(primary, 65536).decode(errors="replace")
+            sandbox.control.set_balances({"BTC": "1", "USDT": "10000"})
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            while os.read(primary, 65536):
+                pass
+        except OSError:
+            pass
+        process.wait(10)
+        os.close(primary)
+    assert "trend" in seen

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     faults = choose_faults(getattr(args, "faults", None))
     scenarios = tuple(SCENARIOS) if args.scenario == "all" else (args.scenario,)
 
-    def tell(cell: Cell) -> None:
+    def show(cell: Cell) -> None:
         verdict = "agrees" if cell.agrees else "NO: " + "; ".join(cell.problems)
         line = f"{cell.fault}, {cell.scenario}, scope {cell.scope}: {verdict} ({cell.seconds} s)"
         print(line, file=sys.stderr, flush=True)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         deadline=args.deadline,
         jobs=getattr(args, "jobs", None) or JOBS,
         keep=args.keep,
-        tell=tell,
+        show=show,
     )
     seconds = round(time.monotonic() - began, 1)
     if args.json:
@@ -117,7 +117,7 @@ def play_matrix(
     deadline: float = 10.0,
     jobs: int = JOBS,
     keep: bool = False,
-    tell: Callable[[Cell], None] = lambda cell: None,
+    show: Callable[[Cell], None] = lambda cell: None,
 ) -> list[Cell]:
     """Play every combination, several at a time, each with a sandbox and a bot of its own.
 
@@ -134,7 +134,7 @@ def play_matrix(
         cells: dict[int, Cell] = {}
         for done in as_completed(running):
             cells[running[done]] = cell = done.result()
-            tell(cell)
+            show(cell)
     return [cells[number] for number in sorted(cells)]
 
 
@@ -229,4 +229,4 @@ def _mark(cell: Cell) -> str:
     if cell.unmet:
         return "[green]agrees, unmet[/green]"
     # The exchange left no way to cancel, and the bot said so.
-    return "[yellow]agrees, told[/yellow]" if cell.remaining else "[green]agrees[/green]"
+    return "[yellow]agrees, warned[/yellow]" if cell.remaining else "[green]agrees[/green]"

@@ -1,4 +1,4 @@
-"""A bot as loud as it can be, in bad weather: nothing that signs is left behind anywhere.
+"""A bot as loud as it can be, on a bad network: nothing that signs is left behind anywhere.
 
 What to look for comes from the exchange's side: every key, payload and signature that arrived.
 """
@@ -21,7 +21,7 @@ from bitopro_margin_ext.sandbox.state import ApiKey
 from .fault_rules import FAULTS
 
 KEY, SECRET = "kd83hf-the-key-of-this-drill", "q0vn27-the-secret-of-this-drill"
-WEATHER = ("409", "open-empty", "history-truncated", "exit-429", "process-close")
+FAULT_NAMES = ("409", "open-empty", "history-truncated", "exit-429", "process-close")
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def make_loud(config):
 
 @pytest.mark.parametrize("scenario", ["stop-rejected", "exit-timeout"])
 def test_nothing_that_signs_is_found_anywhere(scenario, signed, tmp_path):
-    told = []
-    faults = [rule for name in WEATHER for rule in FAULTS[name].armed(scenario, "all")]
+    story = []
+    faults = [rule for name in FAULT_NAMES for rule in FAULTS[name].armed(scenario, "all")]
     with SandboxServer() as server:
         server.exchange.add_key(ApiKey(KEY, SECRET, EMAIL))
         drill = Drill(
@@ -60,7 +60,7 @@ def test_nothing_that_signs_is_found_anywhere(scenario, signed, tmp_path):
             tmp_path,
             scope="all",
             faults=faults,
-            story=told.append,
+            story=story.append,
             patience=90,
             arguments=("-vvv",),
         )
@@ -78,7 +78,7 @@ def test_nothing_that_signs_is_found_anywhere(scenario, signed, tmp_path):
         for file in tmp_path.rglob("*")
         if file.is_file() and file != path
     }
-    sources["story"] = "\n".join(told).encode()
+    sources["story"] = "\n".join(story).encode()
     sources["verdict"] = json.dumps(verdict.to_json()).encode()
     log = sources["freqtrade.log"]
     assert b"fetch Request" in sources["output.txt"], "ccxt was verbose"

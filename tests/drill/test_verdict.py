@@ -28,7 +28,7 @@ def order(status=4, executed="0.1", by_hand=False, stop=None):
     }
 
 
-def believed(status="canceled", is_open=False, filled=0.1):
+def recorded(status="canceled", is_open=False, filled=0.1):
     return {"7": OrderRow("7", 1, "BTC/USDT", "buy", status, is_open, filled, None)}
 
 
@@ -38,19 +38,19 @@ def agrees(truth, rows):
 
 
 def test_the_same_end_with_the_same_fill_agrees():
-    assert agrees(order(), believed())
+    assert agrees(order(), recorded())
 
 
 @pytest.mark.parametrize(
     ("truth", "rows"),
     [
-        (order(status=0), believed()),
-        (order(status=2), believed()),
-        (order(), believed("open", is_open=True)),
-        (order(), believed(is_open=True)),
-        (order(), believed(filled=0.2)),
+        (order(status=0), recorded()),
+        (order(status=2), recorded()),
+        (order(), recorded("open", is_open=True)),
+        (order(), recorded(is_open=True)),
+        (order(), recorded(filled=0.2)),
         (order(), {}),
-        (order(by_hand=True), believed()),
+        (order(by_hand=True), recorded()),
         (order(status=0, executed="0"), {}),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_row_may_be_gone_where_nothing_was_filled_and_of_orders_by_hand():
 
 
 def test_a_verdict_needs_rows_a_closed_position_and_no_complaint():
-    rows = compare_orders([order()], believed())
+    rows = compare_orders([order()], recorded())
     assert Verdict("s", "all", rows=rows, position_closed=True).agrees
     assert not Verdict("s", "all", rows=[], position_closed=True).agrees
     assert not Verdict("s", "all", rows=rows).agrees
@@ -73,8 +73,8 @@ def test_a_verdict_needs_rows_a_closed_position_and_no_complaint():
 
 def test_a_trade_without_amount_and_open_order_is_empty():
     trade = TradeRow(1, "BTC/USDT", True, 0.0, None)
-    assert empty_trades([trade], believed()) == [trade]
-    assert empty_trades([trade], believed("open", is_open=True)) == []
+    assert empty_trades([trade], recorded()) == [trade]
+    assert empty_trades([trade], recorded("open", is_open=True)) == []
     assert empty_trades([TradeRow(1, "BTC/USDT", True, 0.1, None)], {}) == []
 
 
