@@ -41,12 +41,16 @@ class Nonces:
         with self._lock:
             self._accepted = max(self._accepted, nonce)
 
-    def set_back(self) -> None:
+    def set_back(self, offset_ms: int) -> None:
         """Let the next nonce follow the last accepted one: those since were refused for the clock.
 
-        A clock that was ahead would else be followed for as long as it was ahead.
+        A clock that was ahead would else be followed for as long as it was ahead. Accepted nonces
+        that are themselves beyond the exchange's time, as it is now known, are left behind too.
         """
         with self._lock:
+            now = _now_ms() + offset_ms
+            if self._accepted > now + CLOCK_TOLERANCE_MS:
+                self._accepted = 0
             self._last = self._accepted
 
     def is_ahead(self, offset_ms: int) -> bool:

@@ -75,7 +75,7 @@ def call(
     endpoint: Endpoint,
     params: Params,
     timeout: float | None = None,
-    now: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = lambda: time.monotonic(),
 ) -> Flow[Any]:
     """Make one call, and retry it when the exchange refused its nonce.
 
@@ -97,16 +97,19 @@ def _retry_nonce(
     account: ClockAndNonces, first: Call, answer: Any, started: float, now: Callable[[], float]
 ) -> Flow[Any]:
     before = account.clock_offset_ms
+    corrected: int | None = None
     params = first.params
     for attempt in range(MAX_NONCE_RETRIES):
         if not _is_refused_nonce(answer):
             return answer
-        offset = _clock_correction(answer, account)
+        offset = None if corrected is not None else _clock_correction(answer, account)
         if offset is not None:
-            account.clock_offset_ms = offset
-            account.key_nonces.set_back()
+            corrected = account.clock_offset_ms = offset
+            account.key_nonces.set_back(offset)
             params = _restamped(params, offset)
         else:
+            # A correction that did not help was none: what follows is a clash, if anything.
+            account.clock_offset_ms = before
             account.key_nonces.keep_in_order()
             if attempt:
                 # Another process on the key is not to be met again at the same moment.
@@ -115,13 +118,13 @@ def _retry_nonce(
         if left is not None and left <= 0:
             break
         answer = yield Call(first.endpoint, params, left)
-        if offset is not None and _is_refused_nonce(answer):
+        if offset is None and corrected is not None:
             break
     if not _is_refused_nonce(answer):
         return answer
-    corrected, account.clock_offset_ms = account.clock_offset_ms, before
+    account.clock_offset_ms = before
     text = "another process uses this API key, too: give each one a key of its own"
-    if corrected != before:
+    if corrected is not None and corrected != before:
         side = "behind" if corrected > 0 else "ahead of"
         text = f"this machine's clock is {abs(corrected)} ms {side} the exchange's; set it by NTP"
     elif answer.clock_offset_ms is None:

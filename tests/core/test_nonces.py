@@ -57,7 +57,7 @@ def test_a_clock_that_is_set_back_does_not_take_an_accepted_nonce_back(clock):
     nonces.accept(accepted)
     clock.now -= 3_600_000
     assert nonces.next() > accepted
-    nonces.set_back()
+    nonces.set_back(3_600_000)
     assert nonces.next() == accepted + 1
 
 
@@ -65,9 +65,16 @@ def test_nonces_that_were_refused_for_the_clock_are_not_followed(clock):
     nonces = Nonces()
     nonces.next(60_000)
     assert nonces.is_ahead(0)
-    nonces.set_back()
+    nonces.set_back(0)
     assert nonces.next(0) == NOW
     assert not nonces.is_ahead(0)
+
+
+def test_accepted_nonces_beyond_the_exchanges_time_are_left_behind(clock):
+    nonces = Nonces()
+    nonces.accept(nonces.next())
+    nonces.set_back(-60_000)
+    assert nonces.next(-60_000) == NOW - 60_000
 
 
 def test_one_sequence_serves_a_key():
@@ -143,7 +150,8 @@ def test_a_correction_that_does_not_help_is_taken_back():
     account.clock_offset_ms = 250
     answer, sent = play(account, refused(60_000))
     assert "60000 ms behind the exchange's; set it by NTP" in answer.text
-    assert sent == 2
+    # The correction, and once more with the clock as it was.
+    assert sent == 3
     assert account.clock_offset_ms == 250
 
 
