@@ -26,6 +26,8 @@ from .sweeps import Sweeps, warn, was_answered
 
 logger = logging.getLogger(__name__)
 
+COMPLETION_SECONDS: Final = 2.0
+"""What is spent at most on what an exit left for later: another exit may be next."""
 EMPTY_TRADES_EVERY: Final = 20
 """In how many iterations trades are looked through for such as never filled, without a reason."""
 
@@ -247,17 +249,18 @@ class Emergency:
         if pending is not None and was_answered(report):
             self.exits.note_swept(pending)
         try:
-            self._note_swept(trade)
+            # What the exit does not wait for is marked when it is known.
+            self._note_swept(trade, None if report.rest is None else str(trade.pair))
         except SQLAlchemyError as error:
             logger.error(f"The swept orders cannot be looked up in the database: {error}")
         return report
 
-    def _note_swept(self, exiting: Any) -> None:
+    def _note_swept(self, exiting: Any, pair: str | None = None) -> None:
         """Mark what was swept, and record exits of other trades that nothing else brings back."""
         recurring = {EMERGENCY_EXIT, FORCE_EXIT, *self.options.cancel_on}
         swept = [
             order
-            for order in positions.open_orders([exiting])
+            for order in positions.open_orders([exiting], pair)
             if (order.ft_pair, order.order_id) in self.ends
         ]
         mapping.set_cancel_reasons(swept, self.ends)
@@ -311,6 +314,7 @@ class Emergency:
             self.gate.iteration += 1
             # What another thread did while we waited for the lock must be seen.
             self._attempt(Trade.commit)
+            self._attempt(self._complete_sweeps)
             were_swept = bool(self.ends)
             self._attempt(lambda: self._map_rest(bot))
             if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
@@ -328,6 +332,20 @@ class Emergency:
             logger.exception("The emergency hook could not finish; the next iteration tries again.")
             with database.emergency_session() as session:
                 session.recover()
+
+    def after_exit(self) -> None:
+        """Learn what became of the orders that the exit did not wait for."""
+        self._attempt(self._complete_sweeps)
+
+    def _complete_sweeps(self) -> None:
+        with call_scope.deadline(COMPLETION_SECONDS):
+            completed = self.sweeps.complete(COMPLETION_SECONDS)
+        for sweep in completed:
+            for end in sweep.report.final_orders():
+                self.ends[end["symbol"], end["id"]] = end
+            exiting = positions.own_trade(sweep.exiting)
+            if exiting is not None:
+                self._note_swept(exiting)
 
     def _map_rest(self, bot: Any) -> None:
         if not self.ends:

@@ -217,4 +217,5 @@ class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):
     fetch_mark_price = awaiting(account.fetch_mark_price)
     fetch_mark_prices = awaiting(account.fetch_mark_prices)
     fetch_markets = awaiting(markets.fetch_markets)
+    fetch_currencies = awaiting(markets.fetch_currencies)
     fetch_ohlcv = awaiting(markets.fetch_ohlcv)

@@ -15,6 +15,7 @@ from ..core.credentials import sandbox_rest_url
 from ..core.endpoints import BY_PATH, CANCEL_ALL, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
 from ..core.nonces import Nonces, nonces_of
+from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits, limits_of
 from .account import balance_structure
 from .call_scope import SCOPE
@@ -38,7 +39,7 @@ class MarginParsing(_Exchange):  # type: ignore[misc]
 
     def parse_currencies(self, raw_currencies: Any) -> Any:
         """Currency structures by code; the chains of one coin are its networks."""
-        return merge_chains(self, raw_currencies)
+        return merge_chains(self, [self.parse_currency(row) for row in raw_currencies])
 
     def parse_order(self, order: Any, market: Any = None) -> Any:
         """An order structure of a margin row; status 3 is ``canceled`` with its fill."""
@@ -244,7 +245,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         failure = not_sent(why)
         return error_of(failure, f"{self.id} {failure}")
 
-    def heard_orders(self) -> list[dict[str, Any]]:
+    def heard_orders(self) -> list[ParsedOrder]:
         """What streams have told of orders, as parsed rows; this class has none."""
         return []
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ..core.endpoints import OpenOrdersPath
 from ..core.nonces import Nonces
+from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits
 
 Structure = dict[str, Any]
@@ -42,7 +43,7 @@ class MarginExchange(Protocol):
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
 
-    def heard_orders(self) -> list[Structure]:
+    def heard_orders(self) -> list[ParsedOrder]:
         """What streams have told of orders, as parsed rows."""
 
     # -- ccxt's: time and numbers --------------------------------------------------------------

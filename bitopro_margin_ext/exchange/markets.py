@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 import ccxt
+from ccxt.base.precise import Precise
 
 from ..core import parse_account
 from ..core.assumptions import AMOUNT_DECIMALS, SHORT_CANDLE_DAYS, SHORT_CANDLES
@@ -97,27 +98,35 @@ def mark_margin(api: MarginExchange, market: Any) -> Any:
     return market
 
 
-def merge_chains(api: MarginExchange, rows: list[Any]) -> dict[str, Any]:
-    """Currencies of the list that names one coin once per chain, ``USDT (ETH-ERC20)``.
+@documented(f"{DOCS}api/v3/public/get_currency_info.md")
+def fetch_currencies(api: MarginExchange, params: Params = NO_PARAMS) -> Flow[dict[str, Any]]:
+    """Fetch the currencies; the chains of a coin that the list names once a chain are networks."""
+    found: dict[str, Any] = yield Inherited("fetch_currencies", (params,))
+    # A newer ccxt has merged them, by way of ``parse_currencies``.
+    named_by_chain = any(_CHAIN.fullmatch(code) for code in found or {})
+    return merge_chains(api, list(found.values())) if named_by_chain else found
+
+
+def merge_chains(api: MarginExchange, structures: list[Any]) -> dict[str, Any]:
+    """Currency structures by code, of a list that names a coin once a chain, ``USDT (ETH-ERC20)``.
 
     The chains become the networks of one currency; the fee and limits are those of the cheapest.
     """
     currencies: dict[str, Any] = {}
-    for row in rows:
-        name = str(row.get("currency"))
-        match = _CHAIN.fullmatch(name)
-        code_id = match["code"] if match else name
-        parsed = api.parse_currency({**row, "currency": code_id})
-        code = parsed["code"]
-        parsed["precision"] = api.parse_number(api.parse_precision(str(AMOUNT_DECIMALS)))
-        parsed["networks"] = {}
+    for structure in structures:
+        row = structure["info"]
+        match = _CHAIN.fullmatch(str(structure["id"]))
+        code_id = match["code"] if match else structure["id"]
+        code = api.safe_currency_code(code_id)
+        precision = api.parse_number(api.parse_precision(str(AMOUNT_DECIMALS)))
+        parsed = {**structure, "id": code_id, "code": code, "precision": precision, "networks": {}}
         if match:
             network = _network(api, match["chain"], parsed, row)
             parsed["networks"] = {network["network"]: network}
-        if code not in currencies:
+        if code in currencies:
+            _merge(api, currencies[code], parsed, row)
+        else:
             currencies[code] = {**parsed, "info": [row] if match else row}
-            continue
-        _merge(currencies[code], parsed, row)
     return currencies
 
 
@@ -136,12 +145,15 @@ def _network(api: MarginExchange, chain: str, currency: Any, row: Any) -> dict[s
     }
 
 
-def _merge(known: Any, other: Any, row: Any) -> None:
+def _merge(api: MarginExchange, known: Any, other: Any, row: Any) -> None:
     networks = {**(known.get("networks") or {}), **(other.get("networks") or {})}
     known["networks"] = networks
     known["info"] = [*(known["info"] if isinstance(known["info"], list) else [known["info"]]), row]
     for flag in ("active", "deposit", "withdraw"):
         # One open chain is enough to move the coin.
         known[flag] = bool(known[flag] or other[flag])
-    if other["fee"] is not None and (known["fee"] is None or other["fee"] < known["fee"]):
+    fee, known_fee = (
+        None if one["fee"] is None else api.number_to_string(one["fee"]) for one in (other, known)
+    )
+    if fee is not None and (known_fee is None or Precise.string_lt(fee, known_fee)):
         known["fee"], known["limits"] = other["fee"], other["limits"]

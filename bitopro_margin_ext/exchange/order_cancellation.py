@@ -166,10 +166,12 @@ def cancel_and_confirm(
         heard=api.heard_orders,
         first=optional_pair(api, first),
     )
-    return (yield from _swept(api, flow))
+    return (yield from _swept(api, flow, optional_pair(api, first)))
 
 
-def confirm_rest(api: Any, report: CancelReport, deadline: float = 10.0) -> Flow[CancelReport]:
+def confirm_rest(
+    api: MarginExchange, report: CancelReport, deadline: float = 10.0
+) -> Flow[CancelReport]:
     """Complete a report that ``cancel_and_confirm`` gave when its ``first`` pair was settled.
 
     What is still open of the other pairs is cancelled by id; no cancel-all is sent, and an order
@@ -184,14 +186,20 @@ def confirm_rest(api: Any, report: CancelReport, deadline: float = 10.0) -> Flow
     return (yield from _swept(api, rest(call_scope.clamp_to_deadline(deadline))))
 
 
-def _swept(api: Any, flow: steps.Flow[CancelReport]) -> Flow[CancelReport]:
+def _swept(
+    api: MarginExchange, flow: steps.Flow[CancelReport], first: str | None = None
+) -> Flow[CancelReport]:
     counter = itertools.count()
     # The flow keeps the documented limits itself.
     with call_scope.narrowed(unthrottled=True, counter=counter):
         report = yield from flow
     report.requests = next(counter)
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
-        orders[:] = [_finished(api, order) for order in orders]
+        # Whoever is in a hurry waits for no structures of what is completed later.
+        orders[:] = [
+            _finished(api, order) if report.rest is None or order["symbol"] == first else order
+            for order in orders
+        ]
     return report
 
 

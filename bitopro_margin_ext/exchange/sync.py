@@ -185,4 +185,5 @@ class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: igno
     fetch_mark_price = blocking(account.fetch_mark_price)
     fetch_mark_prices = blocking(account.fetch_mark_prices)
     fetch_markets = blocking(markets.fetch_markets)
+    fetch_currencies = blocking(markets.fetch_currencies)
     fetch_ohlcv = blocking(markets.fetch_ohlcv)

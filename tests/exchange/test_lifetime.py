@@ -113,7 +113,7 @@ def test_what_an_order_is_held_to(connect, sandbox, control):
 @ON_EVERY_CLASS
 @pytest.mark.parametrize(("timeframe", "days"), [("1m", 365), ("5m", 365), ("15m", None)])
 def test_candles_reach_back_a_year(connect, canned, timeframe, days):
-    from tests.exchange.account.conftest import CURRENCIES, PAIRS
+    from tests.exchange.book import CURRENCIES, PAIRS
 
     canned.answers["GET", "/provisioning/currencies"] = CURRENCIES
     canned.answers["GET", "/provisioning/trading-pairs"] = PAIRS

@@ -72,7 +72,7 @@ def test_the_words_of_ccxts_own_classes_are_known():
     wire |= {"price", "algoId", "isPlan", "tpOrdKind", "category", "mmp", "type", "marginMode"}
     wire |= {"tpsl", "tradeType", "slippage", "is_triggered", "retail_portfolio_id", "event_type"}
     wire |= {"currentPage", "holdSide", "orderIds", "rpiPxRound", "rpiTakerAccess"}
-    wire |= {"tradingStopEndpoint"}
+    wire |= {"tradingStopEndpoint", "clientOid", "funds", "hidden", "remark", "sync", "visibleSize"}
     missing = set()
     for exchange in (ccxt.binance, ccxt.bybit, ccxt.okx, ccxt.kucoin, ccxt.bitget):
         for method in methods:

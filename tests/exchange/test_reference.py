@@ -41,6 +41,7 @@ PAGES = {
         "transfer.md",
     )
 } | {
+    "api/v3/public/get_currency_info.md",
     "api/v3/public/get_ohlc_data.md",
     "ws/private/margin_account_info_stream.md",
     "ws/private/margin_active_orders_stream.md",

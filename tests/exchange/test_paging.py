@@ -5,7 +5,7 @@ import urllib.parse
 import pytest
 
 from tests.data import example
-from tests.exchange.account.conftest import BY_THE_BOOK
+from tests.exchange.book import BY_THE_BOOK
 
 START = 1_720_000_000_000
 SYMBOL = "BTC/USDT"
@@ -316,7 +316,7 @@ def test_a_list_shorter_than_its_total_says_so(book, connect):
 
 
 def test_interest_is_narrowed_too(book, connect):
-    book.answers["GET", "/margin/balances"] = example("balances_with_debts")
+    book.answers["GET", "/margin/balances"] = example("margin_get_margin_account_balance")
     api = connect(book.rest_url)
     assert api("fetch_borrow_interest", "btc")[0]["currency"] == "BTC"
     now = api.exchange.milliseconds()
