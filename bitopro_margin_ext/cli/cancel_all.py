@@ -24,6 +24,10 @@ from .report_text import Verdict
 
 HELP: Final = "cancel every open margin order, and confirm that none is left"
 DEADLINE: Final = 10.0
+ORDERS_ONLY: Final = (
+    "  orders only: debts are not repaid and positions are not closed"
+    " (--repay repays what free balances allow)"
+)
 EMPTY_DOCUMENT: Final = CancelReport("all").to_json() | {"dry_run": False, "interrupted": False}
 """What ``--json`` prints where nothing was asked; ``outcome`` and ``error`` say why."""
 
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Freqtrade config, or the system keyring. Without a terminal nothing is asked, but an n "
         "on standard input is a no. Exit codes: 0 confirmed that nothing in scope is open, 1 "
         "orders remain, 2 usage or configuration, 3 outcome unknown, 130 interrupted or not "
-        "agreed to."
+        "agreed to. Orders only: debts are not repaid and positions are not closed."
     )
     add_pair_argument(parser)
     parser.add_argument(
@@ -47,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would be cancelled, and cancel nothing"
+    )
+    parser.add_argument(
+        "--repay",
+        action="store_true",
+        help="afterwards repay debts as far as free balances go; asks first",
     )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
     parser.add_argument(
@@ -98,9 +107,17 @@ def run(args: argparse.Namespace) -> int:
     lines = verdict.lines(dry_run=args.dry_run, interrupted=interrupted)
     error = None if verdict.code is ExitCode.CONFIRMED and not interrupted else lines[-1]
     _print_document(args, report, verdict.code, error, interrupted=interrupted)
+    is_over = not interrupted and not args.dry_run
+    if is_over and not args.repay:
+        show(ORDERS_ONLY)
     for line in lines:
         show(line)
-    return code
+    if not is_over or not args.repay:
+        return code
+    from .repay import repay_free_balances
+
+    repaid = repay_free_balances(client, deadline=args.deadline, ask=not args.yes, show=show)
+    return code or repaid
 
 
 def _print_document(

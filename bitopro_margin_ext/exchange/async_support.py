@@ -1,11 +1,12 @@
 """Perform the steps of a unified method on an event loop."""
 
 import asyncio
+import contextlib
 import functools
 import math
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ccxt
@@ -13,6 +14,7 @@ import ccxt.async_support
 
 from ..core.connecting import NEXT_ADDRESS_SECONDS
 from ..core.errors import network_failure
+from ..core.signing import Signer
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
@@ -145,11 +147,17 @@ class AwaitingSession(MarginSession):
         if left <= 0:
             raise self.not_sent_error()
         sending = Sending(functools.partial(next, scope.counter))
+        signer = self.signer_of(headers, body)
+        is_refused = False
         try:
             with sending.running():
                 async with asyncio.timeout(None if left == math.inf else left):
-                    return await super().fetch(url, method, headers, body)
+                    async with self._turn(signer):
+                        if signer is not None:
+                            headers = {**headers, **signer.headers()}
+                        return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
+            is_refused = isinstance(error, ccxt.InvalidNonce)
             raise self.as_network_error(error, sent=sending.is_sent) from error.__cause__
         except TimeoutError:
             if not sending.is_sent:
@@ -158,6 +166,24 @@ class AwaitingSession(MarginSession):
         except (OSError, EOFError, *_socks_errors()) as error:
             failure = network_failure(error, timed_out=False)._replace(sent=sending.is_sent)
             raise error_of(failure, f"{self.id} {method}: {failure}") from error
+        finally:
+            if signer is not None and sending.is_sent and not is_refused:
+                signer.accept()
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, signer: Signer | None) -> AsyncIterator[None]:
+        """Wait for the call before, where the exchange wants the calls of a key in order."""
+        if signer is None or not signer.nonces.is_ordered:
+            yield
+            return
+        turn = signer.nonces.turn()
+        # Threads take part as well, so there is nothing to await.
+        while not turn.acquire(0):
+            await asyncio.sleep(0.002)
+        try:
+            yield
+        finally:
+            turn.release()
 
 
 def _socks_errors() -> tuple[type[Exception], ...]:

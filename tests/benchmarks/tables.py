@@ -39,7 +39,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.number),
         row.what,
         "" if row.round_trip_ms is None else f"{row.round_trip_ms} ms",
-        _reading(row.ours),
+        _reading(row.ours, row.round_trip_ms),
         "; ".join(_against(row, other) for other in row.others),
         _aim(row),
     )
@@ -50,12 +50,15 @@ def _against(row: Row, other: Contender) -> str:
         return f"{other.name}: {other.dropped}"
     ratio = row.ratio(other)
     assert ratio is not None
-    return f"{other.name} {_reading(other)}: {ratio:.3g}x"
+    return f"{other.name} {_reading(other, row.round_trip_ms)}: {ratio:.3g}x"
 
 
-def _reading(contender: Contender) -> str:
+def _reading(contender: Contender, round_trip_ms: int | None) -> str:
     text = _duration(contender.seconds)
-    details = [f"{name} {_duration(part)}" for name, part in contender.parts.items()]
+    details = []
+    if round_trip_ms:
+        details.append(f"{contender.seconds * 1000 / round_trip_ms:.1f} round trips")
+    details += [f"{name} {_duration(part)}" for name, part in contender.parts.items()]
     if contender.requests is not None:
         plural = "" if contender.requests == 1 else "s"
         details.append(f"{contender.requests} request{plural}")

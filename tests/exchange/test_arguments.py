@@ -9,19 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bitopro_margin_ext.exchange.params import TAKEN
-from tests.exchange.account.conftest import BY_THE_BOOK
+from tests.exchange.book import BY_THE_BOOK
 from tests.exchange.calls import BTC, CALLS, ORDER
 from tests.exchange.conftest import ON_EVERY_CLASS
 from tests.exchange.drivers import Awaiting, Blocking, CannedServer
 
 HUGE = pytest.param(10**5000, id="huge")
 TRADES = "/margin/orders/trades/btc_usdt"
-
-
-@pytest.fixture
-def book(canned):
-    canned.answers.update(BY_THE_BOOK)
-    return canned
 
 
 def writes(server):
