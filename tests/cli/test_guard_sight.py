@@ -121,14 +121,20 @@ def test_why_the_bot_cannot_be_seen_is_said(
         assert bool(health.refused) is (status == 401)
 
 
-def test_a_beat_of_long_ago_arms_nothing(
-    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_beat_of_another_day_arms_nothing(
+    sandbox: SandboxServer,
+    seeded: list[str],
+    environment: dict[str, str],
+    tmp_path: Path,
+    days: int,
 ) -> None:
+    """Nor does one from a time to come, which a clock that was wrong has left."""
     import os
 
     beat = tmp_path / "beat"
     beat.touch()
-    os.utime(beat, (time.time() - 86400, time.time() - 86400))
+    os.utime(beat, (time.time() + days * 86400,) * 2)
     arguments = ("--heartbeat-file", str(beat), "--base-url", sandbox.rest_url)
     with guard(environment, tmp_path / "log", *arguments, after=0.6) as watch:
         watch.wait_for("NOT ARMED")
