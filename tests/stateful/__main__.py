@@ -11,7 +11,7 @@ from pathlib import Path
 
 PARTS = {
     "client": ("tests/stateful/test_client.py", 10_000),
-    "bot": ("tests/stateful/test_bot.py", 400),
+    "bot": ("tests/stateful/test_bot.py", 1_000),
 }
 """The two machines, and how many examples of each the deep proof has."""
 
@@ -47,6 +47,8 @@ def _run(name: str, options: argparse.Namespace, root: Path) -> bool:
 
     def run(number: int) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", path, "-q", "-p", "no:cacheprovider"]
+        # A shard is one test, and takes as long as it takes.
+        command += ["--timeout=0"]
         command += ["--hypothesis-profile=deep", f"--hypothesis-seed={options.seed + number}"]
         environment = {**os.environ, "PROOF_EXAMPLES": str(share)}
         return subprocess.run(
