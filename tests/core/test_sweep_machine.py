@@ -80,6 +80,9 @@ def check(model, report, scope, known, deadline):
     ),
 )
 @example([Row(PAIRS[0], "1")], PAIRS[0], [], False, 10, ["fine", "lag:30", "lag:30"])
+@example(
+    [Row(PAIRS[0], "1", -1)], None, [], False, 2, ["status:429/30", "status:409", "status:409"]
+)
 def test_the_report_says_nothing_that_the_exchange_did_not(
     book, scope, unknown, every, deadline, faults
 ):
