@@ -163,7 +163,7 @@ class AwaitingSession(MarginSession):
             if not sending.is_sent:
                 raise self.not_sent_error("the deadline came before the connection") from None
             raise self.deadline_error(method, url) from None
-        except (OSError, EOFError, *_socks_errors()) as error:
+        except _connection_errors() as error:
             failure = network_failure(error, timed_out=False)._replace(sent=sending.is_sent)
             raise error_of(failure, f"{self.id} {method}: {failure}") from error
         finally:
@@ -186,12 +186,13 @@ class AwaitingSession(MarginSession):
             turn.release()
 
 
-def _socks_errors() -> tuple[type[Exception], ...]:
-    """What ccxt lets through of the library for SOCKS proxies, once that is loaded."""
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """What ccxt lets through: by a SOCKS proxy another library connects, if it is loaded."""
     library = sys.modules.get("aiohttp_socks")
     if library is None:
-        return ()
-    return library.ProxyError, library.ProxyConnectionError, library.ProxyTimeoutError
+        return OSError, EOFError
+    names = ("ProxyError", "ProxyConnectionError", "ProxyTimeoutError")
+    return OSError, EOFError, *(getattr(library, name) for name in names)
 
 
 class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming
