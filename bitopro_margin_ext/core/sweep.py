@@ -20,10 +20,11 @@ from .endpoints import (
 )
 from .errors import FATAL, Failure, Outcome, unreadable
 from .evidence import ENDS, Source
+from .nonces import Nonces
 from .parse import ParsedOrder
 from .rate_limit import RateLimits
 from .report import CancelReport
-from .steps import Flow, Moment, RetryingCaller
+from .steps import ClockAndNonces, Flow, Moment, RetryingCaller
 from .sweep_state import (
     SweepState,
     key_of,
@@ -44,10 +45,8 @@ ROUNDS_OF_LISTS: Final = 2
 """How many rounds a history that contradicts the open orders has to catch up."""
 
 
-class SweptAccount(Protocol):
-    """What knows how many ms the exchange's clock is ahead of ours, and what has left so far."""
-
-    clock_offset_ms: int
+class SweptAccount(ClockAndNonces, Protocol):
+    """What knows the exchange's clock, the nonces of the key, and what has left so far."""
 
     @property
     def rate_limits(self) -> RateLimits:
@@ -109,6 +108,7 @@ class _OwnAccount:
     clock_offset_ms = 0
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        self.key_nonces = Nonces()
         self.rate_limits = RateLimits(clock)
 
 

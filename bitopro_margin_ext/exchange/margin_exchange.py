@@ -7,6 +7,7 @@ import logging
 from typing import Any, Protocol
 
 from ..core.endpoints import OpenOrdersPath
+from ..core.nonces import Nonces
 from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits
 
@@ -30,6 +31,10 @@ class MarginExchange(Protocol):
 
     open_orders_path: OpenOrdersPath
     clock_offset_ms: int
+
+    @property
+    def key_nonces(self) -> Nonces:
+        """The nonces that every client of this process shares for the key."""
 
     @property
     def rate_limits(self) -> RateLimits:

@@ -21,7 +21,7 @@ from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call
 from .margin_exchange import MarginExchange
 from .orders import order_of_client_id
-from .params import no_params, take_params, with_raw
+from .params import no_params, plain_request, take_params, with_raw
 from .structures import Order, named_order, order_structure, reading, rows_of
 
 
@@ -35,7 +35,7 @@ def cancel_all_orders(
         the exchange says it cancelled. An empty list after a retry does not mean that none were.
     :raises ccxt.BadSymbol: for a symbol that is not a pair; only None means every pair.
     """
-    return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllOrders", params)))
+    return (yield from _cancel_all(api, "cancelAllOrders", symbol, params))
 
 
 @documented(CANCEL_ALL)
@@ -44,15 +44,14 @@ def cancel_all_margin_orders(
 ) -> Flow[list[Order]]:
     """Cancel as ``cancel_all_orders`` does, on the margin account whatever the default one is."""
     _, rest = margin_params(api, params)
-    return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllMarginOrders", rest)))
+    return (yield from _cancel_all(api, "cancelAllMarginOrders", symbol, rest))
 
 
-def _cancel_all(api: MarginExchange, symbol: Any, raw: Params) -> Flow[list[Order]]:
-    if symbol is None:
-        answer = yield from call(api, CANCEL_ALL, raw)
-    else:
-        path = {"pair": symbols.pair_id(require_pair(api, symbol))}
-        answer = yield from call(api, CANCEL_PAIR, with_raw(api, "cancelAllOrders", path, raw))
+def _cancel_all(api: MarginExchange, method: str, symbol: Any, params: Params) -> Flow[list[Order]]:
+    # Only None is every pair: whatever else is no pair is refused.
+    pair = None if symbol is None else {"pair": symbols.pair_id(require_pair(api, symbol))}
+    request = plain_request(api, method, pair or {}, params)
+    answer = yield from call(api, CANCEL_ALL if pair is None else CANCEL_PAIR, request)
     return _cancelled(api, answer)
 
 

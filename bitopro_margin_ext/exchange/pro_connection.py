@@ -96,8 +96,10 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
     def _signed_headers(self) -> dict[str, str]:
         self.remember_secrets()
         offset_ms = int(self.options["clockOffset"])
-        text = signing.nonce_document(self.login, offset_ms)
-        return {"X-BITOPRO-API": "ccxt", **signing.auth_headers(self.apiKey, self.secret, text)}
+        signer = signing.Signer(self.apiKey, self.secret, self.login, offset_ms)
+        headers = {"X-BITOPRO-API": "ccxt", **signer.headers()}
+        signer.accept()
+        return headers
 
     def _refuse(self, url: str, error: aiohttp.WSServerHandshakeError) -> None:
         path = urllib.parse.urlsplit(url).path

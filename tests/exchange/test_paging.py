@@ -6,6 +6,7 @@ import pytest
 
 from tests.data import example
 from tests.exchange.book import BY_THE_BOOK
+from tests.exchange.conftest import ON_EVERY_CLASS
 
 START = 1_720_000_000_000
 SYMBOL = "BTC/USDT"
@@ -249,6 +250,7 @@ def key(row):
     return row.get("id") or row["baseValue"]
 
 
+@ON_EVERY_CLASS
 @pytest.mark.parametrize("method", LISTS)
 def test_the_manuals_loop_collects_everything(book, connect, method):
     fetch = listing(book, connect, method)
