@@ -12,6 +12,7 @@ from . import common
 from .common import (
     OUTCOMES,
     ExitCode,
+    UsageError,
     add_access_arguments,
     add_pair_argument,
     print_err,
@@ -66,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cancel, confirm, report."""
+    if args.dry_run and args.repay:
+        raise UsageError("--dry-run sends no write, and --repay is one: give one of them")
     pairs = list(dict.fromkeys(args.pairs))
     scope = ", ".join(pairs) or "all"
     credentials, base_url = read_access(args, read_config(args.config))

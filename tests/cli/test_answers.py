@@ -224,6 +224,12 @@ def test_an_outcome_is_its_word() -> None:
     assert f"{SweepOutcome.REMAINING}" == "remaining"
 
 
+def test_options_of_which_one_would_be_ignored_are_refused(run_here: Runner) -> None:
+    done = run_here("cancel-all", "--dry-run", "--repay")
+    assert done.code == 2
+    assert "give one of them" in done.err
+
+
 def test_a_slip_in_the_commands_name_is_corrected(run_here: Runner) -> None:
     done = run_here("cancel_all")
     assert (done.code, done.err) == (
