@@ -17,7 +17,7 @@ from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
 from .interest import loan_currency
 from .loan_need import ended_exits, need_of
 from .loans import Account, LoanRefusedError, Loans, LoanUnknownError
-from .settlement import ROUNDS, Settlements
+from .settlement import ROUNDS, Settlements, exit_holder
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,13 @@ class Reconciler:
                     raw = self._exchange.fetch_raw_order(row.order_id, trade.pair)
                     self._settlements.begin(trade, row, raw)
         for booking in self._loans.ledger.bookings("repaying"):
-            self._settlements.advance(booking)
+            if self._settlements.advance(booking) is not None:
+                continue
+            holder = exit_holder(booking["pair"], booking["order_id"])
+            is_base = booking["currency"] != self._exchange.stake_currency
+            if is_base and holder in self._settlements.short_of:
+                # Interest went on while the exit rested: there is too little of the coin.
+                self._exchange.buy_for_debt(self._loans.line(booking["currency"], holder))
         for booking in self._loans.ledger.bookings("repaid"):
             self._settlements.book(booking)
 

@@ -52,6 +52,24 @@ def test_18_interest_in_a_coin_that_is_not_there(harness: LeverageHarness) -> No
     assert abs(harness.wallet("BTC") - amount) < Decimal("0.000001")
 
 
+def test_18_a_short_whose_exit_rested_for_days(harness: LeverageHarness) -> None:
+    """More interest than the exit bought: the rest is bought, and charged to the trade."""
+    bot = harness.bot()
+    harness.open(bot, "short", 2.0)
+    harness.control.switches(matching=False)
+    bot.strategy.leave[BTC] = "told_to"
+    bot.process()
+    bot.strategy.leave.clear()
+    (resting,) = harness.truth(open=True, by_hand=False)
+    harness.control.advance(5 * DAY)
+    harness.control.fill(resting["id"])
+    harness.control.switches(matching=True)
+    for _ in range(4):
+        bot.process()
+    assert not trade_of().is_open
+    harness.assert_settled(bot, tolerance="0.00001")
+
+
 def test_18_a_price_past_the_aggressive_limit(harness: LeverageHarness) -> None:
     bot = harness.bot(order_types={"exit": "market"})
     harness.open(bot, "short", 2.0)
