@@ -5,7 +5,7 @@ draw from one sequence, a nonce is drawn immediately before its request is writt
 exchange has refused one for coming late, the key's calls are sent one after the other for a while.
 """
 
-import contextlib
+import math
 import threading
 import time
 from typing import Final
@@ -17,6 +17,9 @@ CLOCK_TOLERANCE_MS: Final = 1_000
 ORDERED_SECONDS: Final = 60.0
 """How long the calls of a key are sent one by one after the exchange refused one for coming late:
 requests on two connections can overtake each other, whatever we do."""
+TURN_SECONDS: Final = 0.5
+"""How long a call may keep its turn while another waits: its request has long left by then, and an
+answer that does not come must not keep a cancel in."""
 
 
 class Nonces:
@@ -28,7 +31,8 @@ class Nonces:
         self._accepted = 0
         """The highest one that the exchange may have accepted."""
         self._ordered_until = 0.0
-        self._wire = threading.Lock()
+        self.wire = Wire()
+        """Held by the call whose turn it is."""
 
     def next(self, offset_ms: int = 0) -> int:
         """The current time in ms, corrected by ``offset_ms``, and above every earlier nonce."""
@@ -71,28 +75,68 @@ class Nonces:
 
     def turn(self) -> Turn:
         """What a call holds while it is signed and written, or until it is answered."""
-        return _KeyTurn(self, self._wire)
+        return _KeyTurn(self)
+
+    def take_over(self, wire: "Wire") -> None:
+        """End the turn of a call that keeps it for too long; the others compete for a new one."""
+        with self._lock:
+            if self.wire is wire and wire.left() <= 0:
+                self.wire = Wire()
+
+
+class Wire:
+    """A lock that knows since when it is held."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since = math.inf
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait at most so many seconds for it, and say whether it is held now."""
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        self._since = time.monotonic()
+        return True
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        self._since = math.inf
+        self._lock.release()
+
+    def left(self) -> float:
+        """For how many seconds more it may be held while somebody waits."""
+        return TURN_SECONDS - max(0.0, time.monotonic() - self._since)
 
 
 class _KeyTurn(Turn):
-    def __init__(self, nonces: Nonces, wire: threading.Lock) -> None:
+    def __init__(self, nonces: Nonces) -> None:
         self._nonces = nonces
-        self._wire = wire
-        self._is_held = False
+        self._wire: Wire | None = None
+        """What this turn holds."""
 
     def acquire(self, timeout: float) -> bool:
-        self._is_held = self._wire.acquire(timeout=max(0.0, timeout))
-        return self._is_held
+        ends = time.monotonic() + timeout
+        while True:
+            wire = self._nonces.wire
+            left = ends - time.monotonic()
+            if wire.acquire(max(0.0, min(left, wire.left()))):
+                if wire is self._nonces.wire:
+                    self._wire = wire
+                    return True
+                wire.release()
+            elif wire.left() <= 0:
+                self._nonces.take_over(wire)
+            elif left <= 0:
+                return False
 
     def written(self) -> None:
         if not self._nonces.is_ordered:
             self.release()
 
     def release(self) -> None:
-        if self._is_held:
-            self._is_held = False
-            with contextlib.suppress(RuntimeError):
-                self._wire.release()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.release()
 
 
 def _now_ms() -> int:

@@ -23,13 +23,12 @@ from bitopro_margin_ext.core.signing import Signer, auth_headers, dump_json
 
 from .children import EMAIL, KEY, SECRET
 from .readings import Contender, Row, Sample, take_turns
+from .tables import FACTOR, MORE_SECONDS
 from .venue import PAIRS, Venue
 
 NUMBER = 2
 LONGEST: Final = 15.0
 """Seconds. A side that would need more is left out; nothing is extrapolated."""
-FACTOR, MORE_SECONDS = 1.25, 0.060
-"""The aim: the floor's time so often, and so much more."""
 
 TRIPS = (0, 50, 200)
 WIDTHS = (1, 5, 10)

@@ -9,7 +9,7 @@ import pytest
 from bitopro_margin_ext.core import nonces as module
 from bitopro_margin_ext.core.endpoints import BALANCES
 from bitopro_margin_ext.core.errors import Failure, Meaning, classify
-from bitopro_margin_ext.core.nonces import Nonces, nonces_of
+from bitopro_margin_ext.core.nonces import TURN_SECONDS, Nonces, nonces_of
 from bitopro_margin_ext.core.signing import Signer
 from bitopro_margin_ext.core.steps import MAX_NONCE_RETRIES, Sleep, call
 
@@ -168,3 +168,22 @@ def test_the_retries_end_with_the_time():
     answer, sent = play(Account(), refused(0), timeout=-1.0)
     assert sent == 1
     assert answer.meaning is Meaning.NONCE
+
+
+def test_a_call_that_hangs_keeps_its_turn_for_a_moment_only():
+    """Whatever a read waits for, a cancel must go out."""
+    nonces = Nonces()
+    nonces.keep_in_order()
+    hanging, cancel, third = nonces.turn(), nonces.turn(), nonces.turn()
+    assert hanging.acquire(0)
+    hanging.written()
+    begun = time.monotonic()
+    assert not cancel.acquire(0)
+    assert cancel.acquire(10)
+    assert TURN_SECONDS / 2 < time.monotonic() - begun < 5
+    # The end of the one that hung is not the end of the turn that followed it.
+    hanging.release()
+    assert not third.acquire(0)
+    cancel.release()
+    assert third.acquire(0)
+    third.release()
