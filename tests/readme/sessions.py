@@ -74,7 +74,7 @@ class Terminal:
             "BITOPRO_API_SECRET": defaults.API_SECRET,
             "XDG_STATE_HOME": str(self.folder / "state"),
             "NO_COLOR": "1",
-            "COLUMNS": "200",
+            "COLUMNS": "80",
         }
 
     def _show(self, command: str, output: str) -> None:
