@@ -150,24 +150,38 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
     # -- the sweep -----------------------------------------------------------------------------
 
     def sweep_margin_orders(
-        self, pair: str | None, known: Iterable[OrderKey], deadline: float
+        self,
+        pair: str | None,
+        known: Iterable[OrderKey],
+        deadline: float,
+        first: str | None = None,
     ) -> CancelReport:
         """Cancel and confirm all margin orders of a pair (None: all); simulated ones in a dry run.
 
-        Ends within ``deadline`` seconds. Every end that the exchange told is remembered, so that
-        Freqtrade's own handling of these orders costs no request and cannot go wrong.
+        Ends within ``deadline`` seconds, or when the pair ``first`` is settled: then
+        ``complete_sweep`` completes the report. Every end that the exchange states is remembered,
+        so that Freqtrade's own handling of these orders costs no request and cannot go wrong.
         """
         if self._config["dry_run"]:
             report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, known)
         else:
             report = freqtrade_internals.ccxt_api(self).cancel_and_confirm(
-                pair, list(known), deadline
+                pair, list(known), deadline, first
             )
+        self._remember_ends(report)
+        return report
+
+    def complete_sweep(self, report: CancelReport, deadline: float) -> CancelReport:
+        """Learn within ``deadline`` seconds what became of the pairs that were not waited for."""
+        found: CancelReport = freqtrade_internals.ccxt_api(self).confirm_rest(report, deadline)
+        self._remember_ends(found)
+        return found
+
+    def _remember_ends(self, report: CancelReport) -> None:
         for order in report.final_orders():
             # Where a fee is still to come, the exchange will be asked for it.
             if not order["filled"] or self.order_has_fee(order):
                 self.swept[order["symbol"], order["id"]] = order
-        return report
 
     # -- an order is over when the exchange says so --------------------------------------------
 

@@ -26,6 +26,8 @@ from .sweeps import Sweeps, warn, was_answered
 
 logger = logging.getLogger(__name__)
 
+COMPLETION_SECONDS: Final = 2.0
+"""What is spent at most on what an exit left for later: another exit may be next."""
 EMPTY_TRADES_EVERY: Final = 20
 """In how many iterations trades are looked through for such as never filled, without a reason."""
 
@@ -311,6 +313,7 @@ class Emergency:
             self.gate.iteration += 1
             # What another thread did while we waited for the lock must be seen.
             self._attempt(Trade.commit)
+            self._attempt(self._complete_sweeps)
             were_swept = bool(self.ends)
             self._attempt(lambda: self._map_rest(bot))
             if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
@@ -328,6 +331,20 @@ class Emergency:
             logger.exception("The emergency hook could not finish; the next iteration tries again.")
             with database.emergency_session() as session:
                 session.recover()
+
+    def after_exit(self) -> None:
+        """Learn what became of the orders that the exit did not wait for."""
+        self._attempt(self._complete_sweeps)
+
+    def _complete_sweeps(self) -> None:
+        with call_scope.deadline(COMPLETION_SECONDS):
+            completed = self.sweeps.complete(COMPLETION_SECONDS)
+        for sweep in completed:
+            for end in sweep.report.final_orders():
+                self.ends[end["symbol"], end["id"]] = end
+            exiting = positions.own_trade(sweep.exiting)
+            if exiting is not None:
+                self._note_swept(exiting)
 
     def _map_rest(self, bot: Any) -> None:
         if not self.ends:

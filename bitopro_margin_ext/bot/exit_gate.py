@@ -56,6 +56,9 @@ class Hooks(Protocol):
         :returns: the part of the position that may go (None: all of it), or 0 when none is left.
         """
 
+    def after_exit(self) -> None:
+        """Learn what the exit did not wait for."""
+
     def warn_user(self, text: str) -> None:
         """Tell the user, in the log and by message."""
 
@@ -132,6 +135,7 @@ class ExitGate:
                 if recorded is not None and not recorded.reached and not recorded.swept:
                     self._hooks.sweep_for(trade, reason, order_type, limit)
                 raise
+            self._hooks.after_exit()
         return note.sent
 
     def _order_type(self, exit_check: Any, wanted: str | None) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterable
 from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal
@@ -228,11 +227,9 @@ class LeverageFetching(LeverageAccount):
         amount = float(net)
         return {**order, "amount": amount, "filled": amount, "cost": amount * order["price"]}
 
-    def sweep_margin_orders(
-        self, pair: str | None, known: Iterable[tuple[str, str]], deadline: float
-    ) -> CancelReport:
-        """Cancel and confirm; the ends are shown as Freqtrade must see them, and not repaid yet."""
-        report = super().sweep_margin_orders(pair, known, deadline)
+    def _remember_ends(self, report: CancelReport) -> None:
+        """Show the ends of a sweep as Freqtrade must see them; they are not repaid yet."""
+        super()._remember_ends(report)
         if self.is_live:
             for order in report.final_orders():
                 key = (order["symbol"], order["id"])
@@ -241,7 +238,6 @@ class LeverageFetching(LeverageAccount):
                 shown = self._shown_known(deepcopy(order), order["symbol"], settle=False)
                 order.clear()
                 order.update(shown)
-        return report
 
 
 def _with_exact_rate(raw: dict[str, Any], base: str, quote: str) -> dict[str, Any]:

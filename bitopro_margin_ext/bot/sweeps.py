@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from freqtrade.enums import RPCMessageType
@@ -29,6 +29,9 @@ class Sweep:
     pair: str | None
     ended: float
     report: CancelReport
+    known: set[OrderKey]
+    exiting: int
+    """The id of the trade for which it was made."""
 
 
 def warn(bot: Any, text: str) -> None:
@@ -55,6 +58,7 @@ class Sweeps:
         self._options = options
         self._last: dict[str | None, Sweep] = {}
         """The last sweep of each pair, and of the whole account (None)."""
+        self._completed: list[Sweep] = []
         self._lock = threading.Lock()
 
     def sweep(self, trade: Any, started: float, *, own_pair: bool = False) -> CancelReport:
@@ -66,7 +70,9 @@ class Sweeps:
         if not self._lock.acquire(timeout=max(0.0, self._left(started))):
             raise TimeoutError("another sweep is still running")
         try:
-            # Within the lock: a sweep that has just ended counts.
+            # Within the lock: a sweep that has just ended counts. What it left for later would be
+            # asked for by this one, too.
+            self._complete(self._left(started) - MAPPING_SHARE * self._options.deadline)
             pair = str(trade.pair) if own_pair else self._scope(trade, started)
             known = positions.open_order_keys(pair, [trade])
             reused = self._covering(pair, known, started)
@@ -78,12 +84,37 @@ class Sweeps:
             )
             budget = self._left(started) - MAPPING_SHARE * self._options.deadline
             exchange = freqtrade_internals.exchange_of(self._strategy)
-            report: CancelReport = exchange.sweep_margin_orders(pair, known, max(0.5, budget))
-            self._last[pair] = Sweep(pair, time.monotonic(), report)
+            # With scope ``all`` the exit waits for its own pair only.
+            report: CancelReport = exchange.sweep_margin_orders(
+                pair, known, max(0.5, budget), str(trade.pair) if pair is None else None
+            )
+            self._last[pair] = Sweep(pair, time.monotonic(), report, known, trade.id)
         finally:
             self._lock.release()
-        self._tell(report, known)
+        # What is in doubt is said at once, whatever is left to be asked.
+        if report.rest is None or report.outcome is not SweepOutcome.CONFIRMED:
+            self._tell(report, known)
         return report
+
+    def complete(self, seconds: float) -> list[Sweep]:
+        """Learn what became of the orders that an exit did not wait for, and tell the user.
+
+        :returns: the sweeps that were completed since this was last asked.
+        """
+        with self._lock:
+            self._complete(seconds)
+            done, self._completed = self._completed, []
+        return done
+
+    def _complete(self, seconds: float) -> None:
+        for pair, last in list(self._last.items()):
+            if last.report.rest is None:
+                continue
+            exchange = freqtrade_internals.exchange_of(self._strategy)
+            report = exchange.complete_sweep(last.report, max(0.5, seconds))
+            last = self._last[pair] = replace(last, report=report)
+            self._completed.append(last)
+            self._tell(report, last.known)
 
     def _scope(self, trade: Any, started: float) -> str | None:
         """The pair to sweep, or None for all.

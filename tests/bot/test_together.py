@@ -138,7 +138,7 @@ def test_a_trade_that_the_user_deleted_meanwhile(harness: BotHarness) -> None:
     entry = harness.enter(bot, ETH, fill="0.4")
     harness.hold(bot)
     bot.emergency_exit(trade_of(), 60000.0)
-    assert (ETH, entry) in bot.strategy.emergency.ends
+    assert order_row(entry, ETH).ft_is_open
     trade_id = trade_of(ETH).id
     in_thread(lambda: RPC(bot)._rpc_delete(trade_id)).join(10)
     bot.process()
