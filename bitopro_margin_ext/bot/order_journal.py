@@ -67,6 +67,10 @@ class OrderJournal:
         self._lock = threading.Lock()
         self._orders: dict[int, UnconfirmedOrder] | None = None
 
+    def __reduce__(self) -> tuple[type["OrderJournal"], tuple[None]]:
+        """A copy, as hyperopt's workers get one, is empty and writes to no file."""
+        return OrderJournal, (None,)
+
     def __len__(self) -> int:
         return len(self._noted())
 
