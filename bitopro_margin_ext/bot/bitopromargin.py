@@ -29,7 +29,7 @@ from ..core.report import CancelReport
 from ..core.symbols import OrderKey
 from ..exchange import call_scope
 from ..exchange.flow import failure_of
-from . import freqtrade_internals, positions
+from . import database, freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
 from .mapping import MappingContext
 from .options import parse_options
@@ -187,6 +187,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     def follow(self, bot: Any) -> None:
         """Keep what this bot intends with each order, and tell its user what cannot wait."""
+        database.heal_connections()
         follow_orders(bot, self._forget_recorded)
         self._warn_user = lambda text: warn(bot, text)
         self.unconfirmed.followed = True

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from freqtrade.persistence import Trade
 from sqlalchemy import event, inspect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.orm.attributes import set_committed_value
 
 from . import freqtrade_internals
 
@@ -29,7 +30,8 @@ CONNECT_SECONDS: Final = 2
 """How long a server may take to accept a connection in an emergency (whole seconds: libpq's)."""
 
 _waiting = threading.local()
-"""``seconds``: this thread's patience in an emergency, None outside of one."""
+"""``seconds``: this thread's patience in an emergency, None outside of one; ``refusal``: why the
+server gave it no connection in this one."""
 
 
 class EmergencySession:
@@ -58,7 +60,7 @@ class EmergencySession:
             logger.error(f"The database cannot be written, and is left for later: {error}")
             # Not tried again in this emergency: a full disk is no lock that is let go.
             self.lock_busy = self._given_up = True
-            self._session.rollback()
+            freqtrade_internals.roll_back(self._session)
             pending.restore(self._session)
 
     def recover(self) -> None:
@@ -67,7 +69,7 @@ class EmergencySession:
             freqtrade_internals.rollback_custom_data()
             if self.lock_busy and self._session.is_active:
                 return
-            self._session.rollback()
+            freqtrade_internals.roll_back(self._session)
         except SQLAlchemyError:
             logger.exception("The database does not roll back.")
 
@@ -86,7 +88,7 @@ class EmergencySession:
                 yield
             self._commit_now()
         except BaseException:
-            self._session.rollback()
+            freqtrade_internals.roll_back(self._session)
             raise
         finally:
             self._collecting = False
@@ -111,17 +113,33 @@ class EmergencySession:
 
 
 class _Pending:
-    """What a session has not written yet, to be put back after a failure has rolled it away."""
+    """What a session holds and has not written yet, put back after a failure has rolled it away.
+
+    A rollback lets everything be read again, and a database that is gone cannot be read.
+    """
 
     def __init__(self, session: Any) -> None:
+        self._loaded = [(row, dict(inspect(row).dict)) for row in session]
         self._new = list(session.new)
         self._deleted = list(session.deleted)
         self._changed = [(row, _changes(row)) for row in session.dirty]
 
     def restore(self, session: Any) -> None:
-        """Make the same changes again, on what the database holds."""
-        for row, changes in self._changed:
-            for name, value in changes.items():
+        """Make the same changes again, on what was loaded before."""
+        changed = {id(row): changes for row, changes in self._changed}
+        for row, loaded in self._loaded:
+            if row not in session:
+                continue
+            own = changed.get(id(row), {})
+            mapper = inspect(row).mapper
+            for name in set(mapper.column_attrs.keys()) & loaded.keys() - own.keys():
+                set_committed_value(row, name, loaded[name])
+            for name in set(mapper.relationships.keys()) & loaded.keys():
+                value = loaded[name]
+                if isinstance(value, list):
+                    value = [one for one in value if one not in self._new]
+                set_committed_value(row, name, value)
+            for name, value in own.items():
                 setattr(row, name, value)
         for row in self._new:
             # A number that the database gave in vain.
@@ -153,6 +171,8 @@ def emergency_session() -> Iterator[EmergencySession]:
         yield outer.__self__
         return
     guarded = EmergencySession(session)
+    # A transaction that it has left open since it read would know no bound.
+    freqtrade_internals.rollback_custom_data()
     # What is loaded stays: reading it again would need the lock that another may hold.
     expire, session.expire_on_commit = session.expire_on_commit, False
     session.commit = guarded.commit
@@ -176,6 +196,8 @@ def _is_sqlite(session: Any) -> bool:
 def _set_patience(session: Any, seconds: float | None) -> None:
     """Bound the waiting of this thread's statements; None: as the user's database url says."""
     _waiting.seconds = seconds
+    if seconds is None or seconds == PATIENCE_SECONDS:
+        _waiting.refusal = None
     engine = session.get_bind()
     if _is_sqlite(session):
         if not event.contains(engine.pool, "checkout", _on_checkout):
@@ -201,6 +223,25 @@ def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
 
+def heal_connections() -> None:
+    """See that a connection lives before it is used: a server that was restarted ends no bot."""
+    engine = Trade.session.get_bind()
+    if engine.dialect.name == "sqlite" or event.contains(engine.pool, "checkout", _on_use):
+        return
+    event.listen(engine.pool, "checkout", _on_use)
+
+
+def _on_use(connection: Any, _record: Any, _proxy: Any) -> None:
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.close()
+        # psycopg has begun a transaction with it.
+        connection.rollback()
+    except Exception as error:
+        raise DisconnectionError() from error
+
+
 # -- PostgreSQL: bounds of the transaction, which end with it --------------------------------------
 
 
@@ -210,20 +251,28 @@ def _on_begin(connection: Any) -> None:
         _set_local(connection, seconds)
 
 
-def _on_connect(_dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
-    if getattr(_waiting, "seconds", None) is not None:
-        parameters.setdefault("connect_timeout", CONNECT_SECONDS)
+def _on_connect(dialect: Any, _record: Any, args: Any, parameters: dict[str, Any]) -> Any:
+    if getattr(_waiting, "seconds", None) is None:
+        return None
+    if _waiting.refusal is not None:
+        # One attempt an emergency: each would wait anew.
+        raise _waiting.refusal
+    try:
+        return dialect.connect(*args, **{"connect_timeout": CONNECT_SECONDS, **parameters})
+    except Exception as error:
+        _waiting.refusal = error
+        raise
 
 
 def _bound_transaction(session: Any, seconds: float | None) -> None:
     """Bound a transaction that has begun already; None: as the server and the url say."""
+    pending = _Pending(session)
     try:
         _set_local(session.connection(), seconds)
     except SQLAlchemyError as error:
         # A connection that was terminated is noticed here: what follows begins a new one.
         logger.error(f"The database connection is lost: {error}")
-        pending = _Pending(session)
-        session.rollback()
+        freqtrade_internals.roll_back(session)
         pending.restore(session)
 
 

@@ -184,20 +184,27 @@ class Flows:
 
 
 def is_interest(
-    growth: Decimal, before: Owed | None, now: Owed, most: Decimal, lines: int = 1
+    growth: Decimal,
+    before: Owed | None,
+    now: Owed,
+    most: Decimal,
+    lines: int = 1,
+    lent: Decimal = ZERO,
 ) -> bool:
     """Whether a growth of the debt is interest and no loan.
 
-    It is when the exchange's own interest grew by as much, or when it is no more than ``most``,
-    the interest that the rate and the time allow; a few units are rounding.
+    It is when it is no more than ``most``, the interest that the rate and the time allow; when the
+    exchange's own interest grew by as much; or when the principal did not grow by more than what
+    the bot borrowed since (``lent``). A few units are rounding.
     """
     if abs(growth) <= UNIT * (lines + 4):
         return True
     if growth < 0:
         return False
-    if growth <= most:
-        return True
-    return before is not None and now.interest - before.interest >= growth - UNIT * 2
+    if growth <= most or before is None:
+        return growth <= most
+    grew = now.principal - before.principal - lent
+    return grew <= UNIT * 2 or now.interest - before.interest >= growth - UNIT * 2
 
 
 def follow(
@@ -208,6 +215,7 @@ def follow(
     *,
     before: Owed | None,
     most_interest: Decimal,
+    lent: Decimal = ZERO,
 ) -> list[Line]:
     """The lines after a reading of the balances: their sum is what the exchange says.
 
@@ -222,7 +230,7 @@ def follow(
         lines = repaid_elsewhere(lines, flows.repaid)
     known = [line for line in lines if line.holder != UNCLEAR]
     rest = now.sum - total(known)
-    if bearers(known) and is_interest(rest, before, now, most_interest, len(known)):
+    if bearers(known) and is_interest(rest, before, now, most_interest, len(known), lent):
         lines, rest = accrue(known, rest), ZERO
     else:
         lines = known

@@ -249,21 +249,28 @@ class Emergency:
         if pending is not None and was_answered(report):
             self.exits.note_swept(pending)
         try:
-            self._note_swept(trade)
+            # What the exit does not wait for is marked when it is known.
+            self._note_swept(trade, report, None if report.rest is None else str(trade.pair))
         except SQLAlchemyError as error:
             logger.error(f"The swept orders cannot be looked up in the database: {error}")
         return report
 
-    def _note_swept(self, exiting: Any) -> None:
-        """Mark what was swept, and record exits of other trades that nothing else brings back."""
+    def _note_swept(self, exiting: Any, report: CancelReport, pair: str | None = None) -> None:
+        """Mark what was swept, and record exits of other trades that nothing else brings back.
+
+        They are recorded even where their ends are not known, which may be Freqtrade's to find.
+        """
         recurring = {EMERGENCY_EXIT, FORCE_EXIT, *self.options.cancel_on}
-        swept = [
+        # Not those placed since.
+        known = self.sweeps.known_to(report)
+        known -= {(order["symbol"], order["id"]) for order in report.still_open}
+        in_scope = [
             order
-            for order in positions.open_orders([exiting])
-            if (order.ft_pair, order.order_id) in self.ends
+            for order in positions.open_orders([exiting], pair)
+            if (order.ft_pair, order.order_id) in known
         ]
-        mapping.set_cancel_reasons(swept, self.ends)
-        for order in swept:
+        mapping.set_cancel_reasons(in_scope, self.ends)
+        for order in in_scope if was_answered(report) else ():
             other = order.trade
             if (
                 other is not None
@@ -344,7 +351,7 @@ class Emergency:
                 self.ends[end["symbol"], end["id"]] = end
             exiting = positions.own_trade(sweep.exiting)
             if exiting is not None:
-                self._note_swept(exiting)
+                self._note_swept(exiting, sweep.report)
 
     def _map_rest(self, bot: Any) -> None:
         if not self.ends:

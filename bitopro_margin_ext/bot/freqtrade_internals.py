@@ -187,7 +187,20 @@ def rollback_custom_data() -> None:
 
     registry = _CustomData.session.registry
     if registry.has():
-        registry().rollback()
+        roll_back(registry())
+
+
+def roll_back(session: Any) -> None:
+    """Roll back, also when the connection is lost: that is said once, and then it is done.
+
+    :raises SQLAlchemyError: when it is not done the second time either.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        session.rollback()
+    except SQLAlchemyError:
+        session.rollback()
 
 
 @contextmanager
@@ -203,7 +216,7 @@ def joined_custom_data(connection: Any) -> Iterator[None]:
     own = registry() if registry.has() else None
     if own is not None:
         # It may have read, and would keep what it has seen.
-        own.rollback()
+        roll_back(own)
     joined = Session(bind=connection, autoflush=True, join_transaction_mode="rollback_only")
     registry.set(joined)
     try:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,7 +134,7 @@ def replay(
     debt, last, costs = Debt(), 0.0, []
     for fill in fills:
         if debt.principal:
-            debt.interest += table.interest(currency, debt.principal, last, fill.moment)
+            debt.interest += _booked(table.interest(currency, debt.principal, last, fill.moment))
         last = fill.moment
         if fill.borrowed:
             debt.principal += fill.borrowed
@@ -149,6 +149,11 @@ def replay(
     if debt.principal:
         debt.interest += table.interest(currency, debt.principal, last, max(until, last))
     return costs, debt.owed - debt.lent
+
+
+def _booked(interest: float) -> float:
+    """Interest in the units of the balances, cut: what is smaller cannot be owed."""
+    return floor(interest * 1e8 + 1e-6) / 1e8
 
 
 def fills_of(trade: Any, until: float | None = None) -> tuple[list[Any], list[Fill]]:

@@ -15,10 +15,8 @@ from freqtrade.persistence import Trade
 
 from ..exchange import call_scope
 from . import freqtrade_internals
-from .buy_back import (
-    dec,
-)
-from .debt_lines import UNIT, Line
+from .buy_back import average_price, cut, dec, fee_in
+from .debt_lines import UNIT, Line, units
 from .ledger_start import LedgerStart
 from .leverage_orders import LeverageOrders
 from .loans import Loans
@@ -143,25 +141,39 @@ class LeveragedBitopromargin(LeverageOrders):
     def buy_for_debt(self, line: Line) -> None:
         """Buy the smallest order of a coin that is owed by no trade and not there to repay."""
         pair = f"{line.currency}/{self.stake_currency}"
-        market = self.markets.get(pair)
-        if market is None:
+        market, name = self.markets.get(pair), f"bought:{line.currency}"
+        if market is None or self.loans.ledger.meta(name):
             return
         least = dec(market["limits"]["amount"]["min"] or 0)
         amount = max(least, line.owed / (1 - self._taker_fee(pair)))
-        key = f"crumb:{line.holder}"
-        if self.loans.ledger.meta(key):
-            return
-        self.loans.ledger.write_meta(key, f"{line.owed:f}")
+        amount = -cut(-amount, self.step_of(pair))
         self.notify(
-            f"{line.holder}: {line.owed:f} {line.currency} are owed and not there:"
-            f" {amount:f} are bought to repay them, the rest is kept as dust."
+            f"{line.holder}: {units(line.owed)} {line.currency} are owed and not there: {amount:f}"
+            " are bought to repay them, and what is left is kept as dust."
         )
         rate = self._ask({"pair": pair, "rate": self.marks().get(line.currency, 0.0)})
-        freqtrade_internals.ccxt_api(self).create_order(
-            pair,
-            "limit",
-            "buy",
-            float(amount),
-            self.price_to_precision(pair, rate * (1 + self.leverage_options.buy_back_slippage)),
+        rate *= 1 + self.leverage_options.buy_back_slippage
+        # Noted before it is sent: without an answer the user looks, and nothing is bought twice.
+        self.loans.ledger.write_meta(name, "sent")
+        order = freqtrade_internals.ccxt_api(self).create_order(
+            pair, "limit", "buy", float(amount), self.price_to_precision(pair, rate)
         )
-        self.loans.ledger.add_dust(line.currency, amount * (1 - self._taker_fee(pair)), dec(rate))
+        self.loans.ledger.write_meta(name, str(order["id"]))
+
+    def collect_bought(self) -> None:
+        """Put what such an order has brought into the dust, at what it has cost."""
+        for currency in {line.currency for line in self.loans.ledger.lines()}:
+            name = f"bought:{currency}"
+            order_id = self.loans.ledger.meta(name)
+            if order_id in (None, "sent"):
+                continue
+            pair = f"{currency}/{self.stake_currency}"
+            order = self.fetch_raw_order(order_id, pair)
+            if order["status"] == "open":
+                continue
+            filled = dec(order.get("filled"))
+            received = filled - fee_in(order, currency)
+            if received > 0:
+                price = filled * average_price(order) / received
+                self.loans.ledger.add_dust(currency, received, price)
+            self.loans.ledger.write_meta(name, None)

@@ -52,6 +52,8 @@ class LeverageAccount(Bitopromargin):
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         self._loans: Loans | None = None
         self._emergency: Any = None
+        self._largest: dict[str, float] = {}
+        """The last buy-back of each pair, as it was computed from position and debt."""
         self._repaid_otherwise: dict[int, float] = {}
         """Debts of shorts that are smaller than their position, though no order closed a part."""
         self.on_notice: Callable[[str], None] | None = None

@@ -274,7 +274,8 @@ class LeverageOrders(LeverageFetching):
         held = super().largest_exit(pair, side)
         if not self.is_live or side == "sell":
             return held
-        return held * float(1 + MOST_BEYOND) + float(self.step_of(pair))
+        usual = held * float(1 + MOST_BEYOND) + float(self.step_of(pair))
+        return max(usual, self._largest.get(pair, 0.0)) if held else 0.0
 
     def _taker_fee(self, pair: str) -> Decimal:
         return dec(self.markets[pair].get("taker") or 0.002)
@@ -283,6 +284,7 @@ class LeverageOrders(LeverageFetching):
         """How much to buy to close a part of a short."""
         base = pair.split("/")[0]
         interest = ahead = dust = ZERO
+        cap = MOST_BEYOND
         try:
             if call_scope.remaining() is None and not self.in_emergency():
                 self.loans.read()
@@ -296,16 +298,20 @@ class LeverageOrders(LeverageFetching):
             years = Decimal(str((ahead_seconds + age) / (365 * 86400)))
             ahead = line.owed * part * self.loans.rate(base) / 100 * years
             if account is not None:
+                if interest <= account[base].owed.sum - dec(net):
+                    # The exchange itself says that so much is owed.
+                    cap = max(cap, interest / dec(net) + MOST_BEYOND)
                 dust = min(
                     self.loans.ledger.dust().get(base, (ZERO, ZERO))[0],
                     max(account[base].free - max(line.outstanding - position, ZERO), ZERO),
                 )
         except Exception:
             logger.exception(f"{pair}: its interest cannot be read; the position is bought back.")
-        gross = gross_amount(dec(net), interest, ahead, dust, self._taker_fee(pair), MOST_BEYOND)
+        gross = gross_amount(dec(net), interest, ahead, dust, self._taker_fee(pair), cap)
         step = self.step_of(pair)
         steps = (gross / step).to_integral_value(rounding="ROUND_CEILING")
-        return float(steps * step)
+        self._largest[pair] = float(steps * step)
+        return self._largest[pair]
 
     def has_unconfirmed_order(self, pair: str) -> bool:
         """Whether an order of a pair may exist whose creation had no answer."""

@@ -121,6 +121,8 @@ class Loans:
         self._api = api
         self.notify = notify
         self._before: dict[str, tuple[float, Owed]] = {}
+        self._lent: dict[str, Decimal] = {}
+        """What was borrowed since the last reading, by currency."""
         self._unclear_since: dict[str, float] = {}
         self._rates: dict[str, Decimal] = {}
         self._rates_until = 0.0
@@ -150,6 +152,7 @@ class Loans:
                 self._follow_lists(changed, account)
             for currency in self._currencies(account):
                 self._remember(currency, account)
+            self._lent.clear()
             self.account = account
             self.settle_old_doubts()
             return account
@@ -196,9 +199,10 @@ class Loans:
         if not growth:
             return True
         most = self._most_interest(currency, lines, account)
-        if not bearers(lines) or not is_interest(growth, before, now, most, len(lines)):
+        lent = self._lent.get(currency, ZERO)
+        if not bearers(lines) or not is_interest(growth, before, now, most, len(lines), lent):
             return False
-        after = follow(lines, currency, now, Flows(), before=before, most_interest=most)
+        after = follow(lines, currency, now, Flows(), before=before, most_interest=most, lent=lent)
         self.ledger.write_lines(currency, after)
         return True
 
@@ -218,6 +222,7 @@ class Loans:
                 flow,
                 before=None if last is None else last[1],
                 most_interest=self._most_interest(currency, lines, account),
+                lent=self._lent.get(currency, ZERO),
             )
             unclear = any(line.holder == UNCLEAR for line in written[currency])
             if not unclear:
@@ -365,6 +370,7 @@ class Loans:
         """A command whose answer was lost has been carried out."""
         logger.warning(f"The {_named(command)} had no answer, and was carried out: found.")
         currency = command["currency"]
+        self._note_lent(command["kind"], currency, amount)
         lines = _without_unclear(self.ledger.lines(currency))
         self.ledger.finish(
             command["id"],
@@ -442,6 +448,7 @@ class Loans:
             raise LoanUnknownError(
                 f"{kind}ing {amount:f} {currency} ({why}) had no answer: {error}"
             ) from error
+        self._note_lent(kind, currency, amount)
         row = {"kind": kind, "holder": holder, "currency": currency}
         self.ledger.finish(
             command,
@@ -451,6 +458,10 @@ class Loans:
             invoice=str(answer["id"]),
         )
         logger.info(f"{kind}: {amount:f} {currency} for {holder} ({why}), invoice {answer['id']}.")
+
+    def _note_lent(self, kind: str, currency: str, amount: Decimal) -> None:
+        if kind == "borrow":
+            self._lent[currency] = self._lent.get(currency, ZERO) + amount
 
     def line(self, currency: str, holder: str) -> Line:
         """A holder's share; an empty one if there is none."""

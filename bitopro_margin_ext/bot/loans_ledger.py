@@ -351,6 +351,14 @@ class LoansLedger:
             row = {"currency": currency, "amount": held + amount, "cost": paid + amount * cost}
             connection.execute(insert(DUST).values(**row))
 
+    def use_dust(self, currency: str, amount: Decimal) -> None:
+        """Take something out of the dust, at what it has cost on average."""
+        held, paid = self.dust().get(currency, (Decimal(0), Decimal(0)))
+        if amount <= 0 or held <= 0:
+            return
+        used = min(amount, held)
+        self.add_dust(currency, -used, paid / held)
+
     # -- the account over time -----------------------------------------------------------------
 
     def write_reading(

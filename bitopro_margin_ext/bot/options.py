@@ -5,7 +5,7 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +74,8 @@ def parse_options(config: Mapping[str, Any]) -> Options:
         deadline=_deadline(block.get("deadline", Options().deadline)),
         heartbeat_file=_heartbeat_file(
             block.get("heartbeat_file"),
-            config.get("config_files") or (),
+            # Freqtrade puts the one that was named last first.
+            next(iter(config.get("config_files") or ()), None),
             touched=_is_trading(config.get("runmode")),
         ),
     )
@@ -177,13 +178,13 @@ def _is_trading(runmode: Any) -> bool:
     return getattr(runmode, "value", runmode) in (None, "live", "dry_run")
 
 
-def _heartbeat_file(value: Any, config_files: Sequence[str], *, touched: bool) -> Path | None:
+def _heartbeat_file(value: Any, config_file: str | None, *, touched: bool) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value:
         raise ValueError(f"{BLOCK}.heartbeat_file: must be a path, not {value!r}")
     try:
-        path = heartbeat_path(value, config_files)
+        path = heartbeat_path(value, config_file)
     except ValueError as error:
         raise ValueError(f"{BLOCK}.heartbeat_file: {error}") from None
     if touched and (problem := untouchable(path)):

@@ -293,13 +293,21 @@ def sub_amount(trade: Any, pending: PendingExit) -> float | None:
 
 
 def rests(trade: Any, pending: PendingExit) -> bool:
+    """Whether there is nothing to send for now: its orders rest, or the one whose rest is meant
+    still counts as open.
+    """
+    waits = any(order.ft_is_open for order in trade.orders if order.order_id == pending.rest_of)
+    return waits or is_covered(trade, pending)
+
+
+def is_covered(trade: Any, pending: PendingExit) -> bool:
     """Whether open orders of this urgency, or of a greater one, are for all that has to go."""
     resting = [
         order
         for order in exit_orders(trade)
         if order.ft_is_open
-        and urgency(order.ft_order_tag) <= urgency(pending.exit_reason)
         and order.order_id != pending.rest_of
+        and urgency(order.ft_order_tag) <= urgency(pending.exit_reason)
     ]
     if not resting:
         return False
@@ -317,7 +325,7 @@ def is_settled(trade: Any, pending: PendingExit) -> bool:
         return True
     if pending.exit_reason in _UNTIL_CLOSED:
         return _called_off(trade, pending)
-    return rests(trade, pending)
+    return is_covered(trade, pending)
 
 
 def _called_off(trade: Any, pending: PendingExit) -> bool:

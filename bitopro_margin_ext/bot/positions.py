@@ -20,14 +20,17 @@ _ROUNDING: Final = 1e-12
 """Relative: what doubles lose in the few operations between an order and a position."""
 
 
-def open_orders(trades: Iterable[Any] = ()) -> list[Any]:
-    """Every order that the bot believes open, once.
+def open_orders(trades: Iterable[Any] = (), pair: str | None = None) -> list[Any]:
+    """Every order that the bot believes open, of a pair or of all, once.
 
     ``trades`` are looked through as well: when the database cannot be read, only they are left.
     """
     found = [order for trade in trades for order in trade.orders]
+    wanted = select(Order).where(Order.ft_is_open.is_(True))
+    if pair is not None:
+        wanted = wanted.where(Order.ft_pair == pair)
     try:
-        found = [*Order.get_open_orders(), *found]
+        found = [*Order.session.scalars(wanted), *found]
     except SQLAlchemyError as error:
         logger.error(f"The database cannot be read; only one trade's orders are known: {error}")
     unique = {(order.ft_pair, order.order_id): order for order in reversed(found)}
@@ -36,11 +39,19 @@ def open_orders(trades: Iterable[Any] = ()) -> list[Any]:
 
 def open_order_keys(pair: str | None, trades: Iterable[Any] = ()) -> set[tuple[str, str]]:
     """Pair and id of every order that the bot believes open, of a pair or of all."""
-    return {
+    found = {
         (order.ft_pair, order.order_id)
-        for order in open_orders(trades)
-        if pair in (None, order.ft_pair)
+        for trade in trades
+        for order in trade.orders
+        if order.ft_is_open
     }
+    # Names are enough: with thousands of orders, loading them whole would hold an exit back.
+    wanted = select(Order.ft_pair, Order.order_id).where(Order.ft_is_open.is_(True))
+    try:
+        found |= {(name, order_id) for name, order_id in Order.session.execute(wanted)}
+    except SQLAlchemyError as error:
+        logger.error(f"The database cannot be read; only one trade's orders are known: {error}")
+    return {key for key in found if pair in (None, key[0])}
 
 
 def open_trades() -> list[Any]:

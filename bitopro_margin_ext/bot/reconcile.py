@@ -12,12 +12,12 @@ from typing import Any, Final
 import ccxt
 from freqtrade.persistence import Trade
 
-from .buy_back import cut
+from .buy_back import cut, dec
 from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
 from .interest import loan_currency
 from .loan_need import ended_exits, need_of
 from .loans import Account, LoanRefusedError, Loans, LoanUnknownError
-from .settlement import ROUNDS, Settlements
+from .settlement import ROUNDS, Settlements, exit_holder
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Reconciler:
             account = self._loans.read()
             self._note(account)
             self._settle_exits()
+            self._exchange.collect_bought()
             self._repay_what_nobody_needs()
         except ccxt.BaseError as error:
             logger.warning(
@@ -63,7 +64,13 @@ class Reconciler:
                     raw = self._exchange.fetch_raw_order(row.order_id, trade.pair)
                     self._settlements.begin(trade, row, raw)
         for booking in self._loans.ledger.bookings("repaying"):
-            self._settlements.advance(booking)
+            if self._settlements.advance(booking) is not None:
+                continue
+            holder = exit_holder(booking["pair"], booking["order_id"])
+            is_base = booking["currency"] != self._exchange.stake_currency
+            if is_base and holder in self._settlements.short_of:
+                # Interest went on while the exit rested: there is too little of the coin.
+                self._exchange.buy_for_debt(self._loans.line(booking["currency"], holder))
         for booking in self._loans.ledger.bookings("repaid"):
             self._settlements.book(booking)
 
@@ -138,6 +145,9 @@ class Reconciler:
             except (LoanRefusedError, LoanUnknownError) as error:
                 logger.warning(f"{line.holder}: {error}.")
                 return
+            if is_base:
+                unsold = max(line.outstanding - need, ZERO)
+                self._loans.ledger.use_dust(line.currency, amount - unsold)
             self._loans.read()
             line = self._loans.line(line.currency, line.holder)
             excess = line.owed
@@ -171,11 +181,18 @@ class Reconciler:
             one for one in self._loans.ledger.lines(line.currency) if one.holder != line.holder
         ]
         if line.interest > UNIT:
-            logger.info(
-                f"{line.holder}: a loan that no trade used has cost {units(line.interest)}"
-                f" {line.currency} of interest."
-            )
+            self._note_unbooked(line)
         self._loans.ledger.write_lines(line.currency, others)
+
+    def _note_unbooked(self, line: Line) -> None:
+        """The interest of a loan that no trade has used stands in no trade's profit."""
+        name = f"unbooked:{line.currency}"
+        before = dec(self._loans.ledger.meta(name))
+        self._loans.ledger.write_meta(name, f"{before + line.interest:f}")
+        logger.info(
+            f"{line.holder}: a loan that no trade used has cost {units(line.interest)}"
+            f" {line.currency} of interest."
+        )
 
     def _keep_crumbs(self, line: Line) -> None:
         """What is smaller than a step of a repayment waits until there is more of it."""

@@ -47,7 +47,8 @@ class Settlements:
         self._loans = loans
         self._step = step
         """The smallest step of a pair's amounts."""
-        self._short_of: set[str] = set()
+        self.short_of: set[str] = set()
+        """Exits whose part could not be repaid, because there was too little."""
 
     # -- one exit ------------------------------------------------------------------------------
 
@@ -126,8 +127,8 @@ class Settlements:
         amount = min(up(line.owed), account[line.currency].owed.sum, down(max(budget, ZERO)))
         amount = cut(amount, self._loans.step(line.currency))
         if amount <= 0:
-            if line.owed >= UNIT and line.holder not in self._short_of:
-                self._short_of.add(line.holder)
+            if line.owed >= UNIT and line.holder not in self.short_of:
+                self.short_of.add(line.holder)
                 self._loans.notify(
                     f"{booking['pair']}: {units(line.owed)} {line.currency} are owed after its"
                     f" exit, and only {units(max(budget, ZERO))} are there: it is repaid as soon as"
@@ -186,7 +187,7 @@ class Settlements:
         ledger.finish_booking(
             booking["pair"], booking["order_id"], cost, others, line.currency, dust
         )
-        self._short_of.discard(line.holder)
+        self.short_of.discard(line.holder)
         return cost
 
     # -- into Freqtrade's database -------------------------------------------------------------

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 MAPPING_SHARE: Final = 0.25
 """The part of the deadline that is kept for mapping, after the sweep."""
+REST_SECONDS: Final = 1.0
+"""What a sweep spends at most on what an earlier one left for later."""
 SAME_MOMENT_SECONDS: Final = 30.0
 """How long after a sweep of the account another emergency sweeps its own pair only."""
 MESSAGE_LENGTH: Final = 4000
@@ -72,7 +74,7 @@ class Sweeps:
         try:
             # Within the lock: a sweep that has just ended counts. What it left for later would be
             # asked for by this one, too.
-            self._complete(self._left(started) - MAPPING_SHARE * self._options.deadline)
+            self._complete(min(REST_SECONDS, self._left(started) / 4))
             pair = str(trade.pair) if own_pair else self._scope(trade, started)
             known = positions.open_order_keys(pair, [trade])
             reused = self._covering(pair, known, started)
@@ -105,6 +107,11 @@ class Sweeps:
             self._complete(seconds)
             done, self._completed = self._completed, []
         return done
+
+    def known_to(self, report: CancelReport) -> set[OrderKey]:
+        """The bot's orders that were open, and in scope, when this sweep was made."""
+        sweeps = (*self._last.values(), *self._completed)
+        return set(next((one.known for one in sweeps if one.report is report), ()))
 
     def _complete(self, seconds: float) -> None:
         for pair, last in list(self._last.items()):

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import ccxt
 from freqtrade.exceptions import DependencyException, InvalidOrderException, TemporaryError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..core import symbols
 from ..core.errors import Outcome
@@ -143,7 +144,7 @@ class UnconfirmedOrders:
         for earlier in self.journal.all():
             if (earlier.pair, earlier.side) != (wanted.pair, wanted.side) or not earlier.blocks:
                 continue
-            if earlier.order_id and positions.is_recorded(earlier.pair, earlier.order_id):
+            if earlier.order_id and _is_recorded(earlier.pair, earlier.order_id):
                 continue
             found = self._found_before(api, earlier, wanted.kind)
             if found is None:
@@ -179,7 +180,7 @@ class UnconfirmedOrders:
             )
         if found is None:
             self.remove(earlier)
-        elif positions.is_recorded(earlier.pair, found["id"]):
+        elif _is_recorded(earlier.pair, found["id"]):
             self.remove(earlier)
             return None
         elif is_over(found) and not found["filled"]:
@@ -260,6 +261,15 @@ class UnconfirmedOrders:
             and since is not None
             and time.monotonic() - since >= LAG_SECONDS
         )
+
+
+def _is_recorded(pair: str, order_id: str) -> bool:
+    """Whether the database has a row of an order; one that cannot be read holds no exit up."""
+    try:
+        return positions.is_recorded(pair, order_id)
+    except SQLAlchemyError as error:
+        logger.error(f"The database cannot be read; order {order_id} counts as known: {error}")
+        return True
 
 
 def _lists(api: OrderLists, pair: str, since: int) -> Iterator[list[Order]]:

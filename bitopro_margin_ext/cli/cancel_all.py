@@ -12,6 +12,7 @@ from . import common
 from .common import (
     OUTCOMES,
     ExitCode,
+    UsageError,
     add_access_arguments,
     add_pair_argument,
     print_err,
@@ -24,6 +25,10 @@ from .report_text import Verdict
 
 HELP: Final = "cancel every open margin order, and confirm that none is left"
 DEADLINE: Final = 10.0
+ORDERS_ONLY: Final = (
+    "  orders only: debts are not repaid and positions are not closed"
+    " (--repay repays what free balances allow)"
+)
 EMPTY_DOCUMENT: Final = CancelReport("all").to_json() | {"dry_run": False, "interrupted": False}
 """What ``--json`` prints where nothing was asked; ``outcome`` and ``error`` say why."""
 
@@ -35,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Freqtrade config, or the system keyring. Without a terminal nothing is asked, but an n "
         "on standard input is a no. Exit codes: 0 confirmed that nothing in scope is open, 1 "
         "orders remain, 2 usage or configuration, 3 outcome unknown, 130 interrupted or not "
-        "agreed to."
+        "agreed to. Orders only: debts are not repaid and positions are not closed."
     )
     add_pair_argument(parser)
     parser.add_argument(
@@ -48,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="list what would be cancelled, and cancel nothing"
     )
+    parser.add_argument(
+        "--repay",
+        action="store_true",
+        help="afterwards repay debts as far as free balances go; asks first",
+    )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
     parser.add_argument(
         "--json", action="store_true", help="one document on standard output, the rest on error"
@@ -57,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cancel, confirm, report."""
+    if args.dry_run and args.repay:
+        raise UsageError("--dry-run sends no write, and --repay is one: give one of them")
     pairs = list(dict.fromkeys(args.pairs))
     scope = ", ".join(pairs) or "all"
     credentials, base_url = read_access(args, read_config(args.config))
@@ -98,9 +110,17 @@ def run(args: argparse.Namespace) -> int:
     lines = verdict.lines(dry_run=args.dry_run, interrupted=interrupted)
     error = None if verdict.code is ExitCode.CONFIRMED and not interrupted else lines[-1]
     _print_document(args, report, verdict.code, error, interrupted=interrupted)
+    is_over = not interrupted and not args.dry_run
+    if is_over and not args.repay:
+        show(ORDERS_ONLY)
     for line in lines:
         show(line)
-    return code
+    if not is_over or not args.repay:
+        return code
+    from .repay import repay_free_balances
+
+    repaid = repay_free_balances(client, deadline=args.deadline, ask=not args.yes, show=show)
+    return code or repaid
 
 
 def _print_document(

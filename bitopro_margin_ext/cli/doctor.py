@@ -106,7 +106,7 @@ def _checks(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Check
         kind = "the live exchange" if address == REST_URL else "not the live exchange"
         yield ok("address", f"{address}, {kind}")
     yield from check_versions()
-    yield from check_settings({**config, "config_files": args.config})
+    yield from check_settings({**config, "config_files": args.config[::-1]})
     if importlib.util.find_spec("freqtrade") is None:
         yield note("strategy", "cannot be checked without Freqtrade")
         yield from check_orders(config)

@@ -158,17 +158,18 @@ def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
 
     own = config.get("bitopro_margin")
     configured = own.get("heartbeat_file") if isinstance(own, dict) else None
+    last = args.config[-1] if args.config else None
     try:
         if args.heartbeat_file is not None:
             path = heartbeat_path(args.heartbeat_file)
-            if configured and (bots := heartbeat_path(str(configured), args.config)) != path:
+            if configured and (bots := heartbeat_path(str(configured), last)) != path:
                 print_err(f"warning: the bot touches {bots}, by its config, and not {path}")
             return BeatFile(path)
         health = find_health(config, args.bot_url)
         if health is not None:
             return health
         if configured:
-            return BeatFile(heartbeat_path(str(configured), args.config))
+            return BeatFile(heartbeat_path(str(configured), last))
     except ValueError as error:
         raise UsageError(str(error)) from None
     raise UsageError(

@@ -12,10 +12,11 @@ import requests
 from .credentials import Credentials
 from .deadline_session import DeadlineSession
 from .endpoints import Endpoint
-from .errors import Failure, classify, not_sent, unreadable
+from .errors import Failure, Meaning, classify, not_sent, unreadable
+from .nonces import nonces_of
 from .rate_limit import limits_of
 from .report import CancelReport
-from .signing import build_request
+from .signing import Signer, build_request
 from .steps import (
     LONGEST_CALL,
     Call,
@@ -49,6 +50,7 @@ class MarginClient:
         self.credentials = credentials
         self.base_url = base_url
         self.clock_offset_ms = 0
+        self.key_nonces = nonces_of(credentials.key)
         self.sent = RequestCounter()
         self._on_failure = on_failure or (lambda failure: None)
         # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
@@ -139,16 +141,28 @@ class MarginClient:
             identity=self.credentials.email,
             offset_ms=self.clock_offset_ms,
         )
+        signer = Signer(
+            self.credentials.key,
+            self.credentials.secret,
+            self.credentials.email,
+            self.clock_offset_ms,
+        )
+        has_nonce = request.body is None
         answer = self._session.request(
             min(left, LONGEST_CALL),
             _read,
+            sign=signer.headers if has_nonce else None,
+            turn=signer.nonces.turn() if has_nonce else None,
             on_sent=self.sent.add,
             method=request.method,
             url=request.url,
             headers=request.headers,
             data=request.body,
         )
-        if isinstance(answer, Failure) and answer.clock_offset_ms is None:
+        failed = isinstance(answer, Failure)
+        if not failed or (answer.sent and answer.meaning is not Meaning.NONCE):
+            signer.accept()
+        if failed and answer.clock_offset_ms is None:
             self._on_failure(answer)
         return answer
 

@@ -2,11 +2,10 @@
 
 import enum
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from .assumptions import LIST_LAG_SECONDS
-
-Order = dict[str, Any]
+from .parse import ParsedOrder
 
 
 class Source(enum.Enum):
@@ -42,7 +41,7 @@ class Statement(NamedTuple):
     asked: float
     answered: float
     status: str | None = None
-    order: Order | None = None
+    order: ParsedOrder | None = None
 
 
 class Fate(enum.Enum):
@@ -67,7 +66,7 @@ class Conclusion(NamedTuple):
     """
 
     fate: Fate
-    order: Order | None = None
+    order: ParsedOrder | None = None
     is_shown_open: bool = False
 
 

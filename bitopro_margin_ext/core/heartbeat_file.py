@@ -1,15 +1,14 @@
 """Where a bot's heartbeat file lies: one rule for the bot that touches it and all that watch it."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 
-def heartbeat_path(value: str, config_files: Sequence[str] = ()) -> Path:
+def heartbeat_path(value: str, config_file: str | None = None) -> Path:
     """The absolute path of a ``bitopro_margin.heartbeat_file``.
 
-    ``~`` is the home folder. A relative path starts at the folder of the first config file: bot and
-    guard are given the same config, but seldom started in the same folder.
+    ``~`` is the home folder. A relative path starts at the folder of ``config_file``, the one that
+    was named last: bot and guard are given the same config, but seldom started in the same folder.
 
     :raises ValueError: for a home folder that is not there.
     """
@@ -17,7 +16,7 @@ def heartbeat_path(value: str, config_files: Sequence[str] = ()) -> Path:
         path = Path(value).expanduser()
     except RuntimeError:
         raise ValueError(f"{value!r}: there is no such home folder") from None
-    base = Path(config_files[0]).parent if config_files and config_files[0] != "-" else Path()
+    base = Path() if config_file in (None, "-") else Path(str(config_file)).parent
     return Path(os.path.abspath(base / path))
 
 

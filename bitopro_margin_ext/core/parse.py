@@ -7,7 +7,7 @@ money. Every function takes one row of a documented answer.
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from .assumptions import (
     CLIENT_ID_KEYS,
@@ -104,7 +104,36 @@ def order_status(row: Row) -> str | None:
     return ORDER_STATUSES.get(text(row, "status") or "")
 
 
-def parse_order(row: Row, symbol: str | None = None) -> dict[str, Any]:
+class ParsedOrder(TypedDict, total=False):
+    """An order as the exchange states it, under ccxt's names; amounts are decimal strings.
+
+    Of an order that only the answer to a cancel names, little more than that is there.
+    """
+
+    id: str | None
+    clientOrderId: str | None
+    timestamp: int | None
+    lastTradeTimestamp: int | None
+    lastUpdateTimestamp: int | None
+    symbol: str | None
+    type: str | None
+    timeInForce: str | None
+    postOnly: bool | None
+    side: str | None
+    price: str | None
+    triggerPrice: str | None
+    amount: str | None
+    cost: str | None
+    average: str | None
+    filled: str | None
+    remaining: str | None
+    status: str | None
+    fee: dict[str, str | None] | None
+    trades: None
+    info: Any
+
+
+def parse_order(row: Row, symbol: str | None = None) -> ParsedOrder:
     """An order row of any endpoint or stream, or the answer to creating or cancelling one.
 
     ``symbol`` is used where the row names no pair. The amount of a market buy is left to its fill:
@@ -195,7 +224,7 @@ def _order_fee(row: Row, filled: str | None) -> dict[str, str | None] | None:
     return {"currency": currency.upper(), "cost": fee}
 
 
-def parse_cancelled_ids(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+def parse_cancelled_ids(data: Mapping[str, Any]) -> list[ParsedOrder]:
     """The ids of a cancel answer, ``{"BTC_USDT": ["id", …]}``: only what was cancelled is in it.
 
     :raises ValueError: for anything else, so that nothing is taken for an id that is none.

@@ -1,4 +1,4 @@
-"""BitoPro's request signing: payload, signature, headers and nonces. Pure but for the clock.
+"""BitoPro's request signing: payload, signature and headers. Pure but for the nonces.
 
 Three headers sign a private call. The payload is base64 text: of ``{"identity", "nonce"}`` for GET,
 DELETE and websockets, of exactly the JSON body for POST and PUT. The signature is the lower-case
@@ -9,25 +9,13 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
-import time
 import urllib.parse
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from .endpoints import Endpoint
+from .nonces import nonces_of
 from .symbols import is_order_id, pair_id
-
-SET_BACK_MS: Final = 1_000
-"""What the wall clock must lose against the steady one to count as set back."""
-
-
-_last_nonces: dict[int, tuple[int, int]] = {}
-"""The last nonce, and how far the wall clock was from the steady one, by clock offset: clients that
-correct their clocks differently must not push each other about.
-"""
-
-_nonce_lock = threading.Lock()
 
 
 def dump_json(document: object) -> str:
@@ -45,23 +33,6 @@ def sign_payload(payload: str, secret: str) -> str:
     return hmac.new(secret.encode(), payload.encode(), hashlib.sha384).hexdigest()
 
 
-def next_nonce(offset_ms: int = 0) -> int:
-    """The current time in ms, corrected by ``offset_ms``, and never twice in this process.
-
-    One counter serves every client of the process: two of them may hold the same key, and a nonce
-    that was seen before is refused.
-    """
-    with _nonce_lock:
-        wall, steady = time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000
-        last, drift = _last_nonces.get(offset_ms, (0, wall - steady))
-        now = wall + offset_ms
-        # A clock that was set back must be able to take the nonce back with it.
-        was_set_back = wall - steady < drift - SET_BACK_MS
-        nonce = now if was_set_back else max(now, last + 1)
-        _last_nonces[offset_ms] = (nonce, wall - steady)
-        return nonce
-
-
 def auth_headers(key: str, secret: str, text: str) -> dict[str, str]:
     """The three headers that sign ``text``, the JSON of a body or of an identity and nonce."""
     payload = encode_payload(text)
@@ -72,11 +43,38 @@ def auth_headers(key: str, secret: str, text: str) -> dict[str, str]:
     }
 
 
-def nonce_document(identity: str | None = None, offset_ms: int = 0) -> str:
+def nonce_document(nonce: int, identity: str | None = None) -> str:
     """The JSON that signs a call without a body; ``identity`` is the account's email, if given."""
     document: dict[str, object] = {"identity": identity} if identity else {}
-    document["nonce"] = next_nonce(offset_ms)
+    document["nonce"] = nonce
     return dump_json(document)
+
+
+class Signer:
+    """Signs the calls without a body of one key, each with its next nonce.
+
+    A signer serves one call: ``nonce`` is the last that it has used.
+    """
+
+    def __init__(
+        self, key: str, secret: str, identity: str | None = None, offset_ms: int = 0
+    ) -> None:
+        self._key = key
+        self._secret = secret
+        self._identity = identity
+        self._offset_ms = offset_ms
+        self.nonces = nonces_of(key)
+        self.nonce: int | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The three headers, with a nonce above every earlier one of the key."""
+        self.nonce = self.nonces.next(self._offset_ms)
+        return auth_headers(self._key, self._secret, nonce_document(self.nonce, self._identity))
+
+    def accept(self) -> None:
+        """Note that the exchange did not refuse the nonce, as far as anybody knows."""
+        if self.nonce is not None:
+            self.nonces.accept(self.nonce)
 
 
 Body = Mapping[str, Any] | list[Any]
@@ -123,8 +121,8 @@ def build_request(
         return HttpRequest(endpoint.method, url, headers, text)
     if rest:
         url += "?" + urllib.parse.urlencode(dict(rest) if isinstance(rest, Mapping) else {})
-    text = nonce_document(identity, offset_ms)
-    return HttpRequest(endpoint.method, url, auth_headers(key, secret, text), None)
+    headers = Signer(key, secret, identity, offset_ms).headers()
+    return HttpRequest(endpoint.method, url, headers, None)
 
 
 def _segment(name: str, value: object) -> str:

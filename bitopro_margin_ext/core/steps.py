@@ -14,11 +14,14 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from .endpoints import Endpoint
 from .errors import FATAL, Failure, Meaning, Outcome, not_sent
+from .nonces import CLOCK_TOLERANCE_MS, Nonces
 from .rate_limit import RateLimits
 from .report import CancelReport
 
 MAX_RETRIES: Final = 3
 """How often one call is retried before something else is asked; its turn comes again."""
+MAX_NONCE_RETRIES: Final = 6
+"""How often one call is signed anew after the exchange refused its nonce."""
 MAX_REFUSALS: Final = 3
 """How often in a row the key may be refused before it counts as refused: one can be a stray."""
 LONGEST_CALL: Final = 10.0
@@ -56,48 +59,92 @@ Result = TypeVar("Result")
 Flow = Generator[Step, Any, Result]
 
 
-class HasClockOffset(Protocol):
-    """What knows how many ms the exchange's clock is ahead of ours; 0 until it is learnt."""
+class ClockAndNonces(Protocol):
+    """What knows how many ms the exchange's clock is ahead of ours (0 until it is learnt), and the
+    nonces of the key."""
 
     clock_offset_ms: int
 
+    @property
+    def key_nonces(self) -> Nonces:
+        """The nonces that every client of this process shares for the key."""
+
 
 def call(
-    clock: HasClockOffset,
+    account: ClockAndNonces,
     endpoint: Endpoint,
     params: Params,
     timeout: float | None = None,
-    now: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = lambda: time.monotonic(),
 ) -> Flow[Any]:
-    """Make one call; after a clock mismatch take the exchange's time and retry it once.
+    """Make one call, and retry it when the exchange refused its nonce.
 
-    A 409 is the exchange's word that nothing was done, so any call may be retried after it.
-    ``timeout`` (seconds) bounds both.
+    A 409 is the exchange's word that nothing was done, so any call may be retried after it. Where
+    its ``Date`` shows that our clock is off, the exchange's time is taken, once. Where the clock is
+    right, another nonce came first: the calls of the key are sent one by one from then on.
+    ``timeout`` (seconds) bounds all of it.
 
-    :returns: the decoded body or a ``Failure``; one that names the offset when the retry is refused
-        for the clock as well.
+    :returns: the decoded body or a ``Failure``; one that names the cause when the retries are
+        refused as well.
     """
     started = now()
     answer = yield Call(endpoint, params, timeout)
-    return (yield from _retry_clock(clock, Call(endpoint, params, timeout), answer, started, now))
+    first = Call(endpoint, params, timeout)
+    return (yield from _retry_nonce(account, first, answer, started, now))
 
 
-def _retry_clock(
-    clock: HasClockOffset, first: Call, answer: Any, started: float, now: Callable[[], float]
+def _retry_nonce(
+    account: ClockAndNonces, first: Call, answer: Any, started: float, now: Callable[[], float]
 ) -> Flow[Any]:
-    if not isinstance(answer, Failure) or answer.clock_offset_ms is None:
+    before = account.clock_offset_ms
+    corrected: int | None = None
+    params = first.params
+    for attempt in range(MAX_NONCE_RETRIES):
+        if not _is_refused_nonce(answer):
+            return answer
+        offset = None if corrected is not None else _clock_correction(answer, account)
+        if offset is not None:
+            corrected = account.clock_offset_ms = offset
+            account.key_nonces.set_back(offset)
+            params = _restamped(params, offset)
+        else:
+            # A correction that did not help was none: what follows is a clash, if anything.
+            account.clock_offset_ms = before
+            account.key_nonces.keep_in_order()
+            if attempt:
+                # Another process on the key is not to be met again at the same moment.
+                yield Sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 - not for secrets
+        left = None if first.timeout is None else started + first.timeout - now()
+        if left is not None and left <= 0:
+            break
+        answer = yield Call(first.endpoint, params, left)
+        if offset is None and corrected is not None:
+            break
+    if not _is_refused_nonce(answer):
         return answer
-    offset = clock.clock_offset_ms = answer.clock_offset_ms
-    left = None if first.timeout is None else started + first.timeout - now()
-    if left is not None and left <= 0:
-        return answer
-    answer = yield Call(first.endpoint, _restamped(first.params, offset), left)
-    if isinstance(answer, Failure) and answer.meaning is Meaning.NONCE:
-        clock.clock_offset_ms = 0
-        side = "behind" if offset > 0 else "ahead of"
-        text = f"this machine's clock is {abs(offset)} ms {side} the exchange's"
-        return answer._replace(text=f"{answer.text}: {text}; set it by NTP", error=None)
-    return answer
+    account.clock_offset_ms = before
+    text = "another process uses this API key, too: give each one a key of its own"
+    if corrected is not None and corrected != before:
+        side = "behind" if corrected > 0 else "ahead of"
+        text = f"this machine's clock is {abs(corrected)} ms {side} the exchange's; set it by NTP"
+    elif answer.clock_offset_ms is None:
+        text += ", or this machine's clock is off: set it by NTP"
+    return answer._replace(text=f"{answer.text}: {text}", error=None)
+
+
+def _is_refused_nonce(answer: Any) -> bool:
+    return isinstance(answer, Failure) and answer.meaning is Meaning.NONCE
+
+
+def _clock_correction(failure: Failure, account: ClockAndNonces) -> int | None:
+    """The clock offset to take after a refused nonce; None where the clock is right."""
+    shown, offset = failure.clock_offset_ms, account.clock_offset_ms
+    if shown is None:
+        return None
+    if abs(shown - offset) > CLOCK_TOLERANCE_MS:
+        return shown
+    # The clock is right, but earlier nonces that were refused for it can be far ahead.
+    return offset if account.key_nonces.is_ahead(offset) else None
 
 
 def _restamped(params: Params, offset_ms: int) -> Params:
@@ -127,7 +174,7 @@ class RetryingCaller:
         report: CancelReport,
         deadline: float,
         now: Callable[[], float],
-        clock: HasClockOffset,
+        clock: ClockAndNonces,
         limits: RateLimits,
     ) -> None:
         self._report = report
@@ -184,7 +231,7 @@ class RetryingCaller:
             moment = Moment(started, self._now())
             for place, first, answer in zip(together, calls, found, strict=True):
                 self.moment = moment
-                answer = yield from _retry_clock(self._clock, first, answer, started, self._now)
+                answer = yield from _retry_nonce(self._clock, first, answer, started, self._now)
                 self._note(first.endpoint, answer)
                 answers[place] = yield from self._retry(*requests[place], answer, True)
                 moments[place] = self.moment

@@ -19,12 +19,13 @@ from .endpoints import (
     OpenOrdersPath,
 )
 from .errors import FATAL, Failure, Outcome, unreadable
-from .evidence import ENDS, Order, Source
+from .evidence import ENDS, Source
+from .nonces import Nonces
+from .parse import ParsedOrder
 from .rate_limit import RateLimits
 from .report import CancelReport
-from .steps import Flow, Moment, RetryingCaller
+from .steps import ClockAndNonces, Flow, Moment, RetryingCaller
 from .sweep_state import (
-    Key,
     SweepState,
     key_of,
     read_cancelled,
@@ -32,7 +33,7 @@ from .sweep_state import (
     read_open_order,
     read_order,
 )
-from .symbols import batch_pair_id, pair_id, pair_symbol
+from .symbols import OrderKey, batch_pair_id, pair_id, pair_symbol
 
 LIST_LIMIT: Final = 1000
 """How many orders one list call may bring; more than a pair can hold open, five times over."""
@@ -44,10 +45,8 @@ ROUNDS_OF_LISTS: Final = 2
 """How many rounds a history that contradicts the open orders has to catch up."""
 
 
-class SweptAccount(Protocol):
-    """What knows how many ms the exchange's clock is ahead of ours, and what has left so far."""
-
-    clock_offset_ms: int
+class SweptAccount(ClockAndNonces, Protocol):
+    """What knows the exchange's clock, the nonces of the key, and what has left so far."""
 
     @property
     def rate_limits(self) -> RateLimits:
@@ -56,14 +55,14 @@ class SweptAccount(Protocol):
 
 def cancel_and_confirm(
     symbol: str | None,
-    known: Iterable[Key] = (),
+    known: Iterable[OrderKey] = (),
     *,
     deadline: float,
     open_orders: OpenOrdersPath | None = None,
     clock: Callable[[], float] = lambda: time.monotonic(),
     exchange_clock: SweptAccount | None = None,
     report: CancelReport | None = None,
-    heard: Callable[[], Iterable[Order]] = tuple,
+    heard: Callable[[], Iterable[ParsedOrder]] = tuple,
     first: str | None = None,
 ) -> Flow[CancelReport]:
     """Cancel the margin orders of ``symbol`` (None: of every pair) and report what became of them.
@@ -109,6 +108,7 @@ class _OwnAccount:
     clock_offset_ms = 0
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        self.key_nonces = Nonces()
         self.rate_limits = RateLimits(clock)
 
 
@@ -116,13 +116,13 @@ class _Sweep:
     def __init__(
         self,
         symbol: str | None,
-        known: Iterable[Key],
+        known: Iterable[OrderKey],
         deadline: float,
         open_orders: OpenOrdersPath,
         clock: Callable[[], float],
         account: SweptAccount | None,
         report: CancelReport | None = None,
-        heard: Callable[[], Iterable[Order]] = tuple,
+        heard: Callable[[], Iterable[ParsedOrder]] = tuple,
     ) -> None:
         self.symbol = None if symbol is None else pair_symbol(symbol)
         self.open_orders = open_orders
@@ -345,7 +345,7 @@ class _Sweep:
                 return
             yield from self._cancel_one(key)
 
-    def _cancel_batch(self, keys: list[Key]) -> Flow[None]:
+    def _cancel_batch(self, keys: list[OrderKey]) -> Flow[None]:
         ids: dict[str, list[str]] = {}
         for symbol, order_id in keys:
             ids.setdefault(batch_pair_id(symbol), []).append(order_id)
@@ -353,7 +353,7 @@ class _Sweep:
         if not isinstance(answer, Failure):
             self._record_cancelled([one for one in answer if key_of(one) in keys], len(answer))
 
-    def _cancel_one(self, key: Key) -> Flow[None]:
+    def _cancel_one(self, key: OrderKey) -> Flow[None]:
         params = {"pair": pair_id(key[0]), "orderId": key[1]}
         reply = yield from self._send_cancel(CANCEL_ORDER, params, [key])
         order = None if isinstance(reply, Failure) else read_order(reply, key[0])
@@ -365,7 +365,7 @@ class _Sweep:
             self._note_failed_cancel(unreadable(f"not of the order {key[1]}"), [key])
 
     def _cancel(
-        self, endpoint: Endpoint, params: Mapping[str, Any], keys: list[Key] | None = None
+        self, endpoint: Endpoint, params: Mapping[str, Any], keys: list[OrderKey] | None = None
     ) -> Flow[Any]:
         """Send a cancel that answers with ids: they are returned as orders, or its Failure is."""
         reply = yield from self._send_cancel(endpoint, params, keys or ())
@@ -375,7 +375,7 @@ class _Sweep:
         return answer
 
     def _send_cancel(
-        self, endpoint: Endpoint, params: Mapping[str, Any], keys: Iterable[Key]
+        self, endpoint: Endpoint, params: Mapping[str, Any], keys: Iterable[OrderKey]
     ) -> Flow[Any]:
         # A list that was read before says nothing of what this does.
         self.report.listed = False
@@ -384,7 +384,7 @@ class _Sweep:
             self.state.record_cancel_attempt(key)
         return reply
 
-    def _record_cancelled(self, orders: list[Order], answered: int) -> None:
+    def _record_cancelled(self, orders: list[ParsedOrder], answered: int) -> None:
         self.state.record_cancelled(orders, self.caller.moment)
         if len(orders) < answered:
             # Whatever it meant, it is no word about the orders that were asked about.
@@ -392,7 +392,7 @@ class _Sweep:
             count = answered - len(orders)
             self._note(unreadable(f"{count} cancelled ids that were not asked for"))
 
-    def _note_failed_cancel(self, failure: Failure, keys: list[Key] | None) -> None:
+    def _note_failed_cancel(self, failure: Failure, keys: list[OrderKey] | None) -> None:
         self._note(failure)
         if failure.outcome is Outcome.UNKNOWN:
             self.report.in_doubt = True

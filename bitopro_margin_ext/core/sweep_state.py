@@ -5,47 +5,44 @@ by which they are weighed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .assumptions import MAX_ORDERS_IN_ANSWER
 from .errors import Failure, unreadable
-from .evidence import ENDS, Conclusion, Fate, Order, Source, Statement, conclude
-from .parse import parse_cancelled_ids, parse_order
+from .evidence import ENDS, Conclusion, Fate, Source, Statement, conclude
+from .parse import ParsedOrder, parse_cancelled_ids, parse_order
 from .report import CancelReport
 from .steps import Moment
-from .symbols import is_order_id, pair_symbol
+from .symbols import OrderKey, is_order_id, pair_symbol
 
 MAX_LOOKUPS: Final = 3
 """How often an order that the exchange does not tell about is asked for before it is unknown."""
 CLOCK_TOLERANCE_MS: Final = 2_000
 """How much earlier than our first request an end may be dated and still count as ours."""
 
-Key = tuple[str, str]
-"""Symbol and order id: an id alone may repeat on another pair."""
-
 
 class SweepState:
     """The orders of one sweep. ``started_ms`` is the sweep's start on the exchange's clock."""
 
     def __init__(
-        self, symbol: str | None, known: Iterable[Key], started_ms: Callable[[], int]
+        self, symbol: str | None, known: Iterable[OrderKey], started_ms: Callable[[], int]
     ) -> None:
         self._symbol = symbol
         self._started_ms = started_ms
-        self._known: set[Key] = set()
-        self._invalid: list[Order] = []
+        self._known: set[OrderKey] = set()
+        self._invalid: list[ParsedOrder] = []
         for name, order_id in known:
             self._ask_about(str(name), str(order_id))
-        self._statements: dict[Key, list[Statement]] = {}
-        self._conclusions: dict[Key, Conclusion] = {}
-        self._seen_open: set[Key] = set()
+        self._statements: dict[OrderKey, list[Statement]] = {}
+        self._conclusions: dict[OrderKey, Conclusion] = {}
+        self._seen_open: set[OrderKey] = set()
         """Orders that a list showed resting: the report must tell their end, too."""
-        self._listed: dict[Key, Order] = {}
+        self._listed: dict[OrderKey, ParsedOrder] = {}
         """The last list of open orders."""
-        self._scope: set[Key] | None = None
+        self._scope: set[OrderKey] | None = None
         """The only orders that concern this sweep any more, or None."""
-        self._lookups: dict[Key, int] = {}
-        self._attempts: dict[Key, int] = {}
+        self._lookups: dict[OrderKey, int] = {}
+        self._attempts: dict[OrderKey, int] = {}
 
     def _ask_about(self, name: str, order_id: str) -> None:
         try:
@@ -61,19 +58,19 @@ class SweepState:
 
     # -- the exchange's word -------------------------------------------------------------------
 
-    def record_cancelled(self, orders: Iterable[Order], moment: Moment) -> None:
+    def record_cancelled(self, orders: Iterable[ParsedOrder], moment: Moment) -> None:
         """Take in the orders that an answer names as cancelled, with nothing else of them."""
         for order in orders:
             self._record(key_of(order), Source.NAMED, moment, order)
 
-    def record_cancel_answer(self, order: Order, moment: Moment) -> None:
+    def record_cancel_answer(self, order: ParsedOrder, moment: Moment) -> None:
         """Take in the answer to the cancel of one order, whose status counts where it has one."""
         if order["status"] is None:
             self._record(key_of(order), Source.NAMED, moment, {**order, "status": "canceled"})
         else:
             self._record(key_of(order), Source.CANCEL, moment, order)
 
-    def record_open_orders(self, orders: Iterable[Order], moment: Moment) -> None:
+    def record_open_orders(self, orders: Iterable[ParsedOrder], moment: Moment) -> None:
         """Take in a complete list of open orders: it replaces the one before."""
         self._listed = {}
         for order in orders:
@@ -90,24 +87,26 @@ class SweepState:
         for key in self._statements.keys() - self._listed.keys():
             self._record(key, Source.ABSENT, moment)
 
-    def record_order(self, order: Order, moment: Moment, source: Source) -> None:
+    def record_order(self, order: ParsedOrder, moment: Moment, source: Source) -> None:
         """Take in an order's data, from its history, a look-up or a stream."""
         self._record(key_of(order), source, moment, order)
 
-    def mark_unconfirmed(self, moment: Moment, keys: Iterable[Key] | None = None) -> None:
+    def mark_unconfirmed(self, moment: Moment, keys: Iterable[OrderKey] | None = None) -> None:
         """Take in that a cancel of these orders (None: of everything in scope) got no answer."""
         for key in list(self._statements) if keys is None else keys:
             self._record(key, Source.UNANSWERED, moment)
 
-    def record_lookup(self, key: Key) -> None:
+    def record_lookup(self, key: OrderKey) -> None:
         """Count one question about a single order."""
         self._lookups[key] = self._lookups.get(key, 0) + 1
 
-    def record_cancel_attempt(self, key: Key) -> None:
+    def record_cancel_attempt(self, key: OrderKey) -> None:
         """Count one cancel of a single order."""
         self._attempts[key] = self._attempts.get(key, 0) + 1
 
-    def _record(self, key: Key, source: Source, moment: Moment, order: Order | None = None) -> None:
+    def _record(
+        self, key: OrderKey, source: Source, moment: Moment, order: ParsedOrder | None = None
+    ) -> None:
         status = None if order is None else order["status"]
         made = Statement(source, *moment, status, order)
         found = self._statements.setdefault(key, [])
@@ -118,7 +117,7 @@ class SweepState:
         else:
             found.append(made)
 
-    def _conclusion(self, key: Key) -> Conclusion:
+    def _conclusion(self, key: OrderKey) -> Conclusion:
         found = self._conclusions.get(key)
         if found is None:
             found = self._conclusions[key] = conclude(self._statements.get(key, ()))
@@ -130,20 +129,20 @@ class SweepState:
 
     # -- what is to be done --------------------------------------------------------------------
 
-    def is_final(self, key: Key) -> bool:
+    def is_final(self, key: OrderKey) -> bool:
         """Whether order data say how this order ended."""
         return self._conclusion(key).fate is Fate.ENDED
 
-    def is_listed(self, key: Key) -> bool:
+    def is_listed(self, key: OrderKey) -> bool:
         """Whether the last list of open orders has this order."""
         return key in self._listed
 
-    def has_history(self, key: Key) -> bool:
+    def has_history(self, key: OrderKey) -> bool:
         """Whether a history or a look-up had this order, in whatever state."""
         rows = (Source.HISTORY, Source.LOOKUP)
         return any(one.source in rows for one in self._statements.get(key, ()))
 
-    def orders_to_look_up(self, symbol: str | None = None) -> list[Key]:
+    def orders_to_look_up(self, symbol: str | None = None) -> list[OrderKey]:
         """The orders (of this pair) whose end is still to be learnt, where asking may help."""
         asked = self._known | (self._seen_open - self._listed.keys())
         return [
@@ -154,7 +153,7 @@ class SweepState:
             and self._lookups.get(key, 0) < MAX_LOOKUPS
         ]
 
-    def orders_to_cancel(self) -> list[Key]:
+    def orders_to_cancel(self) -> list[OrderKey]:
         """The orders to cancel by id, those with the fewest attempts first."""
         resting = (Fate.OPEN, Fate.DOUBTFUL)
         found = [
@@ -164,7 +163,7 @@ class SweepState:
         ]
         return sorted(found, key=lambda key: self._attempts.get(key, 0))
 
-    def attempts(self, key: Key) -> int:
+    def attempts(self, key: OrderKey) -> int:
         """How often this order was cancelled by its id."""
         return self._attempts.get(key, 0)
 
@@ -175,7 +174,7 @@ class SweepState:
         return resting or bool(cancel or self.orders_to_look_up(symbol))
 
     @staticmethod
-    def _of(symbol: str | None, keys: Iterable[Key]) -> list[Key]:
+    def _of(symbol: str | None, keys: Iterable[OrderKey]) -> list[OrderKey]:
         return [key for key in keys if symbol in (None, key[0])]
 
     # -- the report ----------------------------------------------------------------------------
@@ -191,12 +190,15 @@ class SweepState:
         if report.in_doubt:
             # Cancelled by a call whose answer was lost: only their rows can name them.
             keys |= {key for key in self._statements if self._ended_in_sweep(key)}
-        report.unknown.extend(self._invalid)
+        report.unknown.extend(cast(list[dict[str, Any]], self._invalid))
         for key in sorted(keys):
             places, order = self._place(key, named, report)
-            places.append(order)
+            # In a report stand ccxt's structures; whoever speaks ccxt makes them of these.
+            places.append(cast(dict[str, Any], order))
 
-    def _place(self, key: Key, named: set[Key], report: CancelReport) -> tuple[list[Order], Order]:
+    def _place(
+        self, key: OrderKey, named: set[OrderKey], report: CancelReport
+    ) -> tuple[list[dict[str, Any]], ParsedOrder]:
         fate, order, is_shown_open = self._conclusion(key)
         data = order or self._listed.get(key) or stub(key)
         if fate is Fate.ENDED:
@@ -211,7 +213,7 @@ class SweepState:
         # Also what is listed within the lag of a list after its cancel: it may or may not rest.
         return report.unknown, data
 
-    def _ended_in_sweep(self, key: Key) -> bool:
+    def _ended_in_sweep(self, key: OrderKey) -> bool:
         """Whether the exchange dates the cancellation after our first request."""
         fate, order, _ = self._conclusion(key)
         if fate is not Fate.ENDED or order is None or order["status"] != "canceled":
@@ -246,7 +248,7 @@ def read_cancelled(reply: Any) -> Any:
         return unreadable("no lists of ids by pair under 'data'")
 
 
-def read_order(row: Any, symbol: str | None = None) -> Order | None:
+def read_order(row: Any, symbol: str | None = None) -> ParsedOrder | None:
     """A parsed order row, or None where it does not name an order."""
     try:
         order = parse_order(row, symbol)
@@ -255,7 +257,7 @@ def read_order(row: Any, symbol: str | None = None) -> Order | None:
     return order if order["symbol"] and is_order_id(order["id"] or "") else None
 
 
-def read_open_order(row: Any) -> Order | None:
+def read_open_order(row: Any) -> ParsedOrder | None:
     """A row of the open orders: it rests, even where its amounts cannot be true."""
     order = read_order(row)
     if order is not None or not isinstance(row, Mapping):
@@ -263,11 +265,11 @@ def read_open_order(row: Any) -> Order | None:
     return read_order({"id": row.get("id"), "pair": row.get("pair"), "status": 0})
 
 
-def key_of(order: Order) -> Key:
+def key_of(order: ParsedOrder) -> OrderKey:
     """What names an order."""
     return (str(order["symbol"]), str(order["id"]))
 
 
-def stub(key: Key) -> Order:
+def stub(key: OrderKey) -> ParsedOrder:
     """An order of which nothing but its name is known."""
     return {"id": key[1], "symbol": key[0], "status": None, "filled": None, "info": {}}

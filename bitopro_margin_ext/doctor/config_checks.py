@@ -12,7 +12,8 @@ HOOK: Final = "emergency_exit"
 
 
 def check_settings(config: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """What the merged config says by itself; ``config_files`` in it are the files it is from."""
+    """What the merged config says by itself; ``config_files`` are its files, as
+    Freqtrade orders them."""
     yield _check_filter(config)
     exchange = config.get("exchange")
     name = exchange.get("name") if isinstance(exchange, Mapping) else None

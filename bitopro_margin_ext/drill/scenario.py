@@ -65,6 +65,7 @@ class Drill:
         self._patience = patience
         self._started = time.monotonic()
         self._person: BotControl | None = None
+        self._leveraged = own is not None and own.config.get("trading_mode") == "futures"
         if own is None:
             config = write_userfolder(
                 folder,
@@ -233,7 +234,9 @@ class Drill:
         trades = self.database.trades()
         exiting = [trade for trade in trades if trade.pair == EXITING]
         verdict = Verdict(self.scenario, self.scope, log=str(self.bot.logfile))
-        verdict.rows = compare_orders(self.control.orders(kind="margin"), recorded)
+        verdict.rows = compare_orders(
+            self.control.orders(kind="margin"), recorded, leveraged=self._leveraged
+        )
         verdict.position_closed = bool(exiting) and not any(trade.is_open for trade in exiting)
         if extra := set(recorded) - {row.order for row in verdict.rows}:
             verdict.complaints.append(f"orders that the exchange never had: {sorted(extra)}")

@@ -79,6 +79,9 @@ _STATES = {
 }
 
 FILL_TOLERANCE = 1e-9
+NET_FILL_SHORTFALL = (0.002, 1e-4)
+"""Of an entry with leverage, which the bot records less its fee in base, cut to the step of an
+amount: at most this fraction, and this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +123,20 @@ class Verdict:
 
 
 def compare_orders(
-    truth: Iterable[Mapping[str, Any]], recorded: Mapping[str, OrderRow]
+    truth: Iterable[Mapping[str, Any]],
+    recorded: Mapping[str, OrderRow],
+    *,
+    leveraged: bool = False,
 ) -> list[Row]:
     """A row for every margin order that the exchange ever had, oldest first.
 
     The bot may have deleted the row of an order only together with a trade that never filled; of
     orders that were placed by hand it must have none.
     """
-    return [_compare(order, recorded.get(str(order["id"]))) for order in truth]
+    return [_compare(order, recorded.get(str(order["id"])), leveraged) for order in truth]
 
 
-def _compare(order: Mapping[str, Any], row: OrderRow | None) -> Row:
+def _compare(order: Mapping[str, Any], row: OrderRow | None, leveraged: bool) -> Row:
     state = _STATES[int(order["status"])]
     filled = float(order["executedAmount"])
     by_hand = bool(order["by_hand"])
@@ -148,9 +154,16 @@ def _compare(order: Mapping[str, Any], row: OrderRow | None) -> Row:
         and row.status == state
         and row.is_open == (state == "open")
         # An open order's fills reach the bot when it looks; only ends are compared to the last bit.
-        and (state == "open" or abs(row.filled - filled) <= FILL_TOLERANCE)
+        and (state == "open" or _same_fill(order, row.filled, filled, leveraged))
     )
     return _row(order, text, recorded, row.cancel_reason or "", agrees)
+
+
+def _same_fill(order: Mapping[str, Any], noted: float, filled: float, leveraged: bool) -> bool:
+    if leveraged and str(order["action"]).upper() == "BUY":
+        fraction, step = NET_FILL_SHORTFALL
+        return -FILL_TOLERANCE <= filled - noted <= fraction * filled + step
+    return abs(noted - filled) <= FILL_TOLERANCE
 
 
 def _row(order: Mapping[str, Any], exchange: str, freqtrade: str, reason: str, agrees: bool) -> Row:

@@ -20,7 +20,7 @@ from .arguments import (
 from .describe import documented
 from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call
 from .margin_exchange import MarginExchange, Structure
-from .paging import read_window, whole_list
+from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import by_code, finish, parsed_rows, reading, rows_of
 
@@ -95,7 +95,7 @@ def fetch_my_liquidations(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Structure]]:
+) -> Flow[Listing]:
     """Fetch the forced liquidations of the margin account, oldest first.
 
     Where an asset was sold for the debt, ``symbol`` is the pair of the two, ``baseValue`` and

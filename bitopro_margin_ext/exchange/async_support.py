@@ -1,16 +1,20 @@
 """Perform the steps of a unified method on an event loop."""
 
 import asyncio
+import contextlib
 import functools
 import math
+import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ccxt
 import ccxt.async_support
 
 from ..core.connecting import NEXT_ADDRESS_SECONDS
+from ..core.errors import network_failure
+from ..core.signing import Signer
 from ..core.steps import Call, Gather, Sleep
 from . import (
     account,
@@ -27,7 +31,7 @@ from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
-from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
+from .flow import Flow, Inherited, LoadMarkets, Step, error_of, failure_of
 from .unified import account_chosen, present_as_method
 
 P = ParamSpec("P")
@@ -143,16 +147,52 @@ class AwaitingSession(MarginSession):
         if left <= 0:
             raise self.not_sent_error()
         sending = Sending(functools.partial(next, scope.counter))
+        signer = self.signer_of(headers, body)
+        is_refused = False
         try:
             with sending.running():
                 async with asyncio.timeout(None if left == math.inf else left):
-                    return await super().fetch(url, method, headers, body)
+                    async with self._turn(signer):
+                        if signer is not None:
+                            headers = {**headers, **signer.headers()}
+                        return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
+            is_refused = isinstance(error, ccxt.InvalidNonce)
             raise self.as_network_error(error, sent=sending.is_sent) from error.__cause__
         except TimeoutError:
             if not sending.is_sent:
                 raise self.not_sent_error("the deadline came before the connection") from None
             raise self.deadline_error(method, url) from None
+        except _connection_errors() as error:
+            failure = network_failure(error, timed_out=False)._replace(sent=sending.is_sent)
+            raise error_of(failure, f"{self.id} {method}: {failure}") from error
+        finally:
+            if signer is not None and sending.is_sent and not is_refused:
+                signer.accept()
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, signer: Signer | None) -> AsyncIterator[None]:
+        """Wait for the call before, where the exchange wants the calls of a key in order."""
+        if signer is None or not signer.nonces.is_ordered:
+            yield
+            return
+        turn = signer.nonces.turn()
+        # Threads take part as well, so there is nothing to await.
+        while not turn.acquire(0):
+            await asyncio.sleep(0.002)
+        try:
+            yield
+        finally:
+            turn.release()
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    """What ccxt lets through: by a SOCKS proxy another library connects, if it is loaded."""
+    library = sys.modules.get("aiohttp_socks")
+    if library is None:
+        return OSError, EOFError
+    names = ("ProxyError", "ProxyConnectionError", "ProxyTimeoutError")
+    return OSError, EOFError, *(getattr(library, name) for name in names)
 
 
 class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming

@@ -14,6 +14,8 @@ from ..core import redaction, signing
 from ..core.credentials import sandbox_rest_url
 from ..core.endpoints import BY_PATH, CANCEL_ALL, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
+from ..core.nonces import Nonces, nonces_of
+from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits, limits_of
 from .account import balance_structure
 from .call_scope import SCOPE
@@ -243,7 +245,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         failure = not_sent(why)
         return error_of(failure, f"{self.id} {failure}")
 
-    def heard_orders(self) -> list[dict[str, Any]]:
+    def heard_orders(self) -> list[ParsedOrder]:
         """What streams have told of orders, as parsed rows; this class has none."""
         return []
 
@@ -257,6 +259,24 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     @clock_offset_ms.setter
     def clock_offset_ms(self, value: int) -> None:
         self.options["clockOffset"] = value
+
+    @property
+    def key_nonces(self) -> Nonces:
+        """The nonces that every client of this process shares for the key."""
+        return nonces_of(self.apiKey)
+
+    def nonce(self) -> int:
+        """The key's next nonce: spot calls draw from the same sequence."""
+        nonce = self.key_nonces.next(self.clock_offset_ms)
+        self.key_nonces.accept(nonce)
+        return nonce
+
+    def signer_of(self, headers: Any, body: Any) -> signing.Signer | None:
+        """What signs a call anew when it leaves; None for one that carries no nonce."""
+        if body is not None or "X-BITOPRO-PAYLOAD" not in (headers or {}):
+            return None
+        identity = getattr(self, "login", None) or None
+        return signing.Signer(self.apiKey, self.secret, identity, self.clock_offset_ms)
 
     @property
     def rate_limits(self) -> RateLimits:

@@ -184,7 +184,7 @@ def fetch_borrow_interest(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Structure]]:
+) -> Flow[Listing]:
     """Fetch the interest that has accrued and is not yet paid, one line a currency.
 
     The exchange tells the sum as it stands, not when it accrued: ``timestamp`` is that of asking,
@@ -230,7 +230,7 @@ def fetch_borrows(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Structure]]:
+) -> Flow[Listing]:
     """Fetch the loans of the margin account, oldest first.
 
     :returns: margin loan structures, with ``status`` ``open`` until the loan is repaid.
@@ -246,7 +246,7 @@ def fetch_repays(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Structure]]:
+) -> Flow[Listing]:
     """Fetch the repayments of the margin account, oldest first.
 
     :returns: margin loan structures, with ``principal`` and ``interest``, of which ``amount`` is

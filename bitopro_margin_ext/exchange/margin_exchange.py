@@ -7,6 +7,8 @@ import logging
 from typing import Any, Protocol
 
 from ..core.endpoints import OpenOrdersPath
+from ..core.nonces import Nonces
+from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits
 
 Structure = dict[str, Any]
@@ -31,13 +33,17 @@ class MarginExchange(Protocol):
     clock_offset_ms: int
 
     @property
+    def key_nonces(self) -> Nonces:
+        """The nonces that every client of this process shares for the key."""
+
+    @property
     def rate_limits(self) -> RateLimits:
         """The documented limits, shared by all clients of this process for a host."""
 
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
 
-    def heard_orders(self) -> list[Structure]:
+    def heard_orders(self) -> list[ParsedOrder]:
         """What streams have told of orders, as parsed rows."""
 
     # -- ccxt's: time and numbers --------------------------------------------------------------

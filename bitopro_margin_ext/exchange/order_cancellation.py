@@ -21,7 +21,7 @@ from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call
 from .margin_exchange import MarginExchange
 from .orders import order_of_client_id
-from .params import no_params, take_params, with_raw
+from .params import no_params, plain_request, take_params, with_raw
 from .structures import Order, named_order, order_structure, reading, rows_of
 
 
@@ -35,7 +35,7 @@ def cancel_all_orders(
         the exchange says it cancelled. An empty list after a retry does not mean that none were.
     :raises ccxt.BadSymbol: for a symbol that is not a pair; only None means every pair.
     """
-    return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllOrders", params)))
+    return (yield from _cancel_all(api, "cancelAllOrders", symbol, params))
 
 
 @documented(CANCEL_ALL)
@@ -44,15 +44,14 @@ def cancel_all_margin_orders(
 ) -> Flow[list[Order]]:
     """Cancel as ``cancel_all_orders`` does, on the margin account whatever the default one is."""
     _, rest = margin_params(api, params)
-    return (yield from _cancel_all(api, symbol, no_params(api, "cancelAllMarginOrders", rest)))
+    return (yield from _cancel_all(api, "cancelAllMarginOrders", symbol, rest))
 
 
-def _cancel_all(api: MarginExchange, symbol: Any, raw: Params) -> Flow[list[Order]]:
-    if symbol is None:
-        answer = yield from call(api, CANCEL_ALL, raw)
-    else:
-        path = {"pair": symbols.pair_id(require_pair(api, symbol))}
-        answer = yield from call(api, CANCEL_PAIR, with_raw(api, "cancelAllOrders", path, raw))
+def _cancel_all(api: MarginExchange, method: str, symbol: Any, params: Params) -> Flow[list[Order]]:
+    # Only None is every pair: whatever else is no pair is refused.
+    pair = None if symbol is None else {"pair": symbols.pair_id(require_pair(api, symbol))}
+    request = plain_request(api, method, pair or {}, params)
+    answer = yield from call(api, CANCEL_ALL if pair is None else CANCEL_PAIR, request)
     return _cancelled(api, answer)
 
 
@@ -166,10 +165,12 @@ def cancel_and_confirm(
         heard=api.heard_orders,
         first=optional_pair(api, first),
     )
-    return (yield from _swept(api, flow))
+    return (yield from _swept(api, flow, optional_pair(api, first)))
 
 
-def confirm_rest(api: Any, report: CancelReport, deadline: float = 10.0) -> Flow[CancelReport]:
+def confirm_rest(
+    api: MarginExchange, report: CancelReport, deadline: float = 10.0
+) -> Flow[CancelReport]:
     """Complete a report that ``cancel_and_confirm`` gave when its ``first`` pair was settled.
 
     What is still open of the other pairs is cancelled by id; no cancel-all is sent, and an order
@@ -184,14 +185,20 @@ def confirm_rest(api: Any, report: CancelReport, deadline: float = 10.0) -> Flow
     return (yield from _swept(api, rest(call_scope.clamp_to_deadline(deadline))))
 
 
-def _swept(api: Any, flow: steps.Flow[CancelReport]) -> Flow[CancelReport]:
+def _swept(
+    api: MarginExchange, flow: steps.Flow[CancelReport], first: str | None = None
+) -> Flow[CancelReport]:
     counter = itertools.count()
     # The flow keeps the documented limits itself.
     with call_scope.narrowed(unthrottled=True, counter=counter):
         report = yield from flow
     report.requests = next(counter)
     for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
-        orders[:] = [_finished(api, order) for order in orders]
+        # Whoever is in a hurry waits for no structures of what is completed later.
+        orders[:] = [
+            _finished(api, order) if report.rest is None or order["symbol"] == first else order
+            for order in orders
+        ]
     return report
 
 

@@ -67,7 +67,7 @@ def fetch_open_orders(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
+) -> Flow[Listing]:
     """Fetch the open margin orders of a pair, or of all, oldest first; untriggered stops included.
 
     They come in one answer. With ``since`` (ms of their creation) the ``limit`` is the earliest of
@@ -113,7 +113,7 @@ def fetch_orders(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
+) -> Flow[Listing]:
     """Fetch margin orders of a pair in any state, of the last 90 days, oldest first.
 
     With ``since`` (ms of their creation) all orders from then on are read, page by page, of which
@@ -134,7 +134,7 @@ def fetch_closed_orders(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
+) -> Flow[Listing]:
     """Fetch the filled margin orders of a pair; those that were cancelled are not among them.
 
     As ``fetch_orders`` otherwise, and ``limit`` counts filled orders: pages are read until there
@@ -150,7 +150,7 @@ def fetch_canceled_orders(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
+) -> Flow[Listing]:
     """Fetch the cancelled orders of a pair, also those that had filled in part.
 
     As ``fetch_closed_orders`` otherwise.
@@ -166,7 +166,7 @@ def fetch_canceled_and_closed_orders(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
+) -> Flow[Listing]:
     """Fetch the orders of a pair that are over, filled or cancelled.
 
     As ``fetch_closed_orders`` otherwise.

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import ccxt
+
 from ..core.assumptions import HISTORY_DAYS
 from ..core.endpoints import Endpoint
 from .arguments import optional_limit, optional_moment
@@ -113,6 +115,9 @@ def whole_list(
     return listing
 
 
+_OURS: Final = frozenset({"startTimestamp", "endTimestamp", "limit"})
+
+
 @dataclass(frozen=True, slots=True)
 class Pages:
     """A list of the exchange's that comes page by page, newest first."""
@@ -129,6 +134,10 @@ class Pages:
         """Fetch the rows of the window of which ``wanted`` is true."""
         if window.since is not None and window.until is not None and window.since > window.until:
             return Listing()
+        for name in _OURS & self.query.keys():
+            raise ccxt.BadRequest(
+                f"{api.id} since, until and limit narrow a list: leave {name!r} out of raw"
+            )
         reader = _Reader(self, window, wanted)
         spans = list(_spans(window, api.exchange_time()))
         for start, end in spans:

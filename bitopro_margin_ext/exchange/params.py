@@ -112,6 +112,9 @@ _INSTEAD: Final[Mapping[str, str]] = {
 }
 
 
+_MARGIN: Final = {"type": "margin"}
+
+
 def take_params(api: MarginExchange, method: str, params: Params) -> tuple[Params, Params]:
     """Split the parameters of a margin method into the words that it takes and the raw fields.
 
@@ -122,6 +125,8 @@ def take_params(api: MarginExchange, method: str, params: Params) -> tuple[Param
         another account.
     :raises ccxt.BadRequest: for any other word that no page documents, naming it.
     """
+    if isinstance(params, dict) and (not params or params == _MARGIN):
+        return {}, {}
     taken = TAKEN[method]
     words: Params = {}
     raw: Any = {}
@@ -150,6 +155,12 @@ def take_params(api: MarginExchange, method: str, params: Params) -> tuple[Param
 def no_params(api: MarginExchange, method: str, params: Params) -> Params:
     """Return the raw fields of a method that takes no words."""
     return take_params(api, method, params)[1]
+
+
+def plain_request(api: MarginExchange, method: str, request: Params, params: Params) -> Params:
+    """Return the request of a method that takes no words, with the raw fields."""
+    _, raw = take_params(api, method, params)
+    return with_raw(api, method, request, raw) if raw else request
 
 
 def refuse_raw(api: MarginExchange, method: str, params: Params) -> None:

@@ -16,7 +16,7 @@ from ..core.endpoints import (
     USER_TRADES_STREAM_FALLBACK,
     Stream,
 )
-from ..core.parse import milliseconds, parse_order
+from ..core.parse import ParsedOrder, milliseconds, parse_order
 from .account import chosen_tickers, mark_tickers, marked_symbol, marked_symbols
 from .arguments import margin_params, optional_pair
 from .async_support import bitopromargin as asynchronous_bitopromargin
@@ -117,7 +117,7 @@ class MarginWatching(StreamFollowing):
                 # Not known any more: what was last said of it stands, unproven.
                 continue
 
-    def heard_orders(self) -> list[Order]:
+    def heard_orders(self) -> list[ParsedOrder]:
         """What the order streams have sent, as parsed rows, while both are connected."""
         streams = (ACTIVE_ORDERS_STREAM, HISTORY_ORDERS_STREAM)
         if self.order_feed.gap or not all(

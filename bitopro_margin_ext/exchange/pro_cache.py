@@ -57,6 +57,8 @@ class OrderCache(Feed):
         super().__init__()
         self.orders: dict[OrderKey, Order] = {}
         self._unseen: dict[Scope, dict[OrderKey, None]] = {}
+        self._forget_from = 2 * KEPT
+        """With how many orders the finished ones are looked through for some to forget."""
 
     @property
     def scopes(self) -> list[str]:
@@ -93,7 +95,7 @@ class OrderCache(Feed):
         return [dict(self.orders[key]) for key in unseen if key in self.orders]
 
     def _forget(self) -> None:
-        if len(self.orders) > 2 * KEPT:
+        if len(self.orders) > self._forget_from:
             waiting = {key for unseen in self._unseen.values() for key in unseen}
             finished = [
                 key
@@ -102,6 +104,8 @@ class OrderCache(Feed):
             ]
             for key in finished[: len(self.orders) - KEPT]:
                 del self.orders[key]
+            # Where few could go, looking again for each order would take ever longer.
+            self._forget_from = 2 * max(KEPT, len(self.orders))
 
 
 def _is_news(order: Order, before: Order) -> bool:

@@ -96,8 +96,10 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
     def _signed_headers(self) -> dict[str, str]:
         self.remember_secrets()
         offset_ms = int(self.options["clockOffset"])
-        text = signing.nonce_document(self.login, offset_ms)
-        return {"X-BITOPRO-API": "ccxt", **signing.auth_headers(self.apiKey, self.secret, text)}
+        signer = signing.Signer(self.apiKey, self.secret, self.login, offset_ms)
+        headers = {"X-BITOPRO-API": "ccxt", **signer.headers()}
+        signer.accept()
+        return headers
 
     def _refuse(self, url: str, error: aiohttp.WSServerHandshakeError) -> None:
         path = urllib.parse.urlsplit(url).path
@@ -141,7 +143,13 @@ class StreamFollowing(StreamDialing):
         self._failures: dict[str, tuple[BaseException, float]] = {}
         self._resyncs_at: dict[int, float] = {}
         self._resyncing: dict[int, asyncio.Lock] = {}
+        self._closings = 0
         super().__init__(config)
+
+    async def close(self, *arguments: Any) -> None:
+        """Close what is open, and end every wait for a stream."""
+        self._closings += 1
+        await super().close(*arguments)
 
     async def follow(
         self,
@@ -162,6 +170,7 @@ class StreamFollowing(StreamDialing):
         :raises ccxt.AuthenticationError, ccxt.PermissionDenied: the exchange's refusal.
         """
         began = silent_since = time.monotonic()
+        closings = self._closings
         while True:
             # Before looking, so that no notification is missed.
             changed = feed.changed
@@ -181,7 +190,7 @@ class StreamFollowing(StreamDialing):
             elif time.monotonic() - silent_since > float(self.options["streamPatience"]):
                 raise self._unreachable(urls)
             await _notified(changed, 0.5)
-            if getattr(self, "closed_by_user", False):
+            if self._closings != closings:
                 raise ccxt.ExchangeClosedByUser(f"{self.id} was closed")
 
     def _keep(self, feed: Feed, url: str, began: float) -> None:

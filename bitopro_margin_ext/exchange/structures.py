@@ -23,7 +23,7 @@ def loaded_market(api: MarginExchange, symbol: str | None) -> Any:
     return None if not api.markets or symbol is None else api.markets.get(symbol)
 
 
-def order_structure(api: MarginExchange, parsed: Order) -> Order:
+def order_structure(api: MarginExchange, parsed: Mapping[str, Any]) -> Order:
     """A ccxt order structure of a parsed row; numbers as ccxt makes them."""
     parsed = {**parsed, "datetime": api.iso8601(parsed.get("timestamp"))}
     if parsed.get("fee"):

@@ -122,11 +122,19 @@ class BlockingSession(MarginSession):
         # Whoever made the session, and whenever: it stays the user's as it was.
         if self.session is not self._guarded:
             self.session = self._guarded = guarded_session(self.session, OPEN_CONNECTIONS)
-        request = HttpCall(scope.ends, on_sent=functools.partial(next, scope.counter))
+        signer = self.signer_of(headers, body)
+        request = HttpCall(
+            scope.ends,
+            sign=None if signer is None else signer.headers,
+            turn=None if signer is None else signer.nonces.turn(),
+            on_sent=functools.partial(next, scope.counter),
+        )
         send = functools.partial(super().fetch, url, method, headers, body)
+        is_refused = False
         try:
             return request.run(send)
         except ccxt.BaseError as error:
+            is_refused = isinstance(error, ccxt.InvalidNonce)
             raise self.as_network_error(error, sent=request.is_sent) from error.__cause__
         except (NotSentError, CallTimeoutError) as error:
             if request.is_sent:
@@ -136,6 +144,9 @@ class BlockingSession(MarginSession):
             raise ccxt.BadResponse(
                 f"{self.id} {method} {url} answered what cannot be read"
             ) from None
+        finally:
+            if signer is not None and request.is_sent and not is_refused:
+                signer.accept()
 
 
 class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming

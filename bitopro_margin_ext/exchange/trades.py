@@ -10,7 +10,7 @@ from .flow import NO_PARAMS, Flow, Params
 from .margin_exchange import MarginExchange
 from .paging import Listing, Pages, read_window
 from .params import take_params, with_raw
-from .structures import Order, trade_from_row
+from .structures import trade_from_row
 
 
 @documented(TRADES)
@@ -20,7 +20,7 @@ def fetch_my_trades(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
+) -> Flow[Listing]:
     """Fetch own trades of a pair on the margin account, of the last 90 days, oldest first.
 
     With ``since`` (ms) all trades from then on are read, page by page, of which ``limit`` keeps the
@@ -43,7 +43,7 @@ def fetch_order_trades(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Order]]:
+) -> Flow[Listing]:
     """Fetch the trades of one margin order, however many they are.
 
     As ``fetch_my_trades`` otherwise.

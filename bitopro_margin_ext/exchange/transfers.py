@@ -13,7 +13,7 @@ from .describe import documented
 from .flow import NO_PARAMS, Flow, Params, call, send_once
 from .loans import lending_terms
 from .margin_exchange import MarginExchange, Structure
-from .paging import read_window, whole_list
+from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import finish
 
@@ -101,7 +101,7 @@ def fetch_transfers(
     since: int | None = None,
     limit: int | None = None,
     params: Params = NO_PARAMS,
-) -> Flow[list[Structure]]:
+) -> Flow[Listing]:
     """Fetch the transfers between ``spot`` and ``margin``, oldest first.
 
     :returns: transfer structures; ``status`` is ``ok`` or, where no page names the number, None.

@@ -121,7 +121,8 @@ class Watch:
             elapsed=now - self._looked_at,
             beat=None if beat is None else beat.name,
             ad_ratio=ratio,
-            stale=beat is not None and beat.age > self._rule.after,
+            # From a time to come it is no fresher than from one long past.
+            stale=beat is not None and abs(beat.age) > self._rule.after,
         )
         self._looked_at = now
         self.state, events = update(self.state, seen, self._rule)

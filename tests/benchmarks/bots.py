@@ -12,6 +12,7 @@ from freqtrade.configuration import Configuration
 from freqtrade.enums import RunMode, TradingMode
 from freqtrade.freqtradebot import FreqtradeBot
 from freqtrade.persistence import Order, Trade
+from freqtrade.system import gc_set_threshold
 
 from bitopro_margin_ext.drill.bot_process import STRATEGY, write_userfolder
 
@@ -25,6 +26,7 @@ HELD = 10.0
 @contextmanager
 def running_bot(venue: Venue) -> Iterator[FreqtradeBot]:
     """A bot as ``freqtrade trade`` makes it, live against the venue, in a folder of its own."""
+    gc_set_threshold()
     with TemporaryDirectory() as folder:
         path = write_userfolder(
             Path(folder),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bitopro_margin_ext.core.signing import auth_headers, nonce_document
+from bitopro_margin_ext.core.signing import Signer
 
 from .children import EMAIL, KEY, SECRET, environment
 from .readings import Contender, Row, Sample, take_turns
@@ -53,7 +53,7 @@ def _compare(tap: Tap, folder: Path, round_trip: int, rounds: int) -> Row:
 
     def floor() -> Sample:
         script = folder / "floor.py"
-        headers = auth_headers(KEY, SECRET, nonce_document(EMAIL))
+        headers = Signer(KEY, SECRET, EMAIL).headers()
         script.write_text(FLOOR.format(headers=headers, url=tap.url))
         return _run(tap, [sys.executable, str(script)])
 

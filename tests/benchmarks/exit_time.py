@@ -19,17 +19,16 @@ from freqtrade.persistence import Order
 
 from bitopro_margin_ext import register
 from bitopro_margin_ext.core.rate_limit import limits_of
-from bitopro_margin_ext.core.signing import auth_headers, dump_json, nonce_document
+from bitopro_margin_ext.core.signing import Signer, auth_headers, dump_json
 
 from .children import EMAIL, KEY, SECRET
 from .readings import Contender, Row, Sample, take_turns
+from .tables import FACTOR, MORE_SECONDS
 from .venue import PAIRS, Venue
 
 NUMBER = 2
-LONGEST: Final = 30.0
+LONGEST: Final = 15.0
 """Seconds. A side that would need more is left out; nothing is extrapolated."""
-FACTOR, MORE_SECONDS = 1.25, 0.060
-"""The aim: the floor's time so often, and so much more."""
 
 TRIPS = (0, 50, 200)
 WIDTHS = (1, 5, 10)
@@ -133,7 +132,7 @@ def _floor(venue: Venue, round_trip: int, pairs: int, orders: int) -> Sample:
     with requests.Session() as session, concurrent.futures.ThreadPoolExecutor(2) as pool:
 
         def get(path: str) -> Any:
-            headers = auth_headers(KEY, SECRET, nonce_document(EMAIL))
+            headers = Signer(KEY, SECRET, EMAIL).headers()
             return session.get(f"{venue.rest_url}/{path}", headers=headers, timeout=30).json()
 
         def both() -> list[Any]:
@@ -143,7 +142,7 @@ def _floor(venue: Venue, round_trip: int, pairs: int, orders: int) -> Sample:
 
         _settle(venue, round_trip, both)
         trigger, worked = time.time(), time.process_time()
-        headers = auth_headers(KEY, SECRET, nonce_document(EMAIL))
+        headers = Signer(KEY, SECRET, EMAIL).headers()
         session.delete(f"{venue.rest_url}/margin/orders/all", headers=headers, timeout=30).json()
         both()
         body = dump_json(

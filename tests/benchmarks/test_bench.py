@@ -62,8 +62,8 @@ def test_the_table_is_ready_to_paste():
     machine = Machine("today", "a CPU", 2, "3.11", "4.5", "2026.9", 0.1)
     table = as_markdown(machine, [Row(3, "sweep", 50, ours, [slow, left_out], "less", True)])
     assert table.splitlines()[-1] == (
-        "| 3 | sweep | 50 ms | 200 ms (3 requests, n=3)"
-        " | theirs 400 ms (n=1): 0.5x; others: left out | less: met |"
+        "| 3 | sweep | 50 ms | 200 ms (4.0 round trips, 3 requests, n=3)"
+        " | theirs 400 ms (8.0 round trips, n=1): 0.5x; others: left out | less: met |"
     )
     lines = [line for line in table.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1

@@ -58,10 +58,10 @@ def _quick_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unconfirmed_orders, "LAG_SECONDS", 0.2)
 
 
-def restart(harness: BotHarness) -> Any:
+def restart_after(harness: BotHarness, **changes: Any) -> Any:
     harness.control.clear_faults()
     harness._bots.clear()
-    return harness.bot(scope="all")
+    return harness.bot(scope="all", **changes)
 
 
 def all_is_well(harness: BotHarness) -> None:
@@ -105,7 +105,7 @@ def test_after_a_kill_the_database_agrees_and_the_position_is_closed(
     harness.control.add_fault("delay", seconds=LONG, when=when, after=after, **where)
     run_and_kill(harness, bot, where["method"], where["path"])
 
-    bot = restart(harness)
+    bot = restart_after(harness)
     if way == "timed-out exit":
         bot.strategy.timed_out.add(BTC)
     for _ in range(4):

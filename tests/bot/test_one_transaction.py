@@ -17,9 +17,9 @@ from tests.bot.test_faults import disagreements, never_sold_more_than_bought
 TABLES = ("orders", "trades", "trade_custom_data", "pairlocks")
 
 
-def many_open_orders(harness: BotHarness) -> Any:
+def many_open_orders(harness: BotHarness, **changes: Any) -> Any:
     """A bot with an entry that never filled, one that filled in part, and a position's stoploss."""
-    bot = harness.bot("GuardedAdjusting", scope="all", max_open_trades=3)
+    bot = harness.bot("GuardedAdjusting", scope="all", max_open_trades=3, **changes)
     harness.enter(bot, ETH, fill=None)
     trade_of(ETH).set_custom_data("mine", {"a": 1})
     harness.hold(bot, BTC)

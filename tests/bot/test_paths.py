@@ -64,7 +64,7 @@ def test_a_refused_stoploss_sweeps_before_the_exit(harness: BotHarness, scope: s
 
 
 @pytest.mark.parametrize("scope", ["pair", "all"])
-@pytest.mark.parametrize("filled", [None, "0.3"])
+@pytest.mark.parametrize("filled", [None, "0.005"])
 def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     harness: BotHarness, scope: str, filled: str | None
 ) -> None:
@@ -72,10 +72,10 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     exit_id = harness.leave(bot)
     amount = trade_of().amount
     if filled:
-        harness.control.fill(exit_id, fraction=filled)
+        harness.control.fill(exit_id, amount=filled)
     # And a little more at the wrong moment.
     harness.control.add_fault(
-        "fill_before", method="DELETE", path="*", ids=[exit_id], fraction="0.2"
+        "fill_before", method="DELETE", path="*", ids=[exit_id], amount="0.003"
     )
     bot.strategy.timed_out.add(BTC)
     mark = harness.mark
@@ -97,12 +97,12 @@ def test_a_timed_out_exit_costs_no_request_beyond_the_sweep(
     assert row.status == "canceled"
     assert trade.get_canceled_exit_order_count() == 1
     assert row.ft_cancel_reason.startswith("emergency: cancelled by bitopro_margin_ext")
-    share = 0.2 + float(filled or 0)
-    assert row.filled == pytest.approx(amount * share, abs=1e-7)
+    gone = 0.003 + float(filled or 0)
+    assert row.filled == pytest.approx(gone, abs=1e-7)
     last = harness.sells()[-1]
     assert last["type"] == "MARKET"
     # What is left of it, to the decimals that the exchange takes.
-    assert 0 <= amount * (1 - share) - float(last["originalAmount"]) < 1e-4
+    assert 0 <= amount - gone - float(last["originalAmount"]) < 1e-4
     sold = sum(float(order["executedAmount"]) for order in harness.sells())
     assert sold <= amount + 1e-12
     bot.process()

@@ -1,6 +1,7 @@
 """The commands as a trader runs them: real processes against a sandbox of our own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bitopro_margin_ext.cli import main
+from bitopro_margin_ext.core import redaction
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 KEY, SECRET, EMAIL = "sandbox-key", "sandbox-secret", "sandbox@example.com"
@@ -92,6 +95,46 @@ def run(environment: dict[str, str], tmp_path: Path) -> Runner:
         return Run(done.returncode, done.stdout, done.stderr)
 
     return run_command
+
+
+@pytest.fixture
+def run_here(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Runner]:
+    """As ``run``, in this process: for what a command says, where no process is in question.
+
+    What it imports is imported once for all tests, and Freqtrade takes seconds.
+    """
+
+    def run_command(
+        *arguments: str, env: dict[str, str] | None = None, timeout: float = 60, **variables: str
+    ) -> Run:
+        with monkeypatch.context() as patch:
+            for name in os.environ:
+                patch.delenv(name)
+            for name, value in {**(environment if env is None else env), **variables}.items():
+                patch.setenv(name, value)
+            # By this Freqtrade knows that the log of this process is not its own.
+            patch.setenv("PYTEST_VERSION", pytest.__version__)
+            patch.chdir(tmp_path)
+            capsys.readouterr()
+            code = main(arguments)
+            out, err = capsys.readouterr()
+        for text in (out, err):
+            assert SECRET not in text
+            assert KEY not in text
+            assert "Traceback" not in text
+        return Run(int(code), out, err)
+
+    # A process of its own knows no secrets of other tests.
+    for name, empty in (("_secrets", set()), ("_forms", {}), ("_pattern", None)):
+        monkeypatch.setattr(redaction, name, empty)
+    before = signal.getsignal(signal.SIGTERM)
+    yield run_command
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ BOTH = ("--pair", "BTC/USDT", "--pair", "ETH/USDT")
 
 
 def test_every_named_pair_is_cancelled_in_one_sweep(
-    sandbox: SandboxServer, seeded: list[str], run: Runner
+    sandbox: SandboxServer, seeded: list[str], run_here: Runner
 ) -> None:
     kept = sandbox.control.seed_order("eth_btc", "BUY", "1", "0.04")
-    done = run("cancel-all", *BOTH, "--json", "--base-url", sandbox.rest_url)
+    done = run_here("cancel-all", *BOTH, "--json", "--base-url", sandbox.rest_url)
     document = json.loads(done.out)
     assert done.code == 0
     assert document["scope"] == "BTC/USDT, ETH/USDT"
@@ -38,12 +38,12 @@ def test_every_named_pair_is_cancelled_in_one_sweep(
 
 
 def test_trouble_on_one_pair_does_not_hold_up_the_other(
-    sandbox: SandboxServer, seeded: list[str], run: Runner
+    sandbox: SandboxServer, seeded: list[str], run_here: Runner
 ) -> None:
     sandbox.control.add_fault("status", path="*btc_usdt*", status=503, times=None)
     sandbox.control.add_fault("status", method="PUT", status=503, times=None)
     more = ("--deadline", "3", "--base-url", sandbox.rest_url)
-    done = run("cancel-all", *BOTH, *more)
+    done = run_here("cancel-all", *BOTH, *more)
     assert done.code == 1
     assert sorted(open_ids(sandbox)) == sorted(seeded[:2])
     assert f"cancelled  ETH/USDT  1: {seeded[2]}" in done.out
@@ -51,17 +51,19 @@ def test_trouble_on_one_pair_does_not_hold_up_the_other(
 
 
 def test_an_unknown_pair_among_several_is_named(
-    sandbox: SandboxServer, seeded: list[str], run: Runner
+    sandbox: SandboxServer, seeded: list[str], run_here: Runner
 ) -> None:
-    done = run("cancel-all", *BOTH, "--pair", "FOO/USDT", "--base-url", sandbox.rest_url)
+    done = run_here("cancel-all", *BOTH, "--pair", "FOO/USDT", "--base-url", sandbox.rest_url)
     assert done.code == 2
     assert "does not know the pair FOO/USDT" in done.out
     assert "CONFIRMED: 3 cancelled; no margin order is open on BTC/USDT, ETH/USDT" in done.out
 
 
-def test_orders_of_several_pairs(sandbox: SandboxServer, seeded: list[str], run: Runner) -> None:
+def test_orders_of_several_pairs(
+    sandbox: SandboxServer, seeded: list[str], run_here: Runner
+) -> None:
     sandbox.control.seed_order("eth_btc", "BUY", "1", "0.04")
-    done = run("orders", *BOTH, "--json", "--base-url", sandbox.rest_url)
+    done = run_here("orders", *BOTH, "--json", "--base-url", sandbox.rest_url)
     document = json.loads(done.out)
     assert sorted(order["id"] for order in document["orders"]) == sorted(seeded)
     assert set(methods(sandbox)) == {"GET"}
@@ -178,12 +180,12 @@ FIELDS = {
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_document_has_its_fields_an_outcome_and_an_error(
-    name: str, sandbox: SandboxServer, run: Runner, tmp_path: Path
+    name: str, sandbox: SandboxServer, run_here: Runner, tmp_path: Path
 ) -> None:
     here = ("--json", "--deadline", "3", "--base-url", sandbox.rest_url)
 
     def document(*arguments: str, **variables: str) -> tuple[int, dict[str, Any]]:
-        done = run(name, *arguments, **variables)
+        done = run_here(name, *arguments, **variables)
         found = json.loads(done.out)
         assert found.keys() >= FIELDS[name]
         assert (found["error"] is None) is (done.code == 0)
@@ -204,7 +206,7 @@ def test_every_document_has_its_fields_an_outcome_and_an_error(
     assert (code, found["outcome"]) == (3, "unknown")
 
 
-def test_an_account_of_another_form_is_unknown(sandbox: SandboxServer, run: Runner) -> None:
+def test_an_account_of_another_form_is_unknown(sandbox: SandboxServer, run_here: Runner) -> None:
     for body in (
         {"balances": {"BTC": 5}},
         {"balances": {}, "adRatio": "much"},
@@ -212,7 +214,7 @@ def test_an_account_of_another_form_is_unknown(sandbox: SandboxServer, run: Runn
         {"balances": 1},
     ):
         sandbox.control.add_fault("status", path="*/balances", status=200, body=body)
-        done = run("account", "--json", "--deadline", "1", "--base-url", sandbox.rest_url)
+        done = run_here("account", "--json", "--deadline", "1", "--base-url", sandbox.rest_url)
         assert (done.code, json.loads(done.out)["outcome"]) == (3, "unknown")
 
 
@@ -222,13 +224,19 @@ def test_an_outcome_is_its_word() -> None:
     assert f"{SweepOutcome.REMAINING}" == "remaining"
 
 
-def test_a_slip_in_the_commands_name_is_corrected(run: Runner) -> None:
-    done = run("cancel_all")
+def test_options_of_which_one_would_be_ignored_are_refused(run_here: Runner) -> None:
+    done = run_here("cancel-all", "--dry-run", "--repay")
+    assert done.code == 2
+    assert "give one of them" in done.err
+
+
+def test_a_slip_in_the_commands_name_is_corrected(run_here: Runner) -> None:
+    done = run_here("cancel_all")
     assert (done.code, done.err) == (
         2,
         "bitopro-margin: no such command: did you mean cancel-all?\n",
     )
-    assert "there are cancel-all, orders" in run("frobnicate").err
+    assert "there are cancel-all, orders" in run_here("frobnicate").err
 
 
 # -- addresses ---------------------------------------------------------------------------------
@@ -237,21 +245,21 @@ def test_a_slip_in_the_commands_name_is_corrected(run: Runner) -> None:
 @pytest.mark.parametrize("name", ["cancel-all", "orders", "account"])
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_first_line_names_the_address(
-    name: str, form: str, sandbox: SandboxServer, run: Runner
+    name: str, form: str, sandbox: SandboxServer, run_here: Runner
 ) -> None:
     more = ["--json"] if form == "json" else []
-    done = run(name, "--base-url", sandbox.rest_url, *more)
+    done = run_here(name, "--base-url", sandbox.rest_url, *more)
     first = (done.err if form == "json" else done.out).splitlines()[0]
     assert sandbox.rest_url in first
     # Also where nobody answers there.
-    done = run(name, "--deadline", "0.3", "--base-url", "http://127.0.0.1:1/v3", *more)
+    done = run_here(name, "--deadline", "0.3", "--base-url", "http://127.0.0.1:1/v3", *more)
     first = (done.err if form == "json" else done.out).splitlines()[0]
     assert "http://127.0.0.1:1/v3" in first
 
 
 @pytest.mark.parametrize("name", ["cancel-all", "orders", "account", "guard"])
 def test_a_config_that_means_the_sandbox_means_it_to_every_command(
-    name: str, sandbox: SandboxServer, seeded: list[str], run: Runner, tmp_path: Path
+    name: str, sandbox: SandboxServer, seeded: list[str], run_here: Runner, tmp_path: Path
 ) -> None:
     exchange = {"name": "bitopromargin", "key": KEY, "secret": SECRET}
     exchange["ccxt_config"] = {"sandbox": True}  # type: ignore[assignment]
@@ -259,7 +267,7 @@ def test_a_config_that_means_the_sandbox_means_it_to_every_command(
     (tmp_path / "config.json").chmod(0o600)
     sandbox.control.change_key(KEY, margin=False)
     more = ["--heartbeat-file", "beat"] if name == "guard" else []
-    done = run(name, "-c", "config.json", *more, BITOPRO_SANDBOX_URL=sandbox.url)
+    done = run_here(name, "-c", "config.json", *more, BITOPRO_SANDBOX_URL=sandbox.url)
     # The sandbox has refused it, so it is the sandbox that was asked.
     assert done.code == 2
     assert "margin is not enabled for this key" in done.out + done.err
@@ -267,8 +275,8 @@ def test_a_config_that_means_the_sandbox_means_it_to_every_command(
 
 
 @pytest.mark.parametrize("url", ["https://api.bitopro.com", "http://127.0.0.1:8650/"])
-def test_a_base_url_without_its_version_says_so(url: str, run: Runner) -> None:
-    done = run("orders", "--base-url", url)
+def test_a_base_url_without_its_version_says_so(url: str, run_here: Runner) -> None:
+    done = run_here("orders", "--base-url", url)
     assert done.code == 2
     assert f"lacks the version: write {url.rstrip('/')}/v3" in done.err
 

@@ -80,7 +80,7 @@ def test_a_clock_that_stays_wrong_is_named(client: MarginClient, sandbox: Sandbo
     assert answer.meaning is Meaning.NONCE
     assert "ms ahead of the exchange's; set it by NTP" in answer.text
     assert client.clock_offset_ms == 0
-    assert len(sandbox.control.requests()) == 2
+    assert len(sandbox.control.requests()) == 3
 
 
 def test_a_call_that_was_given_up_holds_up_no_other(

@@ -98,7 +98,7 @@ def test_the_keyring_is_the_last_place(monkeypatch: pytest.MonkeyPatch, tmp_path
     found = find_credentials({}, {}, config_first=False)
     assert (found.key, found.secret, found.email) == ("ring-key", "ring-secret", None)
     assert find_credentials({}, ENVIRONMENT, config_first=False).key == "environment-key"
-    monkeypatch.delitem(sys.modules, "keyring", raising=False)
+    del sys.modules["keyring"]
 
 
 @pytest.mark.parametrize(
@@ -148,21 +148,22 @@ def test_a_broken_config_is_one_line(run: Runner, tmp_path: Path) -> None:
     assert "config.json is not JSON" in done.err
 
 
-@pytest.mark.parametrize("variable", [None, "http://127.0.0.1:9/", "http://127.0.0.1:9/v3"])
 @pytest.mark.parametrize(
-    "ccxt_config",
+    ("ccxt_config", "variable"),
     [
-        {},
-        {"sandbox": True},
-        {"testnet": True},
-        {"sandbox": False},
-        {"sandbox": "yes"},
-        {"options": {"sandbox": True}},
-        {"options": {"testnet": True}},
-        {"options": {"sandbox": 1}},
-        {"sandbox": True, "urls": {"api": {"rest": "http://127.0.0.1:1/v3"}}},
-        {"sandbox": True, "urls": {"test": {"rest": "http://127.0.0.1:2/v3"}}},
-        {"urls": {"api": {"rest": "http://127.0.0.1:1/v3"}}},
+        ({}, "http://127.0.0.1:9"),
+        ({"sandbox": True}, None),
+        ({"sandbox": True}, "http://127.0.0.1:9/"),
+        ({"sandbox": True}, "http://127.0.0.1:9/v3"),
+        ({"testnet": True}, None),
+        ({"sandbox": False}, None),
+        ({"sandbox": "yes"}, None),
+        ({"options": {"sandbox": True}}, None),
+        ({"options": {"testnet": True}}, "http://127.0.0.1:9"),
+        ({"options": {"sandbox": 1}}, None),
+        ({"sandbox": True, "urls": {"api": {"rest": "http://127.0.0.1:1/v3"}}}, None),
+        ({"sandbox": True, "urls": {"test": {"rest": "http://127.0.0.1:2/v3"}}}, None),
+        ({"urls": {"api": {"rest": "http://127.0.0.1:1/v3"}}}, None),
     ],
 )
 def test_the_address_is_where_ccxt_goes_with_the_same_config(

@@ -28,8 +28,8 @@ def changed(**differences: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def userdir(run: Runner, sandbox: SandboxServer, tmp_path: Path) -> Path:
-    run("init", "--userdir", "bot")
+def userdir(run_here: Runner, sandbox: SandboxServer, tmp_path: Path) -> Path:
+    run_here("init", "--userdir", "bot")
     path = tmp_path / "bot" / "config.json"
     config = json.loads(path.read_text())
     config["exchange"] |= {"key": KEY, "secret": SECRET}
@@ -63,35 +63,35 @@ def test_a_fresh_folder_is_well(userdir: Path, run: Runner) -> None:
     assert "cannot be checked without trading" in done.out
 
 
-def test_offline_asks_nobody(userdir: Path, sandbox: SandboxServer, run: Runner) -> None:
+def test_offline_asks_nobody(userdir: Path, sandbox: SandboxServer, run_here: Runner) -> None:
     strategy = userdir / "strategies" / "emergency_cancel_strategy.py"
     text = strategy.read_text()
     strategy.write_text(text.replace("EmergencyCancelMixin, IStrategy", "IStrategy"))
-    done = run("doctor", "--userdir", "bot", "--offline")
+    done = run_here("doctor", "--userdir", "bot", "--offline")
     assert done.code == 1
     assert "FAIL  EmergencyCancelMixin: the strategy does not have it -> write class" in done.out
     assert "1 problem found" in done.out
     assert sandbox.control.requests() == []
 
 
-def test_a_strategy_that_does_not_load(userdir: Path, run: Runner) -> None:
+def test_a_strategy_that_does_not_load(userdir: Path, run_here: Runner) -> None:
     (userdir / "strategies" / "emergency_cancel_strategy.py").write_text("import nowhere_at_all")
-    done = run("doctor", "--userdir", "bot", "--offline")
+    done = run_here("doctor", "--userdir", "bot", "--offline")
     assert done.code == 1
     assert "FAIL  strategy: cannot be loaded" in done.out
 
 
-def test_an_account_in_a_bad_way(userdir: Path, sandbox: SandboxServer, run: Runner) -> None:
+def test_an_account_in_a_bad_way(userdir: Path, sandbox: SandboxServer, run_here: Runner) -> None:
     sandbox.control.skew(-7)
     sandbox.control.change_key(KEY, margin=False)
-    done = run("doctor", "--userdir", "bot")
+    done = run_here("doctor", "--userdir", "bot")
     assert done.code == 1
     assert "ahead of the exchange's -> set it by NTP" in done.out
     assert "FAIL  margin: refused" in done.out
 
 
-def test_no_config_is_a_usage_error(run: Runner) -> None:
-    done = run("doctor")
+def test_no_config_is_a_usage_error(run_here: Runner) -> None:
+    done = run_here("doctor")
     assert done.code == 2
     assert "name one with -c" in done.err
 
@@ -159,7 +159,7 @@ def failed(document: dict[str, Any], subject: str) -> str:
 
 
 def test_it_finds_all_for_which_the_start_is_refused(
-    userdir: Path, sandbox: SandboxServer, run: Runner, tmp_path: Path
+    userdir: Path, sandbox: SandboxServer, run_here: Runner, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "mine"
     elsewhere.mkdir()
@@ -187,7 +187,7 @@ def test_it_finds_all_for_which_the_start_is_refused(
     (tmp_path / "more.json").write_text(json.dumps(more))
     (tmp_path / "more.json").chmod(0o600)
     files = ("-c", "bot/config.json", "-c", "more.json")
-    done = run(
+    done = run_here(
         "doctor", *files, "--userdir", "bot", "-s", "Own", "--strategy-path", "mine", "--json"
     )
     assert done.code == 1
@@ -198,7 +198,7 @@ def test_it_finds_all_for_which_the_start_is_refused(
     # The heartbeat's folder alone keeps the exchange from being made: the rest without it.
     more["bitopro_margin"] = {"heartbeat_file": "beat"}
     (tmp_path / "more.json").write_text(json.dumps(more))
-    done = run(
+    done = run_here(
         "doctor", *files, "--userdir", "bot", "-s", "Own", "--strategy-path", "mine", "--json"
     )
     document = json.loads(done.out)
@@ -210,20 +210,20 @@ def test_it_finds_all_for_which_the_start_is_refused(
     assert "Time in force" in failed(document, "order_time_in_force")
     assert "ETH/USDT:USDT is a futures contract" in failed(document, "pair_whitelist")
     assert "the hook can never fire" in failed(document, "unfilledtimeout")
-    heartbeat = f"{tmp_path}/bot/beat can be written"
+    heartbeat = f"{tmp_path}/beat can be written"
     assert [c["text"] for c in document["checks"] if c["subject"].endswith("_file")] == [heartbeat]
     # Nothing of all that was asked with the key, but what the key's own checks ask.
     assert all(line["method"] == "GET" for line in sandbox.control.requests())
 
 
 def test_pairs_that_the_exchange_does_not_trade_on_margin(
-    userdir: Path, sandbox: SandboxServer, run: Runner
+    userdir: Path, sandbox: SandboxServer, run_here: Runner
 ) -> None:
     path = userdir / "config.json"
     config = json.loads(path.read_text())
     config["exchange"]["pair_whitelist"] = ["BTC/USDT", "SOL/USDT", "FOO/USDT"]
     path.write_text(json.dumps(config))
-    done = run("doctor", "--userdir", "bot")
+    done = run_here("doctor", "--userdir", "bot")
     assert done.code == 1
     assert "FAIL  pair_whitelist: SOL/USDT cannot be traded on margin" in done.out
     assert "FAIL  pair_whitelist: BitoPro has no pair FOO/USDT" in done.out
@@ -231,22 +231,22 @@ def test_pairs_that_the_exchange_does_not_trade_on_margin(
 
 
 def test_without_a_key_it_asks_the_configs_exchange_and_no_other(
-    userdir: Path, sandbox: SandboxServer, run: Runner
+    userdir: Path, sandbox: SandboxServer, run_here: Runner
 ) -> None:
     path = userdir / "config.json"
     config = json.loads(path.read_text())
     config["exchange"] |= {"key": "", "secret": "", "ccxt_config": {"sandbox": True}}
     path.write_text(json.dumps(config))
     bare = {"BITOPRO_API_KEY": "", "BITOPRO_API_SECRET": "", "BITOPRO_SANDBOX_URL": sandbox.url}
-    done = run("doctor", "--userdir", "bot", **bare)
+    done = run_here("doctor", "--userdir", "bot", **bare)
     assert done.out.splitlines()[0] == (f"ok    address: {sandbox.rest_url}, not the live exchange")
     assert f"ok    host: {sandbox.rest_url} answers" in done.out
     assert "note  key: a dry run needs none" in done.out
     assert done.code == 0
 
 
-def test_options_that_contradict_each_other_are_refused(run: Runner) -> None:
-    done = run("doctor", "--offline", "--base-url", "http://127.0.0.1:1/v3")
+def test_options_that_contradict_each_other_are_refused(run_here: Runner) -> None:
+    done = run_here("doctor", "--offline", "--base-url", "http://127.0.0.1:1/v3")
     assert done.code == 2
     assert "give one of them" in done.err
 

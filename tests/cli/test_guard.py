@@ -42,7 +42,7 @@ class Guard:
 
 @contextmanager
 def guard(
-    environment: dict[str, str], log: Path, *arguments: str, after: float = 2, **variables: str
+    environment: dict[str, str], log: Path, *arguments: str, after: float = 1, **variables: str
 ) -> Iterator[Guard]:
     with log.open("w") as file:
         process = subprocess.Popen(
@@ -104,12 +104,12 @@ def test_it_fires_once_for_one_silence_and_is_armed_again(
     with guard(environment, tmp_path / "log", *arguments) as watch:
         with beating(beat):
             watch.wait_for("watching")
-            time.sleep(3)
+            time.sleep(2)
             assert cancels(sandbox) == 0
         watch.wait_for("confirmed, 3 cancelled")
         seen = cancels(sandbox)
         sandbox.control.seed_order("btc_usdt", "BUY", "0.01", "20000")
-        time.sleep(3)
+        time.sleep(2)
         # What a person places while the bot is away is not the guard's to cancel.
         assert cancels(sandbox) == seen == 1
         with beating(beat):
@@ -136,7 +136,7 @@ def test_its_own_restart_neither_forgets_nor_repeats(
     done = cancels(sandbox)
     with guard(environment, tmp_path / "three", *arguments) as watch:
         watch.wait_for("watching")
-        time.sleep(4)
+        time.sleep(2)
     assert cancels(sandbox) == done
     assert "SILENT" not in watch.log
 
@@ -185,7 +185,7 @@ def test_without_debts_no_ratio_is_too_low(
     more = ("--min-ad-ratio", "100000")
     with beating(beat), guard(environment, tmp_path / "log", *arguments, *more) as watch:
         watch.wait_for("watching")
-        time.sleep(3)
+        time.sleep(2)
     assert cancels(sandbox) == 0
 
 

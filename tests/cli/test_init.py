@@ -49,13 +49,21 @@ def test_freqtrade_starts_from_it(
 ) -> None:
     run("init", "--userdir", "bot")
     address = {"exchange": {"ccxt_config": {"urls": {"api": {"rest": sandbox.rest_url}}}}}
-    (tmp_path / "sandbox.json").write_text(
-        json.dumps({**address, "db_url": f"sqlite:///{tmp_path}/trades.sqlite"})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "sandbox.json").write_text(
+        json.dumps(
+            {
+                **address,
+                "db_url": f"sqlite:///{tmp_path}/trades.sqlite",
+                "bitopro_margin": {"heartbeat_file": "beat"},
+            }
+        )
     )
+    files = ("-c", "bot/config.json", "-c", "mine/sandbox.json")
     log = tmp_path / "log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            freqtrade("trade", "--userdir", "bot", "-c", "bot/config.json", "-c", "sandbox.json"),
+            freqtrade("trade", "--userdir", "bot", *files),
             cwd=tmp_path,
             env={**environment, "COLUMNS": "300"},
             stdin=subprocess.DEVNULL,
@@ -64,7 +72,9 @@ def test_freqtrade_starts_from_it(
         )
         try:
             deadline = time.monotonic() + 90
-            while "state='RUNNING'" not in log.read_text() and time.monotonic() < deadline:
+            while time.monotonic() < deadline and not (
+                "state='RUNNING'" in log.read_text() and (tmp_path / "mine" / "beat").exists()
+            ):
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.3)
         finally:
@@ -73,6 +83,8 @@ def test_freqtrade_starts_from_it(
     text = log.read_text()
     assert "state='RUNNING'" in text
     assert "EmergencyCancelMixin is on" in text
+    # Beside the config named last, wherever the bot was started: there the guard looks as well.
+    assert (tmp_path / "mine" / "beat").exists()
     # A dry run sends nothing that is signed.
     assert all(line["account"] is None for line in sandbox.control.requests())
 

@@ -40,8 +40,10 @@ def ids(sandbox: SandboxServer) -> list[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_orders_are_whole(width: int, sandbox: SandboxServer, ids: list[str], run: Runner) -> None:
-    done = run("orders", "--base-url", sandbox.rest_url, COLUMNS=str(width))
+def test_orders_are_whole(
+    width: int, sandbox: SandboxServer, ids: list[str], run_here: Runner
+) -> None:
+    done = run_here("orders", "--base-url", sandbox.rest_url, COLUMNS=str(width))
     numbers = [order[name] for order in ORDERS for name in ("amount", "price") if name in order]
     assert words(done.out) >= {*ids, *numbers, "91500.55"}
     fits(done.out, width)
@@ -49,11 +51,11 @@ def test_orders_are_whole(width: int, sandbox: SandboxServer, ids: list[str], ru
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_account_is_whole(
-    width: int, sandbox: SandboxServer, ids: list[str], run: Runner
+    width: int, sandbox: SandboxServer, ids: list[str], run_here: Runner
 ) -> None:
     balances = {"USDT": "123456789.12345678", "BTC": "0.00012345", "ETH": "98765.43210987"}
     sandbox.control.set_balances(balances)
-    done = run("account", "--base-url", sandbox.rest_url, COLUMNS=str(width))
+    done = run_here("account", "--base-url", sandbox.rest_url, COLUMNS=str(width))
     assert words(done.out) >= {"USDT", "BTC", "ETH"}
     shown = {word for word in words(done.out) if re.fullmatch(r"\d+\.\d{8}", word)}
     assert set(balances.values()) <= shown

@@ -10,7 +10,7 @@ from bitopro_margin_ext.core.parse import (
 )
 from tests.data import example
 
-ROW = example("fetched_order_cancelled")
+ROW = example("margin_get_an_order_data")
 
 
 def row(**changes):
@@ -82,7 +82,7 @@ def test_a_fee_paid_in_bito():
 
 
 def test_open_orders_with_times_in_seconds_and_empty_stops():
-    order = parse_order(example("open_orders_in_seconds")["data"][0])
+    order = parse_order(example("margin_get_open_orders_data")["data"][0])
     assert order["timestamp"] == order["lastUpdateTimestamp"] == 1721377215000
     assert order["triggerPrice"] is None
     assert (order["status"], order["clientOrderId"]) == ("open", "123")
@@ -166,10 +166,10 @@ def test_a_market_sell_is_counted_in_base():
 
 
 def test_answers_to_creating_and_cancelling():
-    created = parse_order(example("created_order"), "BTC/USDT")
+    created = parse_order(example("margin_create_an_order"), "BTC/USDT")
     assert (created["id"], created["clientOrderId"]) == ("9789414023", "123")
     assert (created["status"], created["filled"]) == (None, None)
-    for name in ("cancelled_one", "spot_cancelled_one"):
+    for name in ("margin_cancel_an_order", "cancel_an_order"):
         cancelled = parse_order(example(name), "BTC/USDT")
         assert cancelled["id"] == example(name)["orderId"]
         assert cancelled["filled"] is None
@@ -259,7 +259,7 @@ def test_zero(amount, zero):
 
 
 def test_cancelled_ids():
-    orders = parse_cancelled_ids(example("cancelled_all")["data"])
+    orders = parse_cancelled_ids(example("margin_cancel_all_orders")["data"])
     assert [(o["symbol"], o["id"], o["status"]) for o in orders] == [
         ("BTC/USDT", "9050564390", "canceled"),
         ("BTC/USDT", "3927422785", "canceled"),
@@ -283,7 +283,8 @@ def test_what_lists_no_ids(data):
 
 
 def test_trades():
-    sell, buy = (parse_trade(trade, "ETH/USDT") for trade in example("own_trades")["data"])
+    rows = example("margin_get_trades_data")["data"]
+    sell, buy = (parse_trade(trade, "ETH/USDT") for trade in rows)
     assert (sell["id"], sell["order"], sell["side"]) == ("2567799214", "6683089851", "sell")
     assert (sell["price"], sell["amount"], sell["cost"]) == ("4", "1", "4")
     assert sell["fee"] == {"cost": "0", "currency": "USDT"}

@@ -1,7 +1,5 @@
 import base64
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -60,7 +58,7 @@ def test_every_endpoint_is_signed_as_documented(endpoint):
     [("me@example.com", ["identity", "nonce"]), (None, ["nonce"]), ("", ["nonce"])],
 )
 def test_the_identity_is_there_only_when_given(identity, names):
-    document = json.loads(signing.nonce_document(identity))
+    document = json.loads(signing.nonce_document(7, identity))
     assert list(document) == names
     assert document.get("identity", None) == (identity or None)
 
@@ -70,38 +68,3 @@ def test_a_body_may_be_a_list():
     request = build(batch, [{"pair": "BTC_USDT"}])
     assert request.body == '[{"pair":"BTC_USDT"}]'
     assert payload_of(request) == request.body
-
-
-def test_nonces_only_rise_across_threads():
-    start = threading.Barrier(8)
-
-    def many(_):
-        start.wait()
-        return [signing.next_nonce() for _ in range(500)]
-
-    with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(many, range(8)))
-    assert all(run == sorted(run) for run in runs)
-    assert len({nonce for run in runs for nonce in run}) == 8 * 500
-
-
-def test_nonces_of_clients_with_different_clocks_do_not_meet():
-    offsets = [0, -60_000] * 300
-    nonces = [(offset, signing.next_nonce(offset)) for offset in offsets]
-    for wanted in (0, -60_000):
-        own = [nonce for offset, nonce in nonces if offset == wanted]
-        assert own == sorted(set(own))
-
-
-def test_a_clock_that_was_set_back_takes_the_nonce_back(monkeypatch):
-    now = 1_800_000_000_000
-    monkeypatch.setattr(signing, "_last_nonces", {})
-    monkeypatch.setattr(signing.time, "time_ns", lambda: now * 1_000_000)
-    monkeypatch.setattr(signing.time, "monotonic_ns", lambda: 0)
-    burst = [signing.next_nonce() for _ in range(3000)]
-    assert burst == list(range(now, now + 3000))
-    now -= 500
-    assert signing.next_nonce() == now + 500 + 3000
-    now -= 3_600_000
-    assert [signing.next_nonce(), signing.next_nonce()] == [now, now + 1]
-    assert signing.next_nonce(-60_000) == now - 60_000

@@ -58,6 +58,16 @@ def test_every_other_end_does_not(truth, rows):
     assert not agrees(truth, rows)
 
 
+def test_an_entry_with_leverage_may_be_recorded_less_its_fee():
+    [row] = compare_orders([order(executed="0.1")], recorded(filled=0.0999), leveraged=True)
+    assert row.agrees
+    for filled in (0.09, 0.11):
+        [row] = compare_orders([order(executed="0.1")], recorded(filled=filled), leveraged=True)
+        assert not row.agrees
+    [row] = compare_orders([order(executed="0.1")], recorded(filled=0.0999))
+    assert not row.agrees
+
+
 def test_a_row_may_be_gone_where_nothing_was_filled_and_of_orders_by_hand():
     assert agrees(order(executed="0"), {})
     assert agrees(order(status=0, by_hand=True), {})

@@ -7,8 +7,8 @@ import pytest
 
 from bitopro_margin_ext.core import rate_limit
 from bitopro_margin_ext.sandbox.server import SandboxServer
+from tests.exchange.book import BY_THE_BOOK
 from tests.exchange.drivers import Awaiting, Blocking, CannedServer
-from tests.exchange.drivers import example as documented
 
 
 class InContext(Awaiting):
@@ -32,18 +32,12 @@ ON_EVERY_CLASS = pytest.mark.parametrize("connect", list(EVERY_DRIVER), indirect
 SMALL = {"pair": "btc_usdt", "action": "BUY", "amount": "0.001"}
 
 
-@pytest.fixture(scope="session")
-def running_sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
-        yield server
-
-
 @pytest.fixture
-def sandbox(running_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
-    running_sandbox.reset()
-    # Every test starts with a limiter that has not been used: the tests share one host.
+def sandbox(bitopro_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
+    # Every test starts with limiters that have not been used: the tests share one host.
     monkeypatch.setattr(rate_limit, "_limits", {})
-    return running_sandbox
+    bitopro_sandbox.parts.streams.refusals.clear()
+    return bitopro_sandbox
 
 
 @pytest.fixture
@@ -83,6 +77,13 @@ def canned() -> Iterator[CannedServer]:
 
 
 @pytest.fixture
+def book(canned: CannedServer) -> CannedServer:
+    """A server that answers what the pages show, and 404 to everything else."""
+    canned.answers.update(BY_THE_BOOK)
+    return canned
+
+
+@pytest.fixture
 def log(control: Any) -> Callable[..., list[tuple[str, str]]]:
     """What was sent since the last look, as (method, path)."""
     seen = [0]
@@ -100,6 +101,3 @@ def seed(control: Any, count: int = 3, pair: str = "btc_usdt", **more: Any) -> l
     price = {"btc_usdt": 30000, "eth_usdt": 1000}[pair]
     orders = [{**SMALL, "pair": pair, "price": str(price + i), **more} for i in range(count)]
     return [order["id"] for order in control.seed_orders(orders)]
-
-
-__all__ = ["ON_EVERY_CLASS", "documented", "seed"]

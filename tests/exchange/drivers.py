@@ -3,7 +3,6 @@
 import asyncio
 import http.server
 import json
-import pathlib
 import threading
 from typing import Any
 
@@ -12,15 +11,9 @@ import ccxt.async_support
 
 from bitopro_margin_ext.exchange import register
 
-DATA = pathlib.Path(__file__).parents[1] / "sandbox" / "data"
 KEYS = {"apiKey": "sandbox-key", "secret": "sandbox-secret"}
 
 register()
-
-
-def example(name: str) -> Any:
-    """A response or message as BitoPro's page shows it."""
-    return json.loads((DATA / f"{name}.json").read_text())
 
 
 class Blocking:

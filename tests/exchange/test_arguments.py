@@ -9,19 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bitopro_margin_ext.exchange.params import TAKEN
-from tests.exchange.account.conftest import BY_THE_BOOK
+from tests.exchange.book import BY_THE_BOOK
 from tests.exchange.calls import BTC, CALLS, ORDER
 from tests.exchange.conftest import ON_EVERY_CLASS
 from tests.exchange.drivers import Awaiting, Blocking, CannedServer
 
 HUGE = pytest.param(10**5000, id="huge")
 TRADES = "/margin/orders/trades/btc_usdt"
-
-
-@pytest.fixture
-def book(canned):
-    canned.answers.update(BY_THE_BOOK)
-    return canned
 
 
 def writes(server):
@@ -240,3 +234,24 @@ def odd_api():
     for api in made.values():
         api.close()
     server.close()
+
+
+@pytest.mark.parametrize("connect", ["pro"], indirect=True)
+def test_streams_are_not_dialled_for_what_makes_no_sense(connect, sandbox, control):
+    api = connect(sandbox.rest_url, login="sandbox@example.com")
+    for method in ("watch_orders", "watch_my_trades"):
+        for symbol in ("BTCUSDT", 7, True, [BTC], ""):
+            with pytest.raises(ccxt.BadSymbol):
+                api(method, symbol)
+        for since in ("yesterday", True, float("nan")):
+            with pytest.raises(ccxt.BadRequest, match="since is a time"):
+                api(method, BTC, since)
+        with pytest.raises(ccxt.BadRequest, match="limit is a whole number"):
+            api(method, BTC, None, 0)
+    for symbols in (BTC, 7, {"a": 1}):
+        with pytest.raises(ccxt.BadRequest, match="symbols are given as a list"):
+            api("watch_mark_prices", symbols)
+    for symbol in ("ETH/BTC", None, 7):
+        with pytest.raises(ccxt.BadSymbol):
+            api("watch_mark_price", symbol)
+    assert control.requests() == []

@@ -95,7 +95,7 @@ def test_trades_and_balance(api, control):
 
 
 def test_the_documented_balance(connect, canned):
-    canned.answers["GET", "/margin/balances"] = example("balances_with_debts")
+    canned.answers["GET", "/margin/balances"] = example("margin_get_margin_account_balance")
     balance = connect(canned.rest_url)("fetch_balance")
     assert balance["BTC"] == {"free": 9.9999, "used": 0, "total": 9.9999, "debt": 2.0024541}
     assert balance["USDT"]["debt"] == 15.00078403
@@ -113,8 +113,8 @@ def test_a_balance_that_cannot_be_read(connect, canned, balances):
 
 
 def test_an_answer_about_another_order_is_not_taken_for_this_one(connect, canned):
-    canned.answers["GET", "/margin/orders/btc_usdt/1"] = example("fetched_order_cancelled")
-    canned.answers["DELETE", "/margin/orders/btc_usdt/1"] = example("cancelled_one")
+    canned.answers["GET", "/margin/orders/btc_usdt/1"] = example("margin_get_an_order_data")
+    canned.answers["DELETE", "/margin/orders/btc_usdt/1"] = example("margin_cancel_an_order")
     api = connect(canned.rest_url)
     for method in ("fetch_order", "cancel_order"):
         with pytest.raises(ccxt.BadResponse, match="not BTC/USDT 1"):
@@ -135,8 +135,8 @@ def test_markets_and_currencies(api):
 
 
 def test_one_usdt_with_its_chains_as_networks(connect, canned):
-    canned.answers["GET", "/provisioning/currencies"] = example("currencies_one_per_chain")
-    canned.answers["GET", "/provisioning/trading-pairs"] = example("trading_pairs")
+    canned.answers["GET", "/provisioning/currencies"] = example("get_currency_info")
+    canned.answers["GET", "/provisioning/trading-pairs"] = example("get_trading_pair_info")
     api = connect(canned.rest_url)
     api("load_markets")
     usdt = api.exchange.currency("USDT")

@@ -92,6 +92,15 @@ def test_not_found_is_no_word_about_an_orders_end(connect, sandbox):
 
 
 @ON_EVERY_CLASS
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_token_that_is_not_allowed_is_a_matter_of_the_key(connect, sandbox, control, status):
+    body = {"error": "api token is not allowed"}
+    control.add_fault("status", path="*", status=status, body=body)
+    with pytest.raises(ccxt.AuthenticationError, match="api token is not allowed"):
+        connect(sandbox.rest_url)("fetch_balance")
+
+
+@ON_EVERY_CLASS
 def test_what_an_order_is_held_to(connect, sandbox, control):
     api = connect(sandbox.rest_url)
     market = api("load_markets")[BTC]
@@ -113,7 +122,7 @@ def test_what_an_order_is_held_to(connect, sandbox, control):
 @ON_EVERY_CLASS
 @pytest.mark.parametrize(("timeframe", "days"), [("1m", 365), ("5m", 365), ("15m", None)])
 def test_candles_reach_back_a_year(connect, canned, timeframe, days):
-    from tests.exchange.account.conftest import CURRENCIES, PAIRS
+    from tests.exchange.book import CURRENCIES, PAIRS
 
     canned.answers["GET", "/provisioning/currencies"] = CURRENCIES
     canned.answers["GET", "/provisioning/trading-pairs"] = PAIRS

@@ -291,4 +291,4 @@ def test_a_second_refusal_names_the_offset(api, control, log, skew, words):
     log()
     with pytest.raises(ccxt.InvalidNonce, match=rf"this machine's clock is \d+ ms {words}.*NTP"):
         api("fetch_balance")
-    assert log() == [("GET", "/margin/balances")] * 2
+    assert log() == [("GET", "/margin/balances")] * 3

@@ -114,6 +114,8 @@ def test_raw_fields_go_into_the_body_or_the_query(connect, sandbox, control):
     assert sent(control)[-1]["query"] == "remark=mine"
     with pytest.raises(ccxt.BadRequest, match="'amount' itself"):
         api("create_order", BTC, "limit", "buy", 0.001, 30000, {"raw": {"amount": "9"}})
+    with pytest.raises(ccxt.BadRequest, match="leave 'limit' out of raw"):
+        api("fetch_orders", BTC, None, None, {"raw": {"limit": 5}})
     with pytest.raises(ccxt.BadRequest, match="'pair' itself"):
         api("fetch_open_orders", BTC, None, None, {"raw": {"pair": "eth_usdt"}})
 

@@ -203,6 +203,24 @@ def test_it_reaches_the_exchange(kind, transport, server, socks):
     assert bool(socks.connected) is (transport == "socks")
 
 
+@each
+@pytest.mark.parametrize("proxy", ["absent", "refusing", "hanging up"])
+def test_what_a_proxy_says_is_a_network_error(kind, proxy, server, socks):
+    def serve(client: socket.socket) -> None:
+        with client:
+            client.recv(9)
+            client.sendall(b"\x05\xff" if proxy == "refusing" else b"")
+
+    socks._serve = serve  # type: ignore[method-assign]
+    if proxy == "absent":
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            socks.url = f"socks5://127.0.0.1:{gone.getsockname()[1]}"
+    with pytest.raises(ccxt.NetworkError) as raised:
+        play(kind, "socks", server, socks, ["cancel_all_orders"])
+    assert not server.requests
+    assert raised.value.failure.outcome is Outcome.NOT_SENT
+
+
 @every
 @each
 def test_a_redirect_is_not_followed(kind, transport, server, socks):

@@ -14,7 +14,7 @@ from freqtrade.enums import CandleType, RunMode
 from freqtrade.optimize.backtesting import Backtesting
 
 import bitopro_margin_ext
-from tests.leverage.harness import BTC, ETH, LeverageHarness
+from tests.leverage.harness import BTC, ETH, LeverageHarness, trade_of
 
 BEGIN = pd.Timestamp("2026-01-01", tz="UTC")
 HOUR = 3600
@@ -22,7 +22,12 @@ YEAR = 365 * 86400
 FEE = 0.002
 
 
-def write_candles(folder: Path, pairs: tuple[str, ...] = (BTC,), hours: int = 24 * 12) -> None:
+def write_candles(
+    folder: Path,
+    pairs: tuple[str, ...] = (BTC,),
+    hours: int = 24 * 12,
+    prices: Any = None,
+) -> None:
     """Candles of a rising and falling market, as download-data would have written them."""
     from freqtrade.data.history import get_datahandler
 
@@ -32,6 +37,7 @@ def write_candles(folder: Path, pairs: tuple[str, ...] = (BTC,), hours: int = 24
     for pair in pairs:
         start = 60000.0 if pair == BTC else 3000.0
         price = np.round(start * (1 + 0.05 * np.sin(np.arange(hours) / 20)), 2)
+        price = price if prices is None else prices
         candles = pd.DataFrame(
             {"date": dates, "open": price, "high": price * 1.001, "low": price * 0.999,
              "close": price, "volume": 100.0}
@@ -50,9 +56,12 @@ def write_candles(folder: Path, pairs: tuple[str, ...] = (BTC,), hours: int = 24
 def backtest(harness: LeverageHarness, **changes: Any) -> list[dict[str, Any]]:
     """Run a real backtest; its trades, oldest first."""
     pairs = tuple(changes.pop("pairs", (BTC,)))
-    write_candles(harness.folder, pairs)
+    prices = changes.pop("prices", None)
+    strategy = changes.pop("strategy", "ByTheClock")
+    hours = 24 * 12 if prices is None else len(prices)
+    write_candles(harness.folder, pairs, hours, prices)
     bitopro_margin_ext.register()
-    config = harness.config("ByTheClock", **changes)
+    config = harness.config(strategy, **changes)
     config |= {
         "timeframe": "1h",
         "fee": FEE,
@@ -68,12 +77,12 @@ def backtest(harness: LeverageHarness, **changes: Any) -> list[dict[str, Any]]:
     arguments = {
         "config": [str(path)], "user_data_dir": str(harness.folder),
         "datadir": str(harness.folder / "data" / "bitopromargin"), "export": "none",
-        "strategy": "ByTheClock", "strategy_path": config["strategy_path"],
+        "strategy": strategy, "strategy_path": config["strategy_path"],
     }  # fmt: skip
     made = Backtesting(Configuration(arguments, RunMode.BACKTEST).get_config())
     data, timerange = made.load_bt_data()
     made.backtest_one_strategy(made.strategylist[0], data, timerange)
-    found = made.all_bt_content["ByTheClock"]["results"]
+    found = made.all_bt_content[strategy]["results"]
     made.cleanup() if hasattr(made, "cleanup") else None
     return found.sort_values("open_date").to_dict("records")  # type: ignore[no-any-return]
 
@@ -85,7 +94,8 @@ def expected_interest(trade: dict[str, Any]) -> float:
     """What a loan of a whole trade costs, computed by hand."""
     seconds = (trade["close_date"] - trade["open_date"]).total_seconds()
     if trade["is_short"]:
-        return trade["amount"] * 0.5 * seconds / YEAR * trade["close_rate"]
+        coins = np.floor(trade["amount"] * 0.5 * seconds / YEAR * 1e8) / 1e8
+        return float(coins * trade["close_rate"])
     # Borrowed was for what the fee in base took as well.
     bought = trade["amount"] / (1 - FEE) * trade["open_rate"]
     return bought * (1 - 1 / trade["leverage"]) * seconds / YEAR
@@ -142,3 +152,44 @@ def test_the_rates_saved_with_the_data_are_used(harness: LeverageHarness) -> Non
     trades = backtest(harness)
     for trade in trades:
         assert trade["funding_fees"] == pytest.approx(-expected_interest(trade), rel=1e-6)
+
+
+@pytest.mark.parametrize(("side", "leverage"), [("long", 3.0), ("short", 2.0)])
+def test_19_the_same_candles_live_and_in_a_backtest(
+    harness: LeverageHarness, side: str, leverage: float
+) -> None:
+    """Interest, fees and profit agree to a millionth, on interest that is counted by the hour."""
+    harness.control.switches(interest_period_seconds=3600)
+    # A market buy is cut to what its cost in quote can say.
+    bot = harness.bot(order_types={"exit": "market"})
+    harness.open(bot, side, leverage)
+    harness.control.set_price("btc_usdt", "61000")
+    bot.process()
+    harness.control.advance(10 * HOUR)
+    harness.exit(bot)
+    live = trade_of()
+    assert not live.is_open
+    prices = np.array([live.open_rate] * 13 + [live.close_rate] * 10)
+    found = {
+        "profit": live.close_profit_abs,
+        "interest": live.funding_fees,
+        "fee_open": live.fee_open,
+        "fee_close": live.fee_close,
+        "amount": live.amount,
+    }
+    harness.restart(bot)
+    (trade,) = backtest(
+        harness,
+        strategy="Once",
+        side=side,
+        prices=prices,
+        bitopro_margin={"interest_rates": {"USDT": 100, "BTC": 100}, "interest_period": "hour"},
+    )
+    assert (trade["close_date"] - trade["open_date"]).total_seconds() == 10 * HOUR
+    assert trade["amount"] == pytest.approx(found["amount"], abs=1e-9)
+    assert trade["fee_open"] == pytest.approx(found["fee_open"], abs=1e-9)
+    assert trade["fee_close"] == pytest.approx(found["fee_close"], abs=1e-6)
+    assert trade["funding_fees"] == pytest.approx(found["interest"], abs=1e-6)
+    # A short buys minutes of interest ahead; the fee of that dust is the trade's.
+    tolerance = 1e-6 if side == "long" else 2e-5
+    assert trade["profit_abs"] == pytest.approx(found["profit"], abs=tolerance)

@@ -124,3 +124,31 @@ def test_account_says_at_which_price_it_is_liquidated(
     assert price < trade.liquidation_price < price + 1000
     code, out = command(harness, capsys, "account")
     assert "liquidated at" in out
+
+
+def test_the_kill_switch_says_that_it_neither_repays_nor_closes(
+    harness: LeverageHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness.control.borrow("USDT", "500")
+    (harness.folder / "config.json").write_text(json.dumps(harness.config()))
+    (harness.folder / "config.json").chmod(0o600)
+    assert cli.main(["cancel-all", "-c", str(harness.folder / "config.json"), "--yes"]) == 0
+    said = capsys.readouterr()
+    assert "not repaid and positions are not closed" in said.out + said.err
+    assert harness.debt("USDT") >= 500
+
+
+def test_repaying_asks_first_and_repays_what_is_free(
+    harness: LeverageHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness.control.borrow("USDT", "500")
+    harness.control.borrow("BTC", "0.01")
+    harness.control.set_balances({"BTC": "0.004"})
+    (harness.folder / "config.json").write_text(json.dumps(harness.config()))
+    (harness.folder / "config.json").chmod(0o600)
+    config = str(harness.folder / "config.json")
+    assert cli.main(["cancel-all", "-c", config, "--repay"]) == 130
+    assert harness.debt("USDT") >= 500
+    assert cli.main(["cancel-all", "-c", config, "--repay", "--yes"]) == 1
+    assert harness.debt("USDT") < Decimal("0.01")
+    assert Decimal("0.0059") < harness.debt("BTC") < Decimal("0.0061")

@@ -1,11 +1,7 @@
-import json
-from pathlib import Path
-
 import pytest
 
+from tests import data
 from tests.sandbox.trader import Trader
-
-DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
@@ -25,10 +21,7 @@ def trader(sandbox):
 
 @pytest.fixture
 def example():
-    def read(name):
-        return json.loads((DATA / f"{name}.json").read_text())
-
-    return read
+    return data.example
 
 
 @pytest.fixture

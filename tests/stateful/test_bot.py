@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .bots import DEADLINE, BotRunner
-from .faults import faults, pair_faults
+from .faults import CALLS, faults, pair_faults
 from .profiles import profile
 from .transport import PowerCut
 from .world import PAIRS, World, wire_name
@@ -25,6 +25,8 @@ GRACE = 0.5
 ITERATION = 5.0
 LONGEST_BACKOFF = 14
 """Iterations in which every exit that failed before has been tried again, and has been seen."""
+ARRIVAL_MS = 5000
+"""How long before the weather calmed an order was sent that every list shows by now."""
 CANCELLED = (Status.CANCELLED, Status.PARTLY_FILLED_DONE, Status.POST_ONLY_CANCELLED)
 
 pairs = st.sampled_from(PAIRS)
@@ -164,6 +166,61 @@ class BotMachine(RuleBasedStateMachine):
             else:
                 self.runner.strategy.adjust[pair] = -trade.stake_amount * share
 
+    # -- orders whose creation was not answered ------------------------------------------------
+
+    @rule(
+        pair=pairs,
+        what=st.sampled_from(["entry", "exit", "stop", "emergency"]),
+        end=st.sampled_from(["open", "part", "filled", "cancelled", "part and cancelled", "none"]),
+        blind=st.sampled_from([0, 1, 3]),
+        killed=st.booleans(),
+    )
+    def lose_an_order(self, pair, what, end, blind, killed):
+        """An order's creation is not answered; it ends in some way before the bot can look.
+
+        ``blind`` is for how many iterations the lists are down, ``none`` an order that was lost on
+        the way.
+        """
+        if what != "entry":
+            self.enter(pair)
+        if what in ("stop", "emergency"):
+            for order in self.world.orders(pair, only_open=True):
+                if order.status == Status.NOT_TRIGGERED:
+                    self.world.exchange.cancel("margin", order.pair.name, order.id)
+        if what == "emergency":
+            self.world.exchange.stop_rejections.append("Invalid stop price")
+        if what == "exit":
+            self.runner.strategy.unwanted.add(pair)
+        if what == "entry":
+            self.runner.strategy.wanted.add(pair)
+        create = f"^/margin/orders/{wire_name(pair)}$"
+        refused = 1 if what == "emergency" else 0
+        kind = "close" if end == "none" else "process_close"
+        self.world.arm(
+            [{"kind": kind, "method": "POST", "path": create, "regex": True, "after": refused}]
+        )
+        if blind or killed:
+            self.world.arm(
+                {"kind": "status", "status": 503, "method": method, "path": path, "regex": True,
+                 "times": None}
+                for method, path in (CALLS["history"], CALLS["open orders"])
+            )  # fmt: skip
+        before = {order.id for order in self.world.orders(pair)}
+        self.iterate()
+        for order in self.world.orders(pair):
+            if order.id in before or order.by_hand or not order.is_open:
+                continue
+            if "part" in end or end == "filled":
+                self.world.fill(order, "0.6" if "part" in end else "1")
+            if "cancelled" in end:
+                self.world.exchange.cancel("margin", order.pair.name, order.id)
+        for _ in range(max(0, blind - 1)):
+            self.iterate()
+        self.runner.strategy.unwanted.discard(pair)
+        self.world.disarm()
+        if killed:
+            self.runner.restart()
+
     @rule()
     def restart(self):
         """The process ends between two iterations."""
@@ -231,6 +288,11 @@ class BotMachine(RuleBasedStateMachine):
             order = truth[row.ft_pair, row.order_id]
             if row.ft_is_open and order.updated_ms <= moment:
                 assert order.is_open, f"{row} is believed open, and is {order}"
+        known = {(row.ft_pair, row.order_id) for row in self.runner.orders()}
+        for key, order in truth.items():
+            arrived = order.created_ms <= moment - ARRIVAL_MS
+            if order.is_open and not order.by_hand and arrived:
+                assert key in known, f"{order} rests, and no row knows it"
         for trade in self.runner.trades():
             waits = any(order.ft_is_open for order in trade.orders)
             assert trade.amount > 0 or waits, f"{trade} holds nothing and waits for nothing"

@@ -11,8 +11,7 @@ import aiohttp
 import ccxt
 import requests
 
-from bitopro_margin_ext.core import signing
-from bitopro_margin_ext.core.sweep import cancel_and_confirm
+from bitopro_margin_ext.core import nonces
 from bitopro_margin_ext.registration import register
 from bitopro_margin_ext.sandbox.app import Parts, assemble
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET, EMAIL
@@ -44,11 +43,8 @@ class World:
 
     def __enter__(self) -> "World":
         self.timeline.__enter__()
-        # Its clock was bound when it was defined.
-        self._flow_clock = cancel_and_confirm.__kwdefaults__["clock"]
-        cancel_and_confirm.__kwdefaults__["clock"] = self.timeline.monotonic
         # A nonce is never repeated in a process, and every world begins at the same moment.
-        signing._last_nonces.clear()
+        nonces._by_key.clear()
         self.parts = _assembled()
         self.exchange = self.parts.exchange
         self.exchange.reset()
@@ -60,7 +56,6 @@ class World:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        cancel_and_confirm.__kwdefaults__["clock"] = self._flow_clock
         self.timeline.__exit__(*failure)
 
     # -- the client ----------------------------------------------------------------------------

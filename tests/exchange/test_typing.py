@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).parents[3]
+ROOT = pathlib.Path(__file__).parents[2]
 
 # ccxt itself has no types, so ``ccxt.bitopromargin`` is Any to a checker: the annotation, or the
 # import from here, is what brings them.

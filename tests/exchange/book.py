@@ -1,10 +1,8 @@
-from collections.abc import Callable, Iterator
+"""What BitoPro's pages show, as the answers of a server."""
+
 from typing import Any
 
-import pytest
-
-from bitopro_margin_ext.sandbox.server import SandboxServer
-from tests.exchange.drivers import DRIVERS, CannedServer, example
+from tests.data import example
 
 PAIR = {
     "quotePrecision": "2",
@@ -60,37 +58,3 @@ BY_THE_BOOK: dict[tuple[str, str], Any] = {
     ("POST", "/margin/orders/batch"): example("margin_create_batch_orders"),
     ("PUT", "/margin/orders"): example("margin_cancel_batch_orders"),
 }
-
-
-@pytest.fixture
-def book() -> Iterator[CannedServer]:
-    """A server that answers what the pages show, and 404 to everything else."""
-    server = CannedServer(dict(BY_THE_BOOK))
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="session")
-def running_sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(running_sandbox: SandboxServer) -> SandboxServer:
-    running_sandbox.reset()
-    return running_sandbox
-
-
-@pytest.fixture(params=list(DRIVERS))
-def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """Make a driver of the blocking, then of the asynchronous class."""
-    made: list[Any] = []
-
-    def make(rest_url: str, **config: Any) -> Any:
-        made.append(DRIVERS[request.param](rest_url, **config))
-        return made[-1]
-
-    yield make
-    for driver in made:
-        driver.close()

@@ -5,7 +5,8 @@ import urllib.parse
 import pytest
 
 from tests.data import example
-from tests.exchange.account.conftest import BY_THE_BOOK
+from tests.exchange.book import BY_THE_BOOK
+from tests.exchange.conftest import ON_EVERY_CLASS
 
 START = 1_720_000_000_000
 SYMBOL = "BTC/USDT"
@@ -249,6 +250,7 @@ def key(row):
     return row.get("id") or row["baseValue"]
 
 
+@ON_EVERY_CLASS
 @pytest.mark.parametrize("method", LISTS)
 def test_the_manuals_loop_collects_everything(book, connect, method):
     fetch = listing(book, connect, method)
@@ -316,7 +318,7 @@ def test_a_list_shorter_than_its_total_says_so(book, connect):
 
 
 def test_interest_is_narrowed_too(book, connect):
-    book.answers["GET", "/margin/balances"] = example("balances_with_debts")
+    book.answers["GET", "/margin/balances"] = example("margin_get_margin_account_balance")
     api = connect(book.rest_url)
     assert api("fetch_borrow_interest", "btc")[0]["currency"] == "BTC"
     now = api.exchange.milliseconds()

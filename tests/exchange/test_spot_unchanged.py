@@ -12,8 +12,9 @@ import ccxt.async_support
 import pytest
 from ccxt.abstract.bitopro import ImplicitAPI
 
-from tests.exchange.account.conftest import CURRENCIES, PAIRS
-from tests.exchange.drivers import KEYS, example
+from tests.data import example
+from tests.exchange.book import CURRENCIES, PAIRS
+from tests.exchange.drivers import KEYS
 
 NOW = 1_700_000_000_000
 FIRST = {"id": "11", "pair": "btc_usdt", "status": 0, "originalAmount": "1", "type": "LIMIT"}

@@ -11,8 +11,8 @@ from ccxt.test.exchange.base.test_trade import test_trade as check_trade
 
 from bitopro_margin_ext.core.endpoints import USER_TRADES_STREAM_FALLBACK
 from bitopro_margin_ext.sandbox.defaults import STREAM_PREFIX
-from tests.exchange.drivers import example
-from tests.exchange.streams.conftest import KEYS, Session, silent, soon
+from tests.data import example
+from tests.exchange.streaming import KEYS, Session, silent, soon
 
 SYMBOL = "BTC/USDT"
 

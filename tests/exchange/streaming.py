@@ -1,9 +1,9 @@
+"""Objects of the class with streams, and how their tests wait."""
+
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import ccxt.pro
-import pytest
 
 from bitopro_margin_ext.exchange import register
 from bitopro_margin_ext.sandbox.server import SandboxServer
@@ -12,19 +12,6 @@ register()
 
 KEYS = {"apiKey": "sandbox-key", "secret": "sandbox-secret", "login": "sandbox@example.com"}
 SYMBOL = "BTC/USDT"
-
-
-@pytest.fixture(scope="session")
-def running_sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(running_sandbox: SandboxServer) -> SandboxServer:
-    running_sandbox.reset()
-    running_sandbox.parts.streams.refusals.clear()
-    return running_sandbox
 
 
 def seed(sandbox: SandboxServer, **fields: Any) -> str:
@@ -44,7 +31,11 @@ class Session:
         return self.exchange
 
     async def __aexit__(self, *error: Any) -> None:
-        await self.exchange.close_ws_clients()
+        if hasattr(self.exchange, "close_ws_clients"):
+            await self.exchange.close_ws_clients()
+        else:
+            # An older ccxt has but one way to end.
+            await self.exchange.close()
         if self.exchange.session is not None:
             await self.exchange.session.close()
             self.exchange.session = None

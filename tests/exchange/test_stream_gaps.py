@@ -5,7 +5,7 @@ import asyncio
 import ccxt
 import pytest
 
-from tests.exchange.streams.conftest import SYMBOL, Session, seed, shown, silent, soon
+from tests.exchange.streaming import SYMBOL, Session, seed, shown, silent, soon
 
 
 def test_nothing_is_missed_across_a_gap(sandbox):

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.exchange.streams.conftest import SYMBOL, Session, seed, soon
+from tests.exchange.streaming import SYMBOL, Session, seed, soon
 
 
 def test_a_sweep_believes_the_stream_where_it_is_first(sandbox):
