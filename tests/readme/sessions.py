@@ -97,8 +97,9 @@ def play_cancel_all(terminal: Terminal) -> None:
 
 
 def play_doctor(terminal: Terminal) -> None:
-    """A fresh user folder, and what is still missing in it."""
+    """A fresh user folder, as ``init`` writes it, and what is still missing in it."""
     terminal.run("bitopro-margin init --userdir user_data")
+    terminal.lines.clear()
     terminal.run("bitopro-margin doctor --offline -c user_data/config.json --userdir user_data")
 
 
