@@ -49,6 +49,15 @@ class RateLimiter:
             self._taken.append(self._now() + wait)
             return wait
 
+    def arrived(self) -> None:
+        """Count the last call from now: it was answered, so it cannot have arrived later.
+
+        It may have had to connect first, and arrive much later than it left.
+        """
+        with self._lock:
+            if self._taken:
+                self._taken[-1] = max(self._taken[-1], self._now())
+
     def clear(self) -> None:
         """Forget what has left."""
         with self._lock:

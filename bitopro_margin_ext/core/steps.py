@@ -6,6 +6,7 @@ of the clock. Performers are ``core.client`` and the blocking and the asynchrono
 """
 
 import contextvars
+import functools
 import random
 import threading
 import time
@@ -76,13 +77,15 @@ def call(
     params: Params,
     timeout: float | None = None,
     now: Callable[[], float] = lambda: time.monotonic(),
+    turn: Callable[[], float | None] = lambda: 0.0,
 ) -> Flow[Any]:
     """Make one call, and retry it when the exchange refused its nonce.
 
     A 409 is the exchange's word that nothing was done, so any call may be retried after it. Where
     its ``Date`` shows that our clock is off, the exchange's time is taken, once. Where the clock is
     right, another nonce came first: the calls of the key are sent one by one from then on.
-    ``timeout`` (seconds) bounds all of it.
+    ``timeout`` (seconds) bounds all of it. ``turn`` says how long a retry has to wait for its turn,
+    or None where it has none.
 
     :returns: the decoded body or a ``Failure``; one that names the cause when the retries are
         refused as well.
@@ -90,11 +93,16 @@ def call(
     started = now()
     answer = yield Call(endpoint, params, timeout)
     first = Call(endpoint, params, timeout)
-    return (yield from _retry_nonce(account, first, answer, started, now))
+    return (yield from _retry_nonce(account, first, answer, started, now, turn))
 
 
 def _retry_nonce(
-    account: ClockAndNonces, first: Call, answer: Any, started: float, now: Callable[[], float]
+    account: ClockAndNonces,
+    first: Call,
+    answer: Any,
+    started: float,
+    now: Callable[[], float],
+    turn: Callable[[], float | None],
 ) -> Flow[Any]:
     before = account.clock_offset_ms
     corrected: int | None = None
@@ -114,6 +122,11 @@ def _retry_nonce(
             if attempt:
                 # Another process on the key is not to be met again at the same moment.
                 yield Sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 - not for secrets
+        wait = turn()
+        if wait is None:
+            break
+        if wait > 0:
+            yield Sleep(wait)
         left = None if first.timeout is None else started + first.timeout - now()
         if left is not None and left <= 0:
             break
@@ -231,7 +244,10 @@ class RetryingCaller:
             moment = Moment(started, self._now())
             for place, first, answer in zip(together, calls, found, strict=True):
                 self.moment = moment
-                answer = yield from _retry_nonce(self._clock, first, answer, started, self._now)
+                turn = functools.partial(self._turn, first.endpoint)
+                answer = yield from _retry_nonce(
+                    self._clock, first, answer, started, self._now, turn
+                )
                 self._note(first.endpoint, answer)
                 answers[place] = yield from self._retry(*requests[place], answer, True)
                 moments[place] = self.moment
@@ -262,26 +278,37 @@ class RetryingCaller:
         wait = self._barred_for(endpoint)
         if wait < self.remaining():
             yield from self._sleep(wait)
-            # Whoever performs a cancel-all keeps its limit, in a sweep and out of it.
-            turn = (
-                0.0
-                if endpoint.cancels_all
-                else self._limits.try_reserve(endpoint, self.remaining())
-            )
+            turn = self._turn(endpoint)
         else:
             turn = None
         if turn is None or self.remaining() <= 0:
             return not_sent("no time left for this call")
         yield from self._sleep(turn)
         asked = self._now()
-        answer = yield from call(self._clock, endpoint, params, self._timeout(), self._now)
+        answer = yield from call(
+            self._clock,
+            endpoint,
+            params,
+            self._timeout(),
+            self._now,
+            functools.partial(self._turn, endpoint),
+        )
         self.moment = Moment(asked, self._now())
         self._note(endpoint, answer)
         return answer
 
+    def _turn(self, endpoint: Endpoint) -> float | None:
+        """How many seconds a call waits for its turn; None for one whose turn comes too late."""
+        # Whoever performs a cancel-all keeps its limit, in a sweep and out of it.
+        if endpoint.cancels_all:
+            return 0.0
+        return self._limits.try_reserve(endpoint, self.remaining())
+
     def _note(self, endpoint: Endpoint, answer: Any) -> None:
         """Take in what an answer says of the next calls."""
         refusals = self._refusals[endpoint.method == "GET"]
+        if endpoint.cancels_all and (not isinstance(answer, Failure) or answer.status is not None):
+            self._limits.cancel_all.arrived()
         if not isinstance(answer, Failure):
             refusals.clear()
             return
@@ -325,19 +352,6 @@ class RetryingCaller:
         bounded = min(seconds, self.remaining())
         if bounded > 0:
             yield Sleep(bounded)
-
-
-class RequestCounter:
-    """Counts the requests that leave, from whatever thread."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        """Note that a request leaves now."""
-        with self._lock:
-            self.requests += 1
 
 
 def call_concurrently(perform: Callable[[Call], Any], calls: Sequence[Call]) -> list[Any]:

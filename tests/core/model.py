@@ -81,12 +81,14 @@ class Model:
         self.calls: list[tuple[float, Any, Any]] = []
         self.said_cancelled: set[tuple[str, str]] = set()
         self.said_over: set[tuple[str, str]] = set()
+        self.used: list[str] = []
         self.began_ms = 0
 
     # -- one call ------------------------------------------------------------------------------
 
     def answer(self, step: Call) -> Any:
         fault = next(self.faults, "fine")
+        self.used.append(fault)
         kind, _, detail = fault.partition(":")
         if kind == "not_sent":
             return not_sent("model")
@@ -105,6 +107,8 @@ class Model:
             return classify(int(detail), "<html>Bad Gateway</html>", path="/v3/x")
         if kind == "fill_before":
             self._fill(step, detail)
+        if kind == "maintenance":
+            return classify(400, '{"error": "Pair btc_usdt is under maintenance."}', path="/v3/x")
         reply = self._process(step, kind, float(detail or 0) if kind == "lag" else 0.0)
         if kind == "timeout_after":
             self.clock.now += max(0.0, step.timeout - 0.01)
@@ -115,6 +119,8 @@ class Model:
             self._fill(step, detail)
         if kind in ("garbage", "empty", "list", "null"):
             return {"garbage": "<oops>", "empty": {}, "list": [reply], "null": None}[kind]
+        if kind == "impossible":
+            reply = _impossible(reply, detail)
         if kind == "numbers":
             reply = _numbers(reply)
         if kind == "twice":
@@ -129,19 +135,27 @@ class Model:
         moment = self.clock.now - lag
         if endpoint in (CANCEL_ALL, CANCEL_PAIR):
             chosen = [row for row in self.orders if row.is_open and self._in(row, params)]
-            return self._cancel(chosen[::2] if kind == "some" else chosen)
+            return self._cancel(chosen[::2] if kind == "some" else chosen, kind)
         if endpoint is CANCEL_BATCH:
             named = {(_symbol(pair), str(i)) for pair, ids in params.items() for i in ids}
             chosen = [row for row in self.orders if row.is_open and row.key in named]
-            return self._cancel(chosen[::2] if kind == "some" else chosen)
+            return self._cancel(chosen[::2] if kind == "some" else chosen, kind)
         if endpoint is CANCEL_ORDER:
             row = self._find(params)
             if row is None:
                 return classify(404, '{"error": "Order not found"}')
             if not row.is_open or kind == "some":
                 return classify(400, '{"error": "Order 1 cannot be cancelled."}')
+            answer = {"orderId": row.id, "action": "BUY", "price": "1", "amount": "2"}
+            if kind == "claim":
+                return answer
+            if kind == "filled_instead":
+                row.set(self.clock.now, FILLED, "2")
+                return {**answer, "status": FILLED, "executedAmount": "2"}
             self._end(row)
-            return {"orderId": row.id, "action": "BUY", "price": "1", "amount": "2"}
+            if kind == "stated":
+                return {**answer, "status": row.status, "executedAmount": row.executed}
+            return answer
         if endpoint in LISTS:
             if endpoint is OPEN_ORDERS_FALLBACK:
                 return classify(404, '{"error": "Not Found"}', path="/v3/margin/orders/open")
@@ -153,10 +167,11 @@ class Model:
         row = self._find(params)
         return wire(row, moment) if row else classify(404, '{"error": "Order not found"}')
 
-    def _cancel(self, rows: list[Row]) -> Any:
+    def _cancel(self, rows: list[Row], kind: str) -> Any:
         data: dict[str, list[str]] = {}
         for row in rows:
-            self._end(row)
+            if kind != "claim":
+                self._end(row)
             data.setdefault(row.symbol.replace("/", "_"), []).append(row.id)
         return {"data": data}
 
@@ -185,9 +200,13 @@ class Model:
             for pair, ids in reply["data"].items():
                 self.said_cancelled |= {(_symbol(pair), str(i)) for i in ids}
         elif step.endpoint is CANCEL_ORDER:
-            self.said_cancelled.add((_symbol(step.params["pair"]), str(reply["orderId"])))
+            key = (_symbol(step.params["pair"]), str(reply["orderId"]))
+            said = self.said_over if reply.get("status") == FILLED else self.said_cancelled
+            said.add(key)
         else:
             for row in reply.get("data", [reply]):
+                if row["executedAmount"] not in ("0", "1", "2"):
+                    continue
                 key = (_symbol(row["pair"]), str(row["id"]))
                 if row["status"] in (3, 4, 6):
                     self.said_cancelled.add(key)
@@ -279,6 +298,15 @@ def _numbers(reply: Any) -> Any:
         return {"data": [{**row, "id": int(row["id"])} for row in reply["data"]]}
     name = "id" if "id" in reply else "orderId"
     return {**reply, name: int(reply[name])}
+
+
+def _impossible(reply: Any, amount: str) -> Any:
+    """A filled amount that no order can have, wherever one is."""
+    if not isinstance(reply, dict):
+        return reply
+    if isinstance(reply.get("data"), list):
+        return {"data": [{**row, "executedAmount": amount} for row in reply["data"]]}
+    return {**reply, "executedAmount": amount} if "executedAmount" in reply else reply
 
 
 def _twice(reply: Any) -> Any:

@@ -57,6 +57,14 @@ def test_the_first_leaves_at_once_then_one_a_second(clock):
     assert limiter.try_reserve() == 0
 
 
+def test_what_arrives_late_counts_from_then(clock):
+    limiter = CancelAllLimiter(clock)
+    limiter.try_reserve()
+    clock.now += 0.4
+    limiter.arrived()
+    assert limiter.wait() == pytest.approx(1.1)
+
+
 def test_looking_takes_no_turn(clock):
     limiter = RateLimiter(1, 1 - ARRIVAL_MARGIN_SECONDS, clock)
     limiter.try_reserve()

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PARTS = {
+    "sweep": ("tests/core/test_sweep_machine.py", 10_000),
     "client": ("tests/stateful/test_client.py", 10_000),
     "bot": ("tests/stateful/test_bot.py", 400),
 }
-"""The two machines, and how many examples of each the deep proof has."""
+"""The machines, and how many examples of each the deep run has."""
 
 SHARD = 1250
 """How many examples one process runs."""

@@ -15,14 +15,19 @@ CALLS: Final = {
     "create": ("POST", "^/margin/orders/"),
     "any of them": ("*", "^/margin/"),
 }
-SEEN_LATE: Final = frozenset({"lag"})
+MAINTENANCE: Final = {"error": "Pair btc_usdt is under maintenance."}
+SEEN_LATE: Final = frozenset({"lag", "keep_showing"})
 """Kinds after which the exchange itself shows what is no longer true."""
+CLAIMED: Final = "claimed"
+"""Stands for a fault that names as cancelled what still rests."""
 DONE_LATE: Final = frozenset({"delay", "drip", "fill_after"})
 """Kinds after which something happens that the client has no way to see."""
 
 _refusals = st.sampled_from([400, 401, 403, 404, 409, 422, 429])
 _breakdowns = st.sampled_from([408, 500, 502, 503, 504])
-_bodies = st.sampled_from([{"error": "Fault"}, {"error": "Invalid API key"}, PAGE, "", {}, []])
+_bodies = st.sampled_from(
+    [{"error": "Fault"}, {"error": "Invalid API key"}, MAINTENANCE, PAGE, "", {}, []]
+)
 _retry_after = st.sampled_from([{}, {}, {"Retry-After": "1"}, {"Retry-After": "3"}])
 _fractions = st.sampled_from(["0.1", "0.5", "1"])
 
@@ -74,9 +79,34 @@ _kinds = st.one_of(
     st.fixed_dictionaries(
         {"kind": st.sampled_from(["fill_before", "fill_after"]), "fraction": _fractions}
     ),
+    # Lists and look-ups that contradict the answer to the cancel, for a while.
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("keep_showing"),
+            "seconds": st.sampled_from([1, 3, 6]),
+            "where": st.sampled_from(["lists", "all"]),
+        }
+    ),
+    # An answer to a cancel that names what it has not cancelled.
+    st.just({"kind": "cancel_some", "count": 0, "claim": True}),
+    # The cancel of one order finds it filled, and says so in its status.
+    st.just({"kind": "fill_instead"}),
+    # Amounts that no order can have.
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("overwrite"),
+            "field": st.just("executedAmount"),
+            "value": st.sampled_from(["-1", "999", "NaN", "1e999", None]),
+        }
+    ),
     st.fixed_dictionaries({"kind": st.just("lag"), "seconds": st.sampled_from([1, 5])}),
     st.fixed_dictionaries({"kind": st.just("clock"), "seconds": st.sampled_from([60, -60])}),
 )
+
+
+def kinds_of(rules: list[dict[str, Any]]) -> set[str]:
+    """The kinds of these faults, and ``CLAIMED`` where one of them lies."""
+    return {rule["kind"] for rule in rules} | {CLAIMED for rule in rules if rule.get("claim")}
 
 
 def _rule(call: str, kind: dict[str, Any], times: int, after: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import requests
 import urllib3
 
+from bitopro_margin_ext.core.http_call import CURRENT_CALL
 from bitopro_margin_ext.exchange import call_scope
 from bitopro_margin_ext.sandbox.gateway import Gateway
 
@@ -62,6 +63,9 @@ class _Wire:
         self.answer.put_nowait(message.get("body", b""))
         if not message.get("more_body"):
             self.answer.put_nowait(None)
+
+    def is_closing(self) -> bool:
+        return self.closed.is_set()
 
     def abort(self) -> None:
         self.closed.set()
@@ -167,6 +171,9 @@ class BlockingTransport(requests.adapters.HTTPAdapter):
         self._gateway = gateway
         self._timeline = timeline
         self._power = power
+        self.connecting: list[float] = []
+        """How many seconds each of the next requests takes to find its connection."""
+        self.sent_at: list[float] = []
 
     def send(
         self,
@@ -177,7 +184,9 @@ class BlockingTransport(requests.adapters.HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
+        self._find_connection()
         self._power.check_before(str(request.method), str(request.url))
+        self.sent_at.append(self._timeline.monotonic())
         body = request.body or b""
         work = exchange_call(
             self._gateway,
@@ -202,6 +211,16 @@ class BlockingTransport(requests.adapters.HTTPAdapter):
             body=io.BytesIO(answer), headers=headers, status=status, preload_content=False
         )
         return self.build_response(request, raw)
+
+    def _find_connection(self) -> None:
+        """Take its time, and ask the call again before the first byte, as a connection does."""
+        if not self.connecting:
+            return
+        call, left = CURRENT_CALL.get(), call_scope.remaining()
+        seconds = self.connecting.pop(0)
+        self._timeline.sleep(seconds if left is None else min(seconds, max(0.0, left)))
+        if call is not None:
+            call.check()
 
 
 class AwaitingTransport:

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -12,6 +12,8 @@ import ccxt
 import requests
 
 from bitopro_margin_ext.core import nonces
+from bitopro_margin_ext.core.steps import Call
+from bitopro_margin_ext.exchange import sync
 from bitopro_margin_ext.registration import register
 from bitopro_margin_ext.sandbox.app import Parts, assemble
 from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET, EMAIL
@@ -43,6 +45,9 @@ class World:
 
     def __enter__(self) -> "World":
         self.timeline.__enter__()
+        # Threads would meet in an order of their own, and no example would play the same twice.
+        self._concurrently = sync.call_concurrently
+        sync.call_concurrently = self._in_order
         # A nonce is never repeated in a process, and every world begins at the same moment.
         nonces._by_key.clear()
         self.parts = _assembled()
@@ -56,7 +61,16 @@ class World:
         return self
 
     def __exit__(self, *failure: object) -> None:
+        sync.call_concurrently = self._concurrently
         self.timeline.__exit__(*failure)
+
+    def _in_order(self, perform: Callable[[Call], Any], calls: Iterable[Call]) -> list[Any]:
+        began = self.timeline.monotonic()
+        answers = []
+        for call in calls:
+            left = float(call.timeout or 0) - (self.timeline.monotonic() - began)
+            answers.append(perform(call._replace(timeout=left)))
+        return answers
 
     # -- the client ----------------------------------------------------------------------------
 

@@ -1,0 +1,3 @@
+"""Registers the profiles before pytest reads ``--hypothesis-profile``."""
+
+from tests.stateful import profiles  # noqa: F401
