@@ -47,6 +47,8 @@ class Options:
 
     def describe(self) -> str:
         """What the hook will do, for the start-up line."""
+        if not self.cancel_on:
+            return "cancel_on is empty: nothing is ever cancelled"
         what = "of the exiting pair" if self.scope == "pair" else "of every pair"
         return (
             f"on {', '.join(self.cancel_on)} all margin orders {what} are cancelled first,"
@@ -68,7 +70,7 @@ def parse_options(config: Mapping[str, Any]) -> Options:
             raise ValueError(f"{BLOCK}.{name}: unknown option; there are {', '.join(known)}")
     parse_leverage_options(config)
     return Options(
-        cancel_on=_reasons("cancel_on", block.get("cancel_on", Options().cancel_on)),
+        cancel_on=_cancel_on(block.get("cancel_on", Options().cancel_on)),
         exit_tags=_reasons("exit_tags", block["exit_tags"]) if "exit_tags" in block else (),
         scope=_scope(block.get("scope", Options().scope)),
         deadline=_deadline(block.get("deadline", Options().deadline)),
@@ -141,6 +143,11 @@ def start_warnings(
             ' "exit_timeout_count" above 0 in unfilledtimeout.'
         )
     return found
+
+
+def _cancel_on(value: Any) -> tuple[str, ...]:
+    # Empty is how the hook is switched off; that is said loudly.
+    return () if value in ([], ()) else _reasons("cancel_on", value)
 
 
 def _reasons(name: str, value: Any) -> tuple[str, ...]:
