@@ -35,6 +35,7 @@ from .mapping import MappingContext
 from .options import parse_options
 from .order_intents import follow_orders, order_intent
 from .order_journal import Kind, OrderJournal, UnconfirmedOrder, journal_path
+from .order_stream import OrderStream
 from .simulated_orders import cancel_simulated_orders
 from .sweeps import warn
 from .unconfirmed_orders import UnconfirmedOrders, new_client_id, one_attempt
@@ -95,6 +96,7 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
             f" ccxt {ccxt.__version__}). With EmergencyCancelMixin in the strategy,"
             f" {parse_options(config).describe()}."
         )
+        self._stream: OrderStream | None = None
         self._initialized = self._warned = False
         super().__init__(config, exchange_config=exchange_config, **kwargs)
         self._initialized = True
@@ -119,6 +121,9 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
 
     def close(self) -> None:
         """Release what the base has made; nothing, when the start was refused before it."""
+        stream, self._stream = getattr(self, "_stream", None), None
+        if stream is not None:
+            stream.stop()
         if hasattr(self, "loop"):
             super().close()
 
@@ -191,6 +196,14 @@ class Bitopromargin(Exchange):  # type: ignore[misc]
         follow_orders(bot, self._forget_recorded)
         self._warn_user = lambda text: warn(bot, text)
         self.unconfirmed.followed = True
+
+    def follow_stream(self) -> None:
+        """Follow the private order stream, where live streams are allowed."""
+        if self._config["dry_run"] or not self._config["exchange"].get("enable_ws", True):
+            logger.info("bitopro_margin.stream needs a live run and exchange.enable_ws: it is off.")
+            return
+        self._stream = OrderStream(freqtrade_internals.ccxt_api(self))
+        self._stream.start()
 
     def _forget_recorded(self) -> None:
         if not len(self.unconfirmed.journal):
