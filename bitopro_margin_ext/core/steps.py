@@ -170,19 +170,6 @@ class Moment(NamedTuple):
     answered: float
 
 
-class RequestCounter:
-    """Counts the requests that leave, from whatever thread."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        """Note that a request leaves now."""
-        with self._lock:
-            self.requests += 1
-
-
 def call_concurrently(perform: Callable[[Call], Any], calls: Sequence[Call]) -> list[Any]:
     """Perform calls on a few threads, this one among them, and return their answers in order."""
     answers: list[Any] = [None] * len(calls)
