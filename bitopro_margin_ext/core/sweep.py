@@ -24,7 +24,8 @@ from .nonces import Nonces
 from .parse import ParsedOrder
 from .rate_limit import RateLimits
 from .report import CancelReport
-from .steps import ClockAndNonces, Flow, Moment, RetryingCaller
+from .retrying_caller import RetryingCaller
+from .steps import ClockAndNonces, Flow, Moment
 from .sweep_state import (
     SweepState,
     key_of,
