@@ -69,8 +69,8 @@ not wait for a handshake then."""
 
 
 TIMEOUTS_OF_A_CALL: Final = 3
-"""How many times ccxt's ``timeout`` a call without a deadline may take: an answer that comes byte by
-byte must not keep a bot from looking after its trades."""
+"""How many times ccxt's ``timeout`` a call without a deadline may take: an answer that comes byte
+by byte must not keep a bot from looking after its trades."""
 
 
 class BlockingSession(MarginSession):
