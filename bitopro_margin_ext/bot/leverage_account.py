@@ -108,6 +108,10 @@ class LeverageAccount(Bitopromargin):
             return bool(self.market_is_margin(market))
         return bool(super().market_is_future(market))
 
+    def features(self, market_type: Any, *args: Any, **kwargs: Any) -> Any:
+        """What ccxt says of calls: margin pairs are spot pairs, whatever Freqtrade calls them."""
+        return super().features("spot" if self.is_leveraged else market_type, *args, **kwargs)
+
     def check_candle_type_support(self, candle_type: CandleType) -> bool:
         """Funding rates stand for interest, and are made here."""
         if self.is_leveraged and candle_type == CandleType.FUNDING_RATE:

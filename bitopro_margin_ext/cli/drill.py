@@ -10,6 +10,7 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -69,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch", action="store_true", help="show the sandbox's page while the drill is played"
     )
+    parser.add_argument(
+        "--leverage",
+        action="store_true",
+        help="play a long and a short with borrowed money instead: interest, emergency, repayment",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     parser.add_argument(
         "--keep", action="store_true", help="keep the user folder with log and database, name it"
@@ -88,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     """Play, print, and exit with 0 only if both sides agree on everything."""
     if importlib.util.find_spec("freqtrade") is None:
         raise ModuleNotFoundError("freqtrade", name="freqtrade")
+    if args.leverage:
+        return _run_leverage(args)
     ways = WAYS if args.scenario == "all" else (args.scenario,)
     if args.config or args.strategy or args.userdir or args.strategy_path:
         plan = _plan_own(args, ways)
@@ -213,6 +221,50 @@ def _play(way: str, plan: Plan, args: argparse.Namespace) -> "tuple[Verdict | No
             print_err("press Enter to end the sandbox and its page")
             sys.stdin.readline()
         return verdict, None
+
+
+def _run_leverage(args: argparse.Namespace) -> int:
+    from ..drill.leverage import LeverageDrill
+    from ..drill.scenario import DrillError
+    from ..sandbox.server import SandboxServer
+
+    story = print_err if args.json else print_out
+    with _folder(keep=args.keep) as folder, SandboxServer() as server:
+        try:
+            verdict = LeverageDrill(server, folder, story=story).play()
+        except DrillError as error:
+            if args.json:
+                print_out(json.dumps([{"scenario": "leverage", "error": str(error)}]))
+            print_err(f"the drill stopped: {error}")
+            return ExitCode.REMAINING
+        finally:
+            if args.keep:
+                story(f"kept: {folder}")
+    if args.json:
+        print_out(json.dumps([verdict.to_json()], indent=2))
+        return ExitCode.CONFIRMED if verdict.agrees else ExitCode.REMAINING
+    columns = [Column("pair"), Column("side"), Column("leverage", right=True), Column("left by")]
+    columns += [Column(name, right=True) for name in ("interest", "profit", "owed", "of")]
+    rows: list[tuple[Cell, ...]] = [
+        (
+            row.pair,
+            row.side,
+            f"{row.leverage:g}x",
+            row.exit_reason,
+            f"{row.interest:.8f}",
+            f"{row.profit:.8f}",
+            (row.owed, "green" if Decimal(row.owed) == 0 else "bold red"),
+            row.currency,
+        )
+        for row in verdict.rows
+    ]
+    print_table(Rows(columns, rows))
+    print_out(f"database {verdict.earned:.8f} USDT, account {verdict.changed:.8f} USDT")
+    for complaint in verdict.complaints:
+        print_out(f"DISAGREE: {complaint}")
+    if verdict.agrees:
+        print_out("AGREE: nothing is owed, and both sides say the same")
+    return ExitCode.CONFIRMED if verdict.agrees else ExitCode.REMAINING
 
 
 @contextmanager

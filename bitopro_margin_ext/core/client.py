@@ -1,5 +1,7 @@
 """The kill switch's way to the exchange: ``requests`` alone, each call bounded in time."""
 
+import functools
+import itertools
 import json
 import math
 import time
@@ -23,7 +25,6 @@ from .steps import (
     Flow,
     Gather,
     Params,
-    RequestCounter,
     Result,
     Sleep,
     Step,
@@ -51,7 +52,8 @@ class MarginClient:
         self.base_url = base_url
         self.clock_offset_ms = 0
         self.key_nonces = nonces_of(credentials.key)
-        self.sent = RequestCounter()
+        self._counter = itertools.count()
+        """Moved on by each request that leaves, from whatever thread."""
         self._on_failure = on_failure or (lambda failure: None)
         # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
         self._session = DeadlineSession(trusted=base_url.startswith("https:"))
@@ -63,7 +65,7 @@ class MarginClient:
         When the user interrupts, the report holds what was learnt until then, and says that it is
         in doubt if a write was on its way.
         """
-        before = self.sent.requests
+        self._counter = itertools.count()
         try:
             return self._perform_all(flow)
         except KeyboardInterrupt:
@@ -71,7 +73,7 @@ class MarginClient:
             report.in_doubt |= self._is_writing
             raise
         finally:
-            report.requests += self.sent.requests - before
+            report.requests += next(self._counter)
 
     def call(self, endpoint: Endpoint, params: Mapping[str, Any], timeout: float) -> Any:
         """Make one signed call and return its decoded answer, or a ``Failure``: never an exception.
@@ -153,7 +155,7 @@ class MarginClient:
             _read,
             sign=signer.headers if has_nonce else None,
             turn=signer.nonces.turn() if has_nonce else None,
-            on_sent=self.sent.add,
+            on_sent=functools.partial(next, self._counter),
             method=request.method,
             url=request.url,
             headers=request.headers,

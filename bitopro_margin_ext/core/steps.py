@@ -1,4 +1,4 @@
-"""The vocabulary of flows: what a generator asks of whoever performs it, and how often it asks.
+"""The vocabulary of flows: what a generator asks of whoever performs it, and one call of it.
 
 A flow yields steps and receives their answers. Whoever performs a ``Call`` answers with the decoded
 body or with a ``Failure``, never with an exception, and does nothing else: no retry, no correction
@@ -6,7 +6,7 @@ of the clock. Performers are ``core.client`` and the blocking and the asynchrono
 """
 
 import contextvars
-import functools
+import math
 import random
 import threading
 import time
@@ -14,17 +14,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from .endpoints import Endpoint
-from .errors import FATAL, Failure, Meaning, Outcome, not_sent
+from .errors import Failure, Meaning
 from .nonces import CLOCK_TOLERANCE_MS, Nonces
-from .rate_limit import RateLimits
-from .report import CancelReport
 
-MAX_RETRIES: Final = 3
-"""How often one call is retried before something else is asked; its turn comes again."""
 MAX_NONCE_RETRIES: Final = 6
 """How often one call is signed anew after the exchange refused its nonce."""
-MAX_REFUSALS: Final = 3
-"""How often in a row the key may be refused before it counts as refused: one can be a stray."""
 LONGEST_CALL: Final = 10.0
 """Seconds that any one call may take, however far the deadline is."""
 CONCURRENT_CALLS: Final = 8
@@ -93,10 +87,10 @@ def call(
     started = now()
     answer = yield Call(endpoint, params, timeout)
     first = Call(endpoint, params, timeout)
-    return (yield from _retry_nonce(account, first, answer, started, now, turn))
+    return (yield from retry_nonce(account, first, answer, started, now, turn))
 
 
-def _retry_nonce(
+def retry_nonce(
     account: ClockAndNonces,
     first: Call,
     answer: Any,
@@ -104,10 +98,16 @@ def _retry_nonce(
     now: Callable[[], float],
     turn: Callable[[], float | None],
 ) -> Flow[Any]:
+    """The rest of ``call``, for an ``answer`` to its ``first`` call that is there already."""
     before = account.clock_offset_ms
     corrected: int | None = None
     params = first.params
+
+    def left() -> float:
+        return math.inf if first.timeout is None else started + first.timeout - now()
+
     for attempt in range(MAX_NONCE_RETRIES):
+        pause = 0.0
         if not _is_refused_nonce(answer):
             return answer
         offset = None if corrected is not None else _clock_correction(answer, account)
@@ -121,16 +121,14 @@ def _retry_nonce(
             account.key_nonces.keep_in_order()
             if attempt:
                 # Another process on the key is not to be met again at the same moment.
-                yield Sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 - not for secrets
+                pause = random.uniform(0.0, 0.02 * 2**attempt)  # noqa: S311 - not for secrets
         wait = turn()
-        if wait is None:
+        if wait is None or max(wait, pause) >= left():
             break
-        if wait > 0:
-            yield Sleep(wait)
-        left = None if first.timeout is None else started + first.timeout - now()
-        if left is not None and left <= 0:
-            break
-        answer = yield Call(first.endpoint, params, left)
+        if wait > 0 or pause > 0:
+            yield Sleep(max(wait, pause))
+        timeout = None if first.timeout is None else left()
+        answer = yield Call(first.endpoint, params, timeout)
         if offset is None and corrected is not None:
             break
     if not _is_refused_nonce(answer):
@@ -174,197 +172,6 @@ class Moment(NamedTuple):
 
     asked: float
     answered: float
-
-
-class RetryingCaller:
-    """Makes the calls of one flow within its deadline (seconds) and the documented limits.
-
-    Failures that were retried are added to the report. ``moment`` is that of the last ``call``.
-    """
-
-    def __init__(
-        self,
-        report: CancelReport,
-        deadline: float,
-        now: Callable[[], float],
-        clock: ClockAndNonces,
-        limits: RateLimits,
-    ) -> None:
-        self._report = report
-        self._now = now
-        self._clock = clock
-        self._limits = limits
-        self._free_at: dict[str, float] = {}
-        """Until when the exchange asked not to be called, by page: two spellings of a path are one
-        call to it."""
-        self._refusals: dict[bool, list[Failure]] = {True: [], False: []}
-        """The last refusals of the key with no success since, of reads and of writes."""
-        self.moment = Moment(now(), now())
-        self.extend(deadline)
-
-    def extend(self, deadline: float, report: CancelReport | None = None) -> None:
-        """Give the flow so many seconds from now, and another report to note failures in."""
-        self._report = self._report if report is None else report
-        self._ends = self._now() + deadline
-        # One call that hangs must leave time to ask again.
-        self._call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
-
-    def call(
-        self, endpoint: Endpoint, params: Mapping[str, Any], *, retry_unknown: bool = True
-    ) -> Flow[Any]:
-        """Call, and retry what a retry can cure, within the deadline.
-
-        With ``retry_unknown`` False a call whose outcome is unknown is not retried here: after a
-        cancel without an answer the lists are read first.
-        """
-        answer = yield from self._call_in_turn(endpoint, params)
-        return (yield from self._retry(endpoint, params, answer, retry_unknown))
-
-    def call_together(
-        self, requests: Sequence[tuple[Endpoint, Mapping[str, Any]]]
-    ) -> Flow[list[tuple[Any, Moment]]]:
-        """Make several reads at the same time, each retried as ``call`` does.
-
-        :returns: their answers with their moments, in order. A read whose limit is used up waits
-            for its turn after the others.
-        """
-        answers: list[Any] = [None] * len(requests)
-        moments = [self.moment] * len(requests)
-        together: list[int] = []
-        if len(requests) > 1 and self.remaining() > 0:
-            together = [
-                place
-                for place, (endpoint, _) in enumerate(requests)
-                if self._barred_for(endpoint) <= 0 and self._limits.try_reserve(endpoint, 0) == 0
-            ]
-        if together:
-            started, timeout = self._now(), self._timeout()
-            calls = tuple(Call(*requests[place], timeout) for place in together)
-            found = yield Gather(calls)
-            moment = Moment(started, self._now())
-            for place, first, answer in zip(together, calls, found, strict=True):
-                self.moment = moment
-                turn = functools.partial(self._turn, first.endpoint)
-                answer = yield from _retry_nonce(
-                    self._clock, first, answer, started, self._now, turn
-                )
-                self._note(first.endpoint, answer)
-                answers[place] = yield from self._retry(*requests[place], answer, True)
-                moments[place] = self.moment
-        for place, (endpoint, params) in enumerate(requests):
-            if place not in together:
-                answers[place] = yield from self.call(endpoint, params)
-                moments[place] = self.moment
-        return list(zip(answers, moments, strict=True))
-
-    def pause(self, seconds: float) -> Flow[None]:
-        """Wait about so long: jitter keeps two bots on one account from meeting again."""
-        yield from self._sleep(seconds * random.uniform(1.0, 1.25))  # noqa: S311 - not for secrets
-
-    def remaining(self) -> float:
-        """Seconds until the deadline."""
-        return self._ends - self._now()
-
-    def is_barred(self, endpoint: Endpoint) -> bool:
-        """Whether the exchange will not answer this call again before the deadline."""
-        return self._free_at.get(endpoint.page, 0.0) >= self._ends
-
-    def refusal(self, *, reads: bool) -> Failure | None:
-        """The refusal of the key that stands: it was repeated, and nothing was accepted since."""
-        found = self._refusals[reads]
-        return found[-1] if len(found) >= MAX_REFUSALS else None
-
-    def _call_in_turn(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Flow[Any]:
-        wait = self._barred_for(endpoint)
-        if wait < self.remaining():
-            yield from self._sleep(wait)
-            turn = self._turn(endpoint)
-        else:
-            turn = None
-        if turn is None or self.remaining() <= 0:
-            return not_sent("no time left for this call")
-        yield from self._sleep(turn)
-        asked = self._now()
-        answer = yield from call(
-            self._clock,
-            endpoint,
-            params,
-            self._timeout(),
-            self._now,
-            functools.partial(self._turn, endpoint),
-        )
-        self.moment = Moment(asked, self._now())
-        self._note(endpoint, answer)
-        return answer
-
-    def _turn(self, endpoint: Endpoint) -> float | None:
-        """How many seconds a call waits for its turn; None for one whose turn comes too late."""
-        # Whoever performs a cancel-all keeps its limit, in a sweep and out of it.
-        if endpoint.cancels_all:
-            return 0.0
-        return self._limits.try_reserve(endpoint, self.remaining())
-
-    def _note(self, endpoint: Endpoint, answer: Any) -> None:
-        """Take in what an answer says of the next calls."""
-        refusals = self._refusals[endpoint.method == "GET"]
-        if endpoint.cancels_all and (not isinstance(answer, Failure) or answer.status is not None):
-            self._limits.cancel_all.arrived()
-        if not isinstance(answer, Failure):
-            refusals.clear()
-            return
-        if answer.retry_after is not None:
-            self._free_at[endpoint.page] = self._now() + answer.retry_after
-        if answer.meaning in FATAL:
-            refusals.append(answer)
-        elif answer.outcome is Outcome.REFUSED and answer.meaning is not Meaning.RATE_LIMIT:
-            # It was refused for something else: the key was accepted.
-            refusals.clear()
-
-    def _retry(
-        self, endpoint: Endpoint, params: Mapping[str, Any], answer: Any, retry_unknown: bool
-    ) -> Flow[Any]:
-        for attempt in range(MAX_RETRIES + 1):
-            if not isinstance(answer, Failure):
-                return answer
-            if answer.meaning in FATAL:
-                # A stray refusal is worth another look, at no risk to anything.
-                is_read = endpoint.method == "GET"
-                if not is_read or self.refusal(reads=True):
-                    return answer
-            elif not answer.is_retryable:
-                return answer
-            if answer.outcome is Outcome.UNKNOWN and not retry_unknown:
-                return answer
-            if attempt == MAX_RETRIES or self._barred_for(endpoint) >= self.remaining():
-                return answer
-            self._report.failures.append(answer)
-            yield from self.pause(0.2 * 2**attempt)
-            answer = yield from self._call_in_turn(endpoint, params)
-        raise AssertionError("the last attempt returns")
-
-    def _timeout(self) -> float:
-        return min(self._call_timeout, self.remaining())
-
-    def _barred_for(self, endpoint: Endpoint) -> float:
-        return max(0.0, self._free_at.get(endpoint.page, 0.0) - self._now())
-
-    def _sleep(self, seconds: float) -> Flow[None]:
-        bounded = min(seconds, self.remaining())
-        if bounded > 0:
-            yield Sleep(bounded)
-
-
-class RequestCounter:
-    """Counts the requests that leave, from whatever thread."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        """Note that a request leaves now."""
-        with self._lock:
-            self.requests += 1
 
 
 def call_concurrently(perform: Callable[[Call], Any], calls: Sequence[Call]) -> list[Any]:

@@ -22,6 +22,8 @@ def check_settings(config: Mapping[str, Any]) -> Iterator[CheckResult]:
     yield _check_value("trading_mode", mode, mode if mode in TRADING_MODES else TRADING_MODES[0])
     yield _check_value("margin_mode", config.get("margin_mode"), "cross")
     yield from _check_options(config)
+    if mode == "futures":
+        yield from _check_leverage(config)
     yield from _check_pairs(config)
     if config.get("dry_run"):
         yield note("dry_run", "on: orders are simulated, and nothing is sent with the key")
@@ -91,6 +93,34 @@ def _check_options(config: Mapping[str, Any]) -> Iterator[CheckResult]:
         )
     if options.heartbeat_file is not None:
         yield ok("bitopro_margin.heartbeat_file", f"{options.heartbeat_file} can be written")
+
+
+def _check_leverage(config: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """How far the bot would borrow, and whether it gets out before the exchange acts."""
+    from ..bot.leverage_options import parse_leverage_options
+
+    try:
+        options = parse_leverage_options(config)
+    except ValueError:
+        # Said with the other options.
+        return
+    yield ok(
+        "leverage",
+        f"at most {options.max_leverage(False):g}x long and {options.max_leverage(True):g}x short,"
+        f" no entry below an adRatio of {options.min_ad_ratio_entry:g}, liquidation expected at"
+        f" {options.liquidation_ad_ratio:g}",
+    )
+    types = config.get("order_types")
+    if isinstance(types, Mapping) and types.get("stoploss") == "limit":
+        yield note(
+            "order_types.stoploss",
+            '"limit": a liquidation exit that rests is no exit; "market" without a stop on the'
+            " exchange gets out",
+        )
+    pricing = config.get("exit_pricing")
+    side = pricing.get("price_side") if isinstance(pricing, Mapping) else None
+    if side not in ("other", "ask", "bid"):
+        yield note("exit_pricing.price_side", 'Freqtrade wants "other" for market exits')
 
 
 def _check_pairs(config: Mapping[str, Any]) -> Iterator[CheckResult]:

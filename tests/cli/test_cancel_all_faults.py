@@ -4,6 +4,8 @@ import json
 import socket
 import time
 
+import pytest
+
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import KEY, Runner, methods, open_ids
@@ -18,6 +20,38 @@ def test_a_wrong_key_is_one_line_and_is_given_up_soon(
     assert "check the API key and secret" in done.out.splitlines()[-1]
     # A refusal can be a stray: what only reads is asked again before it is believed.
     assert methods(sandbox) == ["DELETE", "GET", "GET", "GET"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 409])
+@pytest.mark.parametrize("method", ["DELETE", "GET"])
+def test_a_stray_refusal_does_not_end_it(
+    sandbox: SandboxServer, seeded: list[str], run: Runner, status: int, method: str
+) -> None:
+    sandbox.control.add_fault("status", method=method, status=status, body={"error": "no"})
+    done = run("cancel-all", "--base-url", sandbox.rest_url)
+    assert done.code == 0, done.out + done.err
+    assert open_ids(sandbox) == []
+
+
+def test_a_pair_under_maintenance_whose_lists_are_down_is_unknown(
+    sandbox: SandboxServer, seeded: list[str], run: Runner
+) -> None:
+    text = {"error": "pair is under maintenance"}
+    sandbox.control.add_fault("status", method="DELETE", status=400, body=text, times=None)
+    sandbox.control.add_fault("status", method="GET", status=503, times=None)
+    options = ("--pair", "BTC/USDT", "--deadline", "2", "--base-url", sandbox.rest_url)
+    done = run("cancel-all", *options)
+    assert done.code == 3, done.out + done.err
+    assert "does not know" not in done.out
+
+
+def test_what_a_cancel_names_falsely_is_cancelled_again(
+    sandbox: SandboxServer, seeded: list[str], run: Runner
+) -> None:
+    sandbox.control.add_fault("cancel_some", method="DELETE", count=0, claim=True)
+    done = run("cancel-all", "--base-url", sandbox.rest_url)
+    assert done.code == 0, done.out + done.err
+    assert open_ids(sandbox) == []
 
 
 def test_a_revoked_permission_says_what_to_do(

@@ -112,8 +112,9 @@ def test_longs_and_shorts_pay_interest_to_the_second(harness: LeverageHarness) -
 def test_a_rate_that_changes_in_a_trade(harness: LeverageHarness) -> None:
     steps = {"2025-01-01": 0, "2026-01-02": 100}
     trades = backtest(harness, bitopro_margin={"interest_rates": {"USDT": steps, "BTC": 50}})
-    first = next(t for t in trades if not t["is_short"])
-    charged = (first["close_date"] - pd.Timestamp("2026-01-02", tz="UTC")).total_seconds()
+    step = pd.Timestamp("2026-01-02", tz="UTC")
+    first = next(t for t in trades if not t["is_short"] and t["close_date"] > step)
+    charged = (first["close_date"] - max(step, first["open_date"])).total_seconds()
     borrowed = first["amount"] / (1 - FEE) * first["open_rate"] * 2 / 3
     assert first["funding_fees"] == pytest.approx(-borrowed * charged / YEAR, rel=1e-6)
 

@@ -152,3 +152,30 @@ def test_repaying_asks_first_and_repays_what_is_free(
     assert cli.main(["cancel-all", "-c", config, "--repay", "--yes"]) == 1
     assert harness.debt("USDT") < Decimal("0.01")
     assert Decimal("0.0059") < harness.debt("BTC") < Decimal("0.0061")
+
+
+def test_doctor_says_how_far_the_bot_would_borrow() -> None:
+    from bitopro_margin_ext.doctor.config_checks import check_settings
+
+    config = {
+        "trading_mode": "futures",
+        "margin_mode": "cross",
+        "order_types": {"stoploss": "limit"},
+        "bitopro_margin": {"max_leverage": 2},
+    }
+    found = {result.subject: result.text for result in check_settings(config)}
+    assert "2x long and 2x short" in found["leverage"]
+    assert "order_types.stoploss" in found
+
+
+@pytest.mark.timeout(150)
+def test_a_drill_with_leverage_ends_without_a_debt(capsys: pytest.CaptureFixture[str]) -> None:
+    code = cli.main(["drill", "--leverage", "--json"])
+    said = capsys.readouterr()
+    assert code == 0, said.out + said.err
+    (verdict,) = json.loads(said.out)
+    assert verdict["agrees"]
+    assert {(row["side"], row["leverage"]) for row in verdict["rows"]} == {
+        ("long", 3.0),
+        ("short", 2.0),
+    }

@@ -1,14 +1,15 @@
-"""``python -m tests.readme [SESSION …]``: write the generated parts of the README anew."""
+"""``python -m tests.readme [SESSION …]``: record the sessions that README and docs show anew."""
 
 import sys
 import tempfile
 from pathlib import Path
 
-from .document import README, with_session
+from .document import home_of, with_session
 from .sessions import SESSIONS, play
 
 for name in sys.argv[1:] or SESSIONS:
     with tempfile.TemporaryDirectory() as folder:
         lines = play(name, Path(folder).resolve())
-    README.write_text(with_session(README.read_text(), name, lines))
+    home = home_of(name)
+    home.write_text(with_session(home.read_text(), name, lines))
     print("\n".join(lines))

@@ -1,9 +1,18 @@
-"""The README as parts: the blocks that are generated, and putting them in."""
+"""The README and the pages behind it as parts: the recorded sessions, and putting them in."""
 
 import re
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DOCS = ROOT / "bitopro_margin_ext" / "docs"
+
+
+def home_of(session: str) -> Path:
+    """The one document that shows a session."""
+    mark = f"<!-- session: {session} -->"
+    (home,) = [path for path in (README, *DOCS.glob("*.md")) if mark in path.read_text()]
+    return home
 
 
 def session_block(document: str, name: str) -> list[str]:

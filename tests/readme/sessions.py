@@ -74,7 +74,7 @@ class Terminal:
             "BITOPRO_API_SECRET": defaults.API_SECRET,
             "XDG_STATE_HOME": str(self.folder / "state"),
             "NO_COLOR": "1",
-            "COLUMNS": "200",
+            "COLUMNS": "80",
         }
 
     def _show(self, command: str, output: str) -> None:
@@ -97,8 +97,9 @@ def play_cancel_all(terminal: Terminal) -> None:
 
 
 def play_doctor(terminal: Terminal) -> None:
-    """A fresh user folder, and what is still missing in it."""
+    """A fresh user folder, as ``init`` writes it, and what is still missing in it."""
     terminal.run("bitopro-margin init --userdir user_data")
+    terminal.lines.clear()
     terminal.run("bitopro-margin doctor --offline -c user_data/config.json --userdir user_data")
 
 

@@ -1,16 +1,17 @@
 """What the README shows is what happens."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from .document import README, session_block
+from .document import README, home_of, session_block
 from .sessions import SESSIONS, comparable, play
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_a_session_in_the_readme_is_what_the_command_prints(name: str, tmp_path: Path) -> None:
-    shown = session_block(README.read_text(), name)
+    shown = session_block(home_of(name).read_text(), name)
 
     assert comparable(shown) == comparable(play(name, tmp_path.resolve()))
 
@@ -43,3 +44,22 @@ def test_the_doctors_session_shows_what_is_required() -> None:
         )
         assert f"ok    {name}: " in shown
         assert f"(needs {wanted})" in shown
+
+
+def test_the_readme_is_short() -> None:
+    # The reference, the benchmarks and the controls of the sandbox have pages of their own.
+    assert len(README.read_text().split()) <= 2200
+
+
+def test_links_lead_somewhere() -> None:
+    text = README.read_text()
+    files = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    assert [name for name in files if not (README.parent / name).exists()] == []
+    headings = {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
+    anchors = set(re.findall(r"\]\(#([^)]+)", text))
+    assert anchors
+    assert anchors <= headings

@@ -13,6 +13,7 @@ PARTS = {
     "sweep": ("tests/core/test_sweep_machine.py", 10_000),
     "client": ("tests/stateful/test_client.py", 10_000),
     "bot": ("tests/stateful/test_bot.py", 400),
+    "leverage": ("tests/stateful/test_leverage.py", 500),
 }
 """The machines, and how many examples of each the deep run has."""
 

@@ -1,0 +1,65 @@
+"""Freqtrade's data and analysis commands with leverage, as real processes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.leverage.harness import BTC, LeverageHarness
+from tests.leverage.test_backtests import RATES, write_candles
+
+RUN = "import bitopro_margin_ext as b, sys; b.enable(); from freqtrade.main import main; main()"
+
+
+def freqtrade(harness: LeverageHarness, *arguments: str) -> str:
+    """Run the unmodified command, enabled as the config's ``log_config`` does; what it says."""
+    config = harness.config("ByTheClock", **RATES)
+    config |= {"timeframe": "1h", "dry_run": True, "dry_run_wallet": 10_000, "fee": 0.002,
+               "order_types": dict.fromkeys(("entry", "exit", "stoploss", "emergency_exit"),
+                                            "market")}  # fmt: skip
+    config["exchange"]["pair_whitelist"] = [BTC]
+    path = harness.folder / "config.json"
+    path.write_text(json.dumps(config))
+    folder = str(harness.folder)
+    command = [sys.executable, "-c", RUN, *arguments, "-c", str(path), "--userdir", folder]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 0, said[-3000:]
+    return said
+
+
+@pytest.mark.timeout(200)
+def test_list_markets(harness: LeverageHarness) -> None:
+    said = freqtrade(harness, "list-pairs", "--print-json", "--quote", "USDT")
+    assert BTC in said
+
+
+@pytest.mark.timeout(200)
+def test_download_data_saves_candles_and_todays_rates(harness: LeverageHarness) -> None:
+    harness.rate("7")
+    freqtrade(harness, "download-data", "--days", "2", "-t", "1h", "--trading-mode", "futures")
+    folder = harness.folder / "data" / "bitopromargin"
+    names = {file.name for file in (folder / "futures").iterdir()}
+    assert "BTC_USDT-1h-futures.feather" in names
+    assert "BTC_USDT-1h-funding_rate.feather" in names
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("command", ["lookahead-analysis", "recursive-analysis"])
+def test_analysis(harness: LeverageHarness, command: str) -> None:
+    write_candles(harness.folder, hours=24 * 40)
+    span = ["--timerange", "20260105-20260201"]
+    said = freqtrade(harness, command, "--strategy", "ByTheClock", *span)
+    assert "Traceback" not in said
+
+
+@pytest.mark.timeout(200)
+def test_hyperopt_with_two_jobs(harness: LeverageHarness) -> None:
+    pytest.importorskip("optuna")
+    write_candles(harness.folder)
+    said = freqtrade(
+        harness, "hyperopt", "--strategy", "ByTheClock", "-e", "4", "-j", "2",
+        "--spaces", "roi", "--hyperopt-loss", "SharpeHyperOptLoss",
+    )  # fmt: skip
+    assert "Best result" in said
