@@ -18,6 +18,7 @@ from ..core.symbols import OrderKey
 from . import freqtrade_internals, positions
 from .config_checks import refuse_what_cannot_work, remember_secrets
 from .options import parse_options
+from .order_stream import OrderStream
 from .simulated_orders import cancel_simulated_orders
 from .tracked_orders import TrackedOrders
 
@@ -58,6 +59,7 @@ class Bitopromargin(TrackedOrders):
             f" ccxt {ccxt.__version__}). With EmergencyCancelMixin in the strategy,"
             f" {parse_options(config).describe()}."
         )
+        self._stream: OrderStream | None = None
         self._initialized = self._warned = False
         super().__init__(config, exchange_config=exchange_config, **kwargs)
         self._initialized = True
@@ -82,6 +84,9 @@ class Bitopromargin(TrackedOrders):
 
     def close(self) -> None:
         """Release what the base has made; nothing, when the start was refused before it."""
+        stream, self._stream = getattr(self, "_stream", None), None
+        if stream is not None:
+            stream.stop()
         if hasattr(self, "loop"):
             super().close()
 
@@ -145,6 +150,16 @@ class Bitopromargin(TrackedOrders):
             # Where a fee is still to come, the exchange will be asked for it.
             if not order["filled"] or self.order_has_fee(order):
                 self.swept[order["symbol"], order["id"]] = order
+
+    # -- the stream ----------------------------------------------------------------------------
+
+    def follow_stream(self) -> None:
+        """Follow the private order stream, where live streams are allowed."""
+        if self._config["dry_run"] or not self._config["exchange"].get("enable_ws", True):
+            logger.info("bitopro_margin.stream needs a live run and exchange.enable_ws: it is off.")
+            return
+        self._stream = OrderStream(freqtrade_internals.ccxt_api(self))
+        self._stream.start()
 
     def attach(self, emergency: Any) -> None:
         """Know who handles emergencies, once the bot has started; only leverage needs it."""
