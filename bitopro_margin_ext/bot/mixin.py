@@ -235,6 +235,8 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
     for name, hook in _HOOKS.items():
         _wrap(strategy, name, functools.partial(hook, emergency))
     strategy._emergency = emergency
+    if options.stream:
+        exchange.follow_stream()
     logger.info(f"EmergencyCancelMixin is on: {options.describe()}.")
     unfilledtimeout = strategy.config.get("unfilledtimeout", {})
     for line in start_warnings(options, strategy.order_types, unfilledtimeout):

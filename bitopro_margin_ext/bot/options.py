@@ -44,9 +44,13 @@ class Options:
     heartbeat_file: Path | None = None
     exit_tags: tuple[str, ...] = ()
     """The strategy's own reasons in ``cancel_on`` that it puts together as it runs."""
+    stream: bool = False
+    """Whether the private order stream is followed, where ``exchange.enable_ws`` allows it."""
 
     def describe(self) -> str:
         """What the hook will do, for the start-up line."""
+        if not self.cancel_on:
+            return "cancel_on is empty: nothing is ever cancelled"
         what = "of the exiting pair" if self.scope == "pair" else "of every pair"
         return (
             f"on {', '.join(self.cancel_on)} all margin orders {what} are cancelled first,"
@@ -68,9 +72,10 @@ def parse_options(config: Mapping[str, Any]) -> Options:
             raise ValueError(f"{BLOCK}.{name}: unknown option; there are {', '.join(known)}")
     parse_leverage_options(config)
     return Options(
-        cancel_on=_reasons("cancel_on", block.get("cancel_on", Options().cancel_on)),
+        cancel_on=_cancel_on(block.get("cancel_on", Options().cancel_on)),
         exit_tags=_reasons("exit_tags", block["exit_tags"]) if "exit_tags" in block else (),
         scope=_scope(block.get("scope", Options().scope)),
+        stream=_stream(block.get("stream", False)),
         deadline=_deadline(block.get("deadline", Options().deadline)),
         heartbeat_file=_heartbeat_file(
             block.get("heartbeat_file"),
@@ -143,6 +148,11 @@ def start_warnings(
     return found
 
 
+def _cancel_on(value: Any) -> tuple[str, ...]:
+    # Empty is how the hook is switched off; that is said loudly.
+    return () if value in ([], ()) else _reasons("cancel_on", value)
+
+
 def _reasons(name: str, value: Any) -> tuple[str, ...]:
     if (
         not isinstance(value, list | tuple)
@@ -153,6 +163,12 @@ def _reasons(name: str, value: Any) -> tuple[str, ...]:
             f'{BLOCK}.{name}: must be a list of exit reasons like ["emergency_exit"], not {value!r}'
         )
     return tuple(reason.strip() for reason in value)
+
+
+def _stream(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{BLOCK}.stream: must be true or false, not {value!r}")
+    return value
 
 
 def _scope(value: Any) -> str:

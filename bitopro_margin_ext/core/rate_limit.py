@@ -50,7 +50,7 @@ class RateLimiter:
             return wait
 
     def arrived(self) -> None:
-        """Count the last call from now: it was answered, so it cannot have arrived later.
+        """Count the last call from now: it is over, so it cannot have arrived later.
 
         It may have had to connect first, and arrive much later than it left.
         """

@@ -158,7 +158,10 @@ class RetryingCaller:
     def _note(self, endpoint: Endpoint, answer: Any) -> None:
         """Take in what an answer says of the next calls."""
         refusals = self._refusals[endpoint.method == "GET"]
-        if endpoint.cancels_all and (not isinstance(answer, Failure) or answer.status is not None):
+        is_over = not isinstance(answer, Failure) or (
+            answer.sent and answer.meaning is not Meaning.TIMEOUT
+        )
+        if endpoint.cancels_all and is_over:
             self._limits.cancel_all.arrived()
         if not isinstance(answer, Failure):
             refusals.clear()

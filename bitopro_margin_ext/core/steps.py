@@ -6,6 +6,7 @@ of the clock. Performers are ``core.client`` and the blocking and the asynchrono
 """
 
 import contextvars
+import math
 import random
 import threading
 import time
@@ -101,7 +102,12 @@ def retry_nonce(
     before = account.clock_offset_ms
     corrected: int | None = None
     params = first.params
+
+    def left() -> float:
+        return math.inf if first.timeout is None else started + first.timeout - now()
+
     for attempt in range(MAX_NONCE_RETRIES):
+        pause = 0.0
         if not _is_refused_nonce(answer):
             return answer
         offset = None if corrected is not None else _clock_correction(answer, account)
@@ -115,16 +121,14 @@ def retry_nonce(
             account.key_nonces.keep_in_order()
             if attempt:
                 # Another process on the key is not to be met again at the same moment.
-                yield Sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 - not for secrets
+                pause = random.uniform(0.0, 0.02 * 2**attempt)  # noqa: S311 - not for secrets
         wait = turn()
-        if wait is None:
+        if wait is None or max(wait, pause) >= left():
             break
-        if wait > 0:
-            yield Sleep(wait)
-        left = None if first.timeout is None else started + first.timeout - now()
-        if left is not None and left <= 0:
-            break
-        answer = yield Call(first.endpoint, params, left)
+        if wait > 0 or pause > 0:
+            yield Sleep(max(wait, pause))
+        timeout = None if first.timeout is None else left()
+        answer = yield Call(first.endpoint, params, timeout)
         if offset is None and corrected is not None:
             break
     if not _is_refused_nonce(answer):

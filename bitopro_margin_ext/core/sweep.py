@@ -60,7 +60,7 @@ def cancel_and_confirm(
     *,
     deadline: float,
     open_orders: OpenOrdersPath | None = None,
-    clock: Callable[[], float] = lambda: time.monotonic(),
+    clock: Callable[[], float] | None = None,
     exchange_clock: SweptAccount | None = None,
     report: CancelReport | None = None,
     heard: Callable[[], Iterable[ParsedOrder]] = tuple,
@@ -94,7 +94,7 @@ def list_without_cancelling(
     *,
     deadline: float,
     open_orders: OpenOrdersPath | None = None,
-    clock: Callable[[], float] = lambda: time.monotonic(),
+    clock: Callable[[], float] | None = None,
     exchange_clock: SweptAccount | None = None,
     report: CancelReport | None = None,
 ) -> Flow[CancelReport]:
@@ -120,7 +120,7 @@ class _Sweep:
         known: Iterable[OrderKey],
         deadline: float,
         open_orders: OpenOrdersPath,
-        clock: Callable[[], float],
+        clock: Callable[[], float] | None,
         account: SweptAccount | None,
         report: CancelReport | None = None,
         heard: Callable[[], Iterable[ParsedOrder]] = tuple,
@@ -128,7 +128,7 @@ class _Sweep:
         self.symbol = None if symbol is None else pair_symbol(symbol)
         self.open_orders = open_orders
         self.heard = heard
-        self.clock = clock
+        self.clock = clock = clock or time.monotonic
         self.started = clock()
         began_ms = time.time_ns() // 1_000_000
         account = account or _OwnAccount(clock)

@@ -68,6 +68,11 @@ OPEN_CONNECTIONS: Final = 2
 not wait for a handshake then."""
 
 
+TIMEOUTS_OF_A_CALL: Final = 3
+"""How many times ccxt's ``timeout`` a call without a deadline may take: an answer that comes byte
+by byte must not keep a bot from looking after its trades."""
+
+
 class BlockingSession(MarginSession):
     """The margin session over ccxt's blocking transport."""
 
@@ -115,16 +120,20 @@ class BlockingSession(MarginSession):
         return super().throttle(cost)
 
     def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-        """Send one HTTP request; inside a deadline, give up on it when the time has come."""
+        """Send one HTTP request, and give up on it when the time has come.
+
+        That is the deadline, or without one a few times ``timeout``: that counts from byte to byte.
+        """
         scope = SCOPE.get()
         if scope.ends <= time.monotonic():
             raise self.not_sent_error()
+        ends = min(scope.ends, time.monotonic() + TIMEOUTS_OF_A_CALL * self.timeout / 1000)
         # Whoever made the session, and whenever: it stays the user's as it was.
         if self.session is not self._guarded:
             self.session = self._guarded = guarded_session(self.session, OPEN_CONNECTIONS)
         signer = self.signer_of(headers, body)
         request = HttpCall(
-            scope.ends,
+            ends,
             sign=None if signer is None else signer.headers,
             turn=None if signer is None else signer.nonces.turn(),
             on_sent=functools.partial(next, scope.counter),

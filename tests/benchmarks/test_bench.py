@@ -11,6 +11,8 @@ from tests.benchmarks.machine import Machine
 from tests.benchmarks.readings import Contender, Row, Sample
 from tests.benchmarks.tables import as_markdown
 
+pytestmark = pytest.mark.timeout(600)
+
 
 def run(*arguments: str) -> str:
     done = subprocess.run(

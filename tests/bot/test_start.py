@@ -119,6 +119,7 @@ def test_what_leaves_the_hook_without_effect_is_said(
     )
     said = warnings(bitopro_margin={"cancel_on": ["force_exit"]})
     assert "cancel_on does not have 'emergency_exit'" in said
+    assert "NOTHING is cancelled" in warnings(bitopro_margin={"cancel_on": []})
     assert "does not have EmergencyCancelMixin" in warnings(strategy="Plain")
     assert "does not have EmergencyCancelMixin" not in warnings()
 

@@ -83,6 +83,7 @@ def check(model, report, scope, known, deadline):
 @example(
     [Row(PAIRS[0], "1", -1)], None, [], False, 2, ["status:429/30", "status:409", "status:409"]
 )
+@example([], None, [], False, 0.3, ["fine", "drop_before", *["status:409"] * 9])
 def test_the_report_says_nothing_that_the_exchange_did_not(
     book, scope, unknown, every, deadline, faults
 ):

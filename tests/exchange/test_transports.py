@@ -82,7 +82,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with contextlib.suppress(OSError):
-            self.wfile.write(body)
+            if behaviour != "drip":
+                self.wfile.write(body)
+                return
+            for place in range(len(body)):
+                self.wfile.write(body[place : place + 1])
+                time.sleep(0.5)
 
     do_GET = do_DELETE = do_POST = do_PUT = answer  # noqa: N815 - http.server's names
 
@@ -156,9 +161,16 @@ def socks() -> Iterator[SocksServer]:
 TRANSPORTS = ("own", "socks", "user's", "user's, trusting")
 
 
-def play(kind: str, transport: str, server: Server, socks: SocksServer, calls: list[str]) -> object:
+def play(
+    kind: str,
+    transport: str,
+    server: Server,
+    socks: SocksServer,
+    calls: list[str],
+    **options: object,
+) -> object:
     """Make the calls with one object over one transport; the result of the last one, or raise."""
-    config = {**KEYS, "urls": {"api": {"rest": f"{server.url}/v3"}}, "rateLimit": 1}
+    config = {**KEYS, "urls": {"api": {"rest": f"{server.url}/v3"}}, "rateLimit": 1, **options}
     if transport == "socks":
         config["socksProxy"] = socks.url
     if kind == "sync":
@@ -263,6 +275,19 @@ def test_an_answer_is_bounded(kind, transport, server, socks):
     with pytest.raises(ccxt.OperationFailed) as caught:
         play(kind, transport, server, socks, ["cancel_all_orders"])
     assert failure_of(caught.value).outcome is Outcome.UNKNOWN
+
+
+@every
+@each
+def test_an_answer_that_comes_byte_by_byte_is_given_up(kind, transport, server, socks):
+    """ccxt's blocking class counts its time-out from byte to byte."""
+    server.behaviour = "drip"
+    begun = time.monotonic()
+    with pytest.raises(ccxt.RequestTimeout) as caught:
+        play(kind, transport, server, socks, ["cancel_all_orders"], timeout=1000)
+    assert failure_of(caught.value).outcome is Outcome.UNKNOWN
+    # All of it takes 14 seconds.
+    assert time.monotonic() - begun < 10
 
 
 @each

@@ -12,7 +12,7 @@ from pathlib import Path
 PARTS = {
     "sweep": ("tests/core/test_sweep_machine.py", 10_000),
     "client": ("tests/stateful/test_client.py", 10_000),
-    "bot": ("tests/stateful/test_bot.py", 400),
+    "bot": ("tests/stateful/test_bot.py", 1_000),
     "leverage": ("tests/stateful/test_leverage.py", 500),
 }
 """The machines, and how many examples of each the deep run has."""
@@ -49,6 +49,8 @@ def _run(name: str, options: argparse.Namespace, root: Path) -> bool:
 
     def run(number: int) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", path, "-q", "-p", "no:cacheprovider"]
+        # A shard is one test, and takes as long as it takes.
+        command += ["--timeout=0"]
         command += ["--hypothesis-profile=deep", f"--hypothesis-seed={options.seed + number}"]
         environment = {**os.environ, "PROOF_EXAMPLES": str(share)}
         return subprocess.run(

@@ -8,10 +8,12 @@ open that is not; a minute more, and every emergency that nobody called off is o
 
 from decimal import Decimal
 
+import pytest
 from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bitopro_margin_ext.sandbox.state import Refusal
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .bots import DEADLINE, BotRunner
@@ -20,6 +22,9 @@ from .profiles import profile
 from .transport import PowerCut
 from .world import PAIRS, World, wire_name
 
+pytestmark = pytest.mark.timeout(600)
+
+REFUSED_STOP = Refusal(400, "Invalid stop price")
 GRACE = 0.5
 """Seconds by which the hook may end after its deadline: mapping what the sweep has told."""
 ITERATION = 5.0
@@ -117,7 +122,7 @@ class BotMachine(RuleBasedStateMachine):
         for order in self.world.orders(pair, only_open=True):
             if order.status == Status.NOT_TRIGGERED:
                 self.world.exchange.cancel("margin", order.pair.name, order.id)
-        self.world.exchange.stop_rejections.append("Invalid stop price")
+        self.world.exchange.stop_rejections.append(REFUSED_STOP)
         self.world.arm(weather)
         self.iterate_until_cut(2, cut)
 
@@ -144,7 +149,7 @@ class BotMachine(RuleBasedStateMachine):
         for order in self.world.orders(only_open=True):
             if order.status == Status.NOT_TRIGGERED:
                 self.world.exchange.cancel("margin", order.pair.name, order.id)
-        self.world.exchange.stop_rejections.extend(["Invalid stop price"] * 2)
+        self.world.exchange.stop_rejections.extend([REFUSED_STOP] * 2)
         self.world.arm([*weather, *trouble])
         self.iterate_until_cut(3, cut)
 
@@ -188,7 +193,7 @@ class BotMachine(RuleBasedStateMachine):
                 if order.status == Status.NOT_TRIGGERED:
                     self.world.exchange.cancel("margin", order.pair.name, order.id)
         if what == "emergency":
-            self.world.exchange.stop_rejections.append("Invalid stop price")
+            self.world.exchange.stop_rejections.append(REFUSED_STOP)
         if what == "exit":
             self.runner.strategy.unwanted.add(pair)
         if what == "entry":

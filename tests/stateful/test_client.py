@@ -5,6 +5,7 @@ held against the exchange's own books after each.
 """
 
 import ccxt
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,6 +15,8 @@ from bitopro_margin_ext.sandbox.state.orders import Status
 from .faults import CALLS, CLAIMED, DONE_LATE, SEEN_LATE, faults, kinds_of
 from .profiles import profile
 from .world import PAIRS, World, symbol_of
+
+pytestmark = pytest.mark.timeout(600)
 
 GRACE = 0.1
 """Seconds by which a call may end after its deadline."""

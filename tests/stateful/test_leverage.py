@@ -24,6 +24,8 @@ from tests.leverage.harness import BTC, CAPITAL, ETH, LeverageHarness, wire
 
 from .profiles import profile
 
+pytestmark = pytest.mark.timeout(600)
+
 pairs = st.sampled_from([BTC, ETH])
 sides = st.sampled_from(["long", "short"])
 picks = st.integers(0, 9)
