@@ -46,10 +46,12 @@ class Timeline:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        self._real_run(asyncio.sleep(0))
-        self.loop.close()
+        with self._lock:
+            # (The thread of a call that was given up may still be on the exchange's side.)
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self._real_run(asyncio.sleep(0))
+            self.loop.close()
         asyncio.new_event_loop = self._loop_maker
         concurrent.futures.Future.result = self._future_result
         for name, function in self._real.items():
