@@ -158,7 +158,7 @@ def parse_order(row: Row, symbol: str | None = None) -> ParsedOrder:
     price = amount_of(row, "price")
     trigger_price = amount_of(row, "stopPrice")
     return {
-        "id": text(row, "id", "orderId"),
+        "id": _order_id(row),
         "clientOrderId": text(row, *CLIENT_ID_KEYS),
         "timestamp": milliseconds(row, "createdTimestamp", "timestamp"),
         "lastTradeTimestamp": None if is_zero(filled) else updated,
@@ -254,6 +254,12 @@ def _ids(ids: Any) -> list[str]:
 
 def _is_id(found: Any) -> bool:
     return type(found) in (str, int) and is_order_id(str(found))
+
+
+def _order_id(row: Row) -> str | None:
+    """The id of an order; JSON's ``NaN`` and ``true`` would else be the names of orders."""
+    found = text(row, "id", "orderId")
+    return found if any(_is_id(row.get(key)) for key in ("id", "orderId")) else None
 
 
 def parse_trade(row: Row, symbol: str | None) -> dict[str, Any]:

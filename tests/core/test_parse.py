@@ -289,3 +289,8 @@ def test_trades():
     assert (sell["price"], sell["amount"], sell["cost"]) == ("4", "1", "4")
     assert sell["fee"] == {"cost": "0", "currency": "USDT"}
     assert (buy["takerOrMaker"], buy["timestamp"]) == ("maker", 1720680169045)
+
+
+@pytest.mark.parametrize("named", [float("nan"), 1.5, True, [], {}, None, "1/2", ""])
+def test_what_names_no_order(named):
+    assert parse_order({"id": named, "pair": "btc_usdt", "status": 0})["id"] is None
