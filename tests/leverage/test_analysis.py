@@ -15,9 +15,9 @@ RUN = "import bitopro_margin_ext as b, sys; b.enable(); from freqtrade.main impo
 def freqtrade(harness: LeverageHarness, *arguments: str) -> str:
     """Run the unmodified command, enabled as the config's ``log_config`` does; what it says."""
     config = harness.config("ByTheClock", **RATES)
-    config |= {"timeframe": "1h", "dry_run": True, "dry_run_wallet": 10_000, "fee": 0.002,
-               "order_types": dict.fromkeys(("entry", "exit", "stoploss", "emergency_exit"),
-                                            "market")}  # fmt: skip
+    config |= {"timeframe": "1h", "dry_run": True, "dry_run_wallet": 10_000, "fee": 0.002}
+    types = dict.fromkeys(("entry", "exit", "stoploss", "emergency_exit"), "market")
+    config["order_types"] = types | {"stoploss_on_exchange": False}
     config["exchange"]["pair_whitelist"] = [BTC]
     path = harness.folder / "config.json"
     path.write_text(json.dumps(config))
