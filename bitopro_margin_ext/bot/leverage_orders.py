@@ -118,15 +118,12 @@ class LeverageOrders(LeverageFetching):
         if not wanted or self.has_unconfirmed_order(pair):
             return None
         ledger = self.loans.ledger
-        if ledger.meta("adopted"):
-            self.lock_pair(pair, is_short, "the ledger of loans was lost")
-            raise InvalidOrderException(
-                f"{self.name}: no entries: the ledger of loans was lost and the debts were taken"
-                " from the account. Check bitopro-margin loans, then bitopro-margin loans --accept."
-            )
         with self.loans.lock:
             self._reconciler.entering[pair] = time.monotonic()
             try:
+                # A forced entry can come before the first iteration.
+                self._ledger_start.run()
+                self._check_ledger(pair, is_short)
                 self.loans.read()
                 trades = Trade.get_trades_proxy(pair=pair, is_open=True)
                 need = sum((need_of(t, ledger.entry_fees(pair)) for t in trades), ZERO)
@@ -144,6 +141,16 @@ class LeverageOrders(LeverageFetching):
                 self.lock_pair(pair, is_short, str(error), minutes=1.0)
                 raise TemporaryError(f"{self.name}: no entry of {pair}: {error}") from error
         return currency
+
+    def _check_ledger(self, pair: str, is_short: bool) -> None:
+        """Refuse every loan until the user has looked at a ledger that was lost."""
+        if not self.loans.ledger.meta("adopted"):
+            return
+        self.lock_pair(pair, is_short, "the ledger of loans was lost")
+        raise InvalidOrderException(
+            f"{self.name}: no entries: the ledger of loans was lost and the debts were taken"
+            " from the account. Check bitopro-margin loans, then bitopro-margin loans --accept."
+        )
 
     def _check_ratio(self, pair: str, is_short: bool, currency: str, amount: Decimal) -> None:
         """Refuse a loan that would bring the account below the ratio for entries."""

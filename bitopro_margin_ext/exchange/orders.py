@@ -80,6 +80,8 @@ def fetch_open_orders(
     answer = yield from _open_orders(api, with_raw(api, "fetchOpenOrders", query, raw))
     rows = rows_of(api, answer)
     found = parsed_rows(api, "orders", lambda row: order_from_row(api, row, symbol), rows)
+    # An order that changes while it is listed can be in the answer twice.
+    found = list({(order["symbol"], order["id"]): order for order in found}.values())
     found.sort(key=lambda order: order["timestamp"] or 0)
     return window.select(reversed(found))
 

@@ -121,6 +121,14 @@ def test_an_answer_about_another_order_is_not_taken_for_this_one(connect, canned
             api(method, "1", BTC)
 
 
+def test_an_open_order_that_is_listed_twice_is_one(connect, canned):
+    answer = example("margin_get_open_orders_data")
+    rows = answer["data"]
+    canned.answers["GET", "/margin/orders/orders/open"] = {"data": [*rows, *rows]}
+    found = connect(canned.rest_url)("fetch_open_orders")
+    assert len(found) == len({row["id"] for row in rows})
+
+
 # -- markets ----------------------------------------------------------------------------------
 
 

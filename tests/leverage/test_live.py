@@ -140,11 +140,16 @@ def test_a_forced_exit_whole_and_in_part(
 
 
 @SIDES
-def test_a_forced_entry(harness: LeverageHarness, side: str, leverage: float) -> None:
+@pytest.mark.parametrize("iterations", [0, 1])
+def test_a_forced_entry(
+    harness: LeverageHarness, side: str, leverage: float, iterations: int
+) -> None:
     from freqtrade.enums import SignalDirection
 
     bot = harness.bot(force_entry_enable=True)
     bot.state = bot.state.RUNNING
+    for _ in range(iterations):
+        bot.process()
     direction = SignalDirection.SHORT if side == "short" else SignalDirection.LONG
     bot.strategy.enter[BTC] = side
     bot.rpc._rpc._rpc_force_entry(BTC, None, order_side=direction, leverage=leverage)
@@ -153,6 +158,9 @@ def test_a_forced_entry(harness: LeverageHarness, side: str, leverage: float) ->
     bot.process()
     assert trade_of().leverage == leverage
     assert owed(harness, side) > 0
+    # The loans are the bot's own: the ledger begins with the first of them, too.
+    assert bot.exchange.loans.ledger.meta("begun")
+    assert not bot.exchange.loans.ledger.meta("adopted")
     harness.exit(bot)
     harness.assert_settled(bot)
 
