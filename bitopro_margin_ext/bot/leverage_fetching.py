@@ -13,6 +13,7 @@ from freqtrade.exceptions import (
     TemporaryError,
 )
 from freqtrade.persistence import Trade
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..core.report import CancelReport
 from ..exchange import call_scope
@@ -260,7 +261,16 @@ def _has_unknown_exit(trade: Any, orders: list[dict[str, Any]]) -> bool:
 
 def _emergency_waits(trade: Any) -> bool:
     """Whether a trade has an emergency exit on record, and no order for it yet."""
-    records = trade.get_custom_data(pending_exits.CUSTOM_DATA_KEY) or {}
+    try:
+        try:
+            records = trade.get_custom_data(pending_exits.CUSTOM_DATA_KEY) or {}
+        except SQLAlchemyError:
+            # A server that was restarted has ended the connection: the next one will do.
+            freqtrade_internals.rollback_custom_data()
+            records = trade.get_custom_data(pending_exits.CUSTOM_DATA_KEY) or {}
+    except SQLAlchemyError:
+        logger.exception("Waiting exits cannot be read: nothing is repaid before that is clear.")
+        return True
     urgent = {pending_exits.EMERGENCY_EXIT, pending_exits.LIQUIDATION} & set(records)
     return bool(urgent) and not any(
         order.ft_order_side == trade.exit_side for order in trade.open_orders

@@ -25,6 +25,7 @@ from .debt_lines import ZERO, up
 from .leverage_fetching import LeverageFetching
 from .loan_need import need_of
 from .loans import LoanRefusedError, LoanUnknownError
+from .loans_ledger import LedgerError
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,11 @@ class LeverageOrders(LeverageFetching):
 
     def _enter(self, order: dict[str, Any]) -> Any:
         pair, is_short = order["pair"], order["side"] == "sell"
-        currency = self._borrow_for(order)
+        try:
+            currency = self._borrow_for(order)
+        except LedgerError as error:
+            # What may be borrowed by then is found again by the reconciler.
+            raise TemporaryError(f"{self.name}: no entry of {pair}: {error}") from error
         try:
             return self._send(order, "entry", order["amount"])
         except TemporaryError:

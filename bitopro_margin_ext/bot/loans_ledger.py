@@ -7,6 +7,7 @@ tables of their own in the same server when ``db_url`` is no SQLite. One bot at 
 
 import contextlib
 import hashlib
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -76,14 +77,15 @@ class LoansLedger:
 
     def __init__(self, url: str, *, hold: bool = True) -> None:
         self.url = url
-        self._engine = create_engine(url)
+        self._engine = _engine(url)
         self._hold: Any = None
         self._lock_connection: Connection | None = None
+        self._lock_guard = threading.Lock()
+        self._locks = False
         try:
-            if self._engine.dialect.name == "sqlite":
-                event.listen(self._engine, "connect", _sync_fully)
             if hold:
                 self._take_hold()
+            self._locks = self._lock_connection is not None
             METADATA.create_all(self._engine)
         except SQLAlchemyError as error:
             self.close()
@@ -100,6 +102,7 @@ class LoansLedger:
         if self._hold is not None:
             self._hold.close()
             self._hold = None
+        self._locks = False
         if self._lock_connection is not None:
             with contextlib.suppress(SQLAlchemyError):
                 self._lock_connection.close()
@@ -124,17 +127,45 @@ class LoansLedger:
         elif self._engine.dialect.name == "postgresql":
             name = hashlib.sha256(b"bitopro_margin_loans").digest()
             key = int.from_bytes(name[:8], "big", signed=True)
-            self._lock_connection = self._engine.connect()
+            # Released by the server when this connection ends, however the process does.
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             asked = text("SELECT pg_try_advisory_lock(:key)")
-            taken = self._lock_connection.execute(asked, {"key": key}).scalar()
-            self._lock_connection.commit()
-            if not taken:
+            if not connection.execute(asked, {"key": key}).scalar():
+                connection.close()
                 raise busy
+            self._lock_connection = connection
+
+    def _keep_hold(self) -> None:
+        """Take the lock again that a server has released with its connection."""
+        with self._lock_guard:
+            if not self._locks:
+                return
+            if self._lock_connection is not None:
+                try:
+                    self._lock_connection.execute(text("SELECT 1"))
+                    return
+                except SQLAlchemyError:
+                    lost, self._lock_connection = self._lock_connection, None
+                    with contextlib.suppress(SQLAlchemyError):
+                        lost.invalidate()
+                        lost.close()
+            self._take_hold()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
-            yield connection
+        """One transaction, while no other bot holds the ledger.
+
+        :raises LedgerError: when it cannot be read or written; nothing of it is kept then.
+        """
+        try:
+            self._keep_hold()
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise LedgerError(
+                f"the ledger of loans {_shown(self._engine)} cannot be used now:"
+                f" {type(error).__name__}"
+            ) from error
 
     # -- shares --------------------------------------------------------------------------------
 
@@ -412,6 +443,28 @@ def _write_lines(connection: Connection, currency: str, lines: list[Line]) -> No
 def _see(connection: Connection, kind: str, serial: str) -> None:
     connection.execute(delete(SEEN).where(SEEN.c.kind == kind, SEEN.c.serial == serial))
     connection.execute(insert(SEEN).values(kind=kind, serial=serial))
+
+
+def _engine(url: str) -> Engine:
+    """An engine that bounds what the ledger may wait for, and finds a restarted server again."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        engine = create_engine(url)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _sync_fully)
+        return engine
+    wait = {} if "connect_timeout" in parsed.query else {"connect_timeout": 3}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=wait)
+    event.listen(engine, "connect", _wait_briefly)
+    return engine
+
+
+def _wait_briefly(connection: Any, _record: Any) -> None:
+    """An exit is noted here before it is sent: no lock of another session may keep it in."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '2s'")
+        cursor.execute("SET statement_timeout = '5s'")
+    connection.commit()
 
 
 def _sync_fully(connection: Any, _record: Any) -> None:
