@@ -16,10 +16,10 @@ from .._version import __version__
 from ..core.report import CancelReport
 from ..core.symbols import OrderKey
 from . import freqtrade_internals, positions
-from .config_checks import refuse_what_cannot_work, remember_secrets
 from .options import parse_options
 from .order_stream import OrderStream
 from .simulated_orders import cancel_simulated_orders
+from .start_checks import refuse_what_cannot_work, remember_secrets
 from .tracked_orders import TrackedOrders
 
 logger = logging.getLogger(__name__)
