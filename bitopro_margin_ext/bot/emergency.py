@@ -21,6 +21,7 @@ from .pending_exits import (
     FORCE_EXIT,
     PendingExit,
     PendingExits,
+    whole_if_near,
 )
 from .sweeps import Sweeps, warn, was_answered
 
@@ -146,7 +147,7 @@ class Emergency:
                     self._make_way(session, trade, pending, started)
                     if not trade.is_open:
                         return 0.0
-                    return None if part is None else min(part, float(trade.amount))
+                    return None if part is None else whole_if_near(trade, part)
                 except Exception:
                     session.recover()
                     raise

@@ -277,11 +277,20 @@ def amount_to_go(trade: Any, pending: PendingExit) -> float:
         if order.order_id not in (*pending.orders, pending.rest_of)
         and order.ft_order_tag == pending.exit_reason
     )
-    left = min(trade.amount, max(0.0, wanted - gone))
-    # Less than the exchange's smallest step is nothing.
+    return _in_steps(trade, whole_if_near(trade, max(0.0, wanted - gone)))
+
+
+def whole_if_near(trade: Any, part: float) -> float:
+    """A part of the position; all of it, if what would be left is less than can be traded."""
+    amount = float(trade.amount)
+    return amount if part and not _in_steps(trade, max(0.0, amount - part)) else part
+
+
+def _in_steps(trade: Any, amount: float) -> float:
+    """An amount in the exchange's steps; less than the smallest is nothing."""
     return float(
         amount_to_contract_precision(
-            left, trade.amount_precision, trade.precision_mode, trade.contract_size
+            amount, trade.amount_precision, trade.precision_mode, trade.contract_size
         )
     )
 

@@ -138,6 +138,21 @@ def test_an_exit_that_fills_at_the_wrong_moment_needs_no_other(harness: BotHarne
     assert not trade_of().is_open
 
 
+def test_a_timed_out_exit_leaves_nothing_that_could_be_sold(harness: BotHarness) -> None:
+    """A fill between the exchange's steps: the rest of the order, cut to steps, is not the rest."""
+    bot = harness.bot()
+    exit_id = harness.leave(bot)
+    (entry,) = [one for one in trade_of().orders if one.ft_order_side == "buy"]
+    position = entry.filled - entry.ft_fee_base
+    harness.control.fill(exit_id, amount="0.00805")
+    bot.strategy.timed_out.add(BTC)
+    for _ in range(3):
+        bot.process()
+    sold = sum(float(order["executedAmount"]) for order in harness.sells())
+    assert 0 <= position - sold < 1e-4
+    assert not trade_of().is_open
+
+
 def test_a_partial_exit_that_times_out_does_not_cost_the_rest(harness: BotHarness) -> None:
     bot = harness.bot("GuardedAdjusting")
     harness.hold(bot)
