@@ -18,11 +18,12 @@ from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .bots import DEADLINE, BotRunner
 from .faults import CALLS, faults, pair_faults
-from .profiles import profile
+from .profiles import is_deep, profile
 from .transport import PowerCut
 from .world import PAIRS, World, wire_name
 
-pytestmark = pytest.mark.timeout(600)
+# A deep run takes as long as it takes.
+pytestmark = pytest.mark.timeout(0 if is_deep() else 600)
 
 REFUSED_STOP = Refusal(400, "Invalid stop price")
 GRACE = 0.5

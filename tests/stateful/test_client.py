@@ -13,10 +13,11 @@ from bitopro_margin_ext.core.report import SweepOutcome
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .faults import CALLS, CLAIMED, DONE_LATE, SEEN_LATE, faults, kinds_of
-from .profiles import profile
+from .profiles import is_deep, profile
 from .world import PAIRS, World, symbol_of
 
-pytestmark = pytest.mark.timeout(600)
+# A deep run takes as long as it takes.
+pytestmark = pytest.mark.timeout(0 if is_deep() else 600)
 
 GRACE = 0.1
 """Seconds by which a call may end after its deadline."""

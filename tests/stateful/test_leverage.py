@@ -22,9 +22,10 @@ from bitopro_margin_ext.bot.loan_need import need_of
 from bitopro_margin_ext.sandbox.server import SandboxServer
 from tests.leverage.harness import BTC, CAPITAL, ETH, LeverageHarness, wire
 
-from .profiles import profile
+from .profiles import is_deep, profile
 
-pytestmark = pytest.mark.timeout(600)
+# A deep run takes as long as it takes.
+pytestmark = pytest.mark.timeout(0 if is_deep() else 600)
 
 pairs = st.sampled_from([BTC, ETH])
 sides = st.sampled_from(["long", "short"])
