@@ -61,5 +61,7 @@ def test_hyperopt_with_two_jobs(harness: LeverageHarness) -> None:
     said = freqtrade(
         harness, "hyperopt", "--strategy", "ByTheClock", "-e", "4", "-j", "2",
         "--spaces", "roi", "--hyperopt-loss", "SharpeHyperOptLoss",
+        # What it finds would be written beside the strategy, and every later backtest would use it.
+        "--disable-param-export",
     )  # fmt: skip
     assert "Best result" in said
