@@ -146,10 +146,10 @@ class Bitopromargin(TrackedOrders):
         return found
 
     def _remember_ends(self, report: CancelReport) -> None:
-        for order in report.final_orders():
+        for key, order in report.ends().items():
             # Where a fee is still to come, the exchange will be asked for it.
             if not order["filled"] or self.order_has_fee(order):
-                self.swept[order["symbol"], order["id"]] = order
+                self.swept[key] = order
 
     # -- the stream ----------------------------------------------------------------------------
 

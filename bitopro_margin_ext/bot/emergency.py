@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from freqtrade.persistence import Trade
 from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
@@ -26,6 +26,8 @@ from .pending_exits import (
 from .sweeps import Sweeps, warn, was_answered
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 COMPLETION_SECONDS: Final = 2.0
 """What is spent at most on what an exit left for later: another exit may be next."""
@@ -71,16 +73,31 @@ class Emergency:
         """
         if not self._is_swept_for(asked.id, exit_reason):
             return True
+        return self._guarded(
+            started,
+            lambda session: self._before_exit(
+                session, asked, exit_reason, order_type, rate, started
+            ),
+            default=True,
+        )
+
+    def _guarded(
+        self, started: float, work: Callable[[database.EmergencySession], T], *, default: T
+    ) -> T:
+        """Do what precedes an exit in the emergency's session and within its deadline.
+
+        What fails is rolled back and logged, and ``default`` returned: nothing holds up the exit.
+        """
         try:
             with call_scope.deadline(self._left(started)), database.emergency_session() as session:
                 try:
-                    return self._before_exit(session, asked, exit_reason, order_type, rate, started)
+                    return work(session)
                 except Exception:
                     session.recover()
                     raise
         except Exception:
             logger.exception("The emergency hook failed; the exit goes on without it.")
-            return True
+            return default
 
     def _before_exit(
         self,
@@ -139,21 +156,16 @@ class Emergency:
         started = time.monotonic()
         if not self._is_swept_for(trade.id, exit_reason):
             return part
-        try:
-            with call_scope.deadline(self._left(started)), database.emergency_session() as session:
-                try:
-                    _commit(session)
-                    pending = self.exits.add(trade, exit_reason, order_type, part=part)
-                    self._make_way(session, trade, pending, started)
-                    if not trade.is_open:
-                        return 0.0
-                    return None if part is None else whole_if_near(trade, part)
-                except Exception:
-                    session.recover()
-                    raise
-        except Exception:
-            logger.exception("The emergency hook failed; the exit goes on without it.")
-            return part
+
+        def make_way(session: database.EmergencySession) -> float | None:
+            _commit(session)
+            pending = self.exits.add(trade, exit_reason, order_type, part=part)
+            self._make_way(session, trade, pending, started)
+            if not trade.is_open:
+                return 0.0
+            return None if part is None else whole_if_near(trade, part)
+
+        return self._guarded(started, make_way, default=part)
 
     def denied(self, asked: Any, exit_reason: str) -> None:
         """The strategy does not want this exit: it is not sent again on our own."""
@@ -168,22 +180,16 @@ class Emergency:
         """
         if EMERGENCY_EXIT not in self.options.cancel_on:
             return
-        try:
-            with call_scope.deadline(self._left(started)), database.emergency_session() as session:
-                try:
-                    if not self._emergency_follows(trade, order):
-                        return
-                    _commit(session)
-                    order_type = self.strategy.order_types.get("emergency_exit", "market")
-                    pending = self.exits.add(
-                        trade, EMERGENCY_EXIT, order_type, rest_of=order.order_id
-                    )
-                    self._make_way(session, trade, pending, started, leave=order)
-                except Exception:
-                    session.recover()
-                    raise
-        except Exception:
-            logger.exception("The emergency hook failed; the exit goes on without it.")
+
+        def make_way(session: database.EmergencySession) -> None:
+            if not self._emergency_follows(trade, order):
+                return
+            _commit(session)
+            order_type = self.strategy.order_types.get("emergency_exit", "market")
+            pending = self.exits.add(trade, EMERGENCY_EXIT, order_type, rest_of=order.order_id)
+            self._make_way(session, trade, pending, started, leave=order)
+
+        self._guarded(started, make_way, default=None)
 
     def _emergency_follows(self, trade: Any, order: Any) -> bool:
         """Foresee what ``handle_cancel_order`` will do with this order."""
@@ -245,8 +251,7 @@ class Emergency:
     def _sweep(self, trade: Any, pending: PendingExit | None, started: float) -> CancelReport:
         own_pair = pending is not None and pending.swept
         report = self.sweeps.sweep(trade, started, own_pair=own_pair)
-        for end in report.final_orders():
-            self.ends[end["symbol"], end["id"]] = end
+        self.ends |= report.ends()
         if pending is not None and was_answered(report):
             self.exits.note_swept(pending)
         try:
@@ -297,9 +302,9 @@ class Emergency:
         started: float,
         leave: Any = None,
     ) -> None:
-        ends = {(end["symbol"], end["id"]): end for end in report.final_orders()}
         orders = [order for order in trade.orders if order is not leave]
-        mapping.map_orders(self.bot, orders, ends, session, until=started + self.options.deadline)
+        until = started + self.options.deadline
+        mapping.map_orders(self.bot, orders, report.ends(), session, until=until)
         _commit(session)
 
     def _left(self, started: float) -> float:
@@ -348,8 +353,7 @@ class Emergency:
         with call_scope.deadline(COMPLETION_SECONDS):
             completed = self.sweeps.complete(COMPLETION_SECONDS)
         for sweep in completed:
-            for end in sweep.report.final_orders():
-                self.ends[end["symbol"], end["id"]] = end
+            self.ends |= sweep.report.ends()
             exiting = positions.own_trade(sweep.exiting)
             if exiting is not None:
                 self._note_swept(exiting, sweep.report)

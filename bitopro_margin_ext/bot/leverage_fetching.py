@@ -232,8 +232,7 @@ class LeverageFetching(LeverageAccount):
         """Show the ends of a sweep as Freqtrade must see them; they are not repaid yet."""
         super()._remember_ends(report)
         if self.is_live:
-            for order in report.final_orders():
-                key = (order["symbol"], order["id"])
+            for key, order in report.ends().items():
                 if key in self.swept:
                     self.swept[key] = deepcopy(order)
                 shown = self._shown_known(deepcopy(order), order["symbol"], settle=False)

@@ -143,7 +143,7 @@ class Sweeps:
         for last in (self._last.get(pair), self._last.get(None)):
             if last is None or last.ended <= started - self._options.deadline:
                 continue
-            ended = {(order["symbol"], order["id"]) for order in last.report.final_orders()}
+            ended = last.report.ends().keys()
             if last.report.outcome is SweepOutcome.CONFIRMED and known <= ended:
                 return last.report
         return None

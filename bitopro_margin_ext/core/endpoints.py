@@ -24,9 +24,6 @@ DOCS: Final = (
 
 GENERAL_LIMIT: Final = "600/min per IP and per account"
 
-REQUESTS_PER_SECOND: Final = 10
-"""The general limit, as the unit in which ``cost`` counts."""
-
 
 class Endpoint(NamedTuple):
     """One private endpoint; ``path`` is relative to the API base, with ``{placeholders}``."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import Failure
+from .symbols import OrderKey
 
 
 class SweepOutcome(enum.StrEnum):
@@ -78,6 +79,10 @@ class CancelReport:
             for order in (*self.cancelled, *self.already_done)
             if order.get("filled") is not None
         ]
+
+    def ends(self) -> dict[OrderKey, dict[str, Any]]:
+        """``final_orders`` by symbol and id: an id alone may repeat on another pair."""
+        return {(order["symbol"], order["id"]): order for order in self.final_orders()}
 
     def to_json(self) -> dict[str, Any]:
         """The machine-readable report: orders as ``id`` and ``symbol``, times in ms."""
