@@ -8,12 +8,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from ..core import parse_account, sweep
+from ..core.calls import Call, Flow, Gather, Step
 from ..core.client import MarginClient
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
 from ..core.parse import is_zero
 from ..core.report import CancelReport, SweepOutcome
-from ..core.steps import Call, Flow, Gather, Step
 from .heartbeat import Beat, Heartbeat
 from .state import (
     AdRatio,

@@ -8,8 +8,8 @@ from typing import Any, Final
 import requests
 
 from ..core import redaction
-from ..core.deadline_session import DeadlineSession
 from ..core.errors import Failure
+from ..core.guarded_session import DeadlineSession
 
 logger = logging.getLogger(__name__)
 
