@@ -107,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core import redaction
     from ..core.client import MarginClient
     from ..guard.state import Phase, Rule, StateFile
-    from ..guard.watch import READ_SECONDS, Watch, refusal
-    from ..guard.webhook import Webhook
+    from ..guard.watch import READ_SECONDS, Watch, Webhook, refusal
 
     redaction.redact_all_records()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.report import CancelReport
+from .cancel_all import Verdict
 from .common import ExitCode, add_pair_argument, read_access, read_config
-from .report_text import Verdict
 from .view import Cell, Column, Rows, View, add_view_arguments, show
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from bitopro_margin_ext.core import signing
 from bitopro_margin_ext.core.calls import Call
 from bitopro_margin_ext.exchange import sync
 from bitopro_margin_ext.registration import register
-from bitopro_margin_ext.sandbox.app import Parts, assemble
-from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET, EMAIL
-from bitopro_margin_ext.sandbox.rate_limits import GENERAL, SPECIAL, TOLERANCE_MS
+from bitopro_margin_ext.sandbox import API_KEY, API_SECRET, EMAIL
+from bitopro_margin_ext.sandbox.auth import GENERAL, SPECIAL, TOLERANCE_MS
+from bitopro_margin_ext.sandbox.server import Parts, assemble
 from bitopro_margin_ext.sandbox.state import Exchange, Order, Switches
 from bitopro_margin_ext.sandbox.state.orders import Action, Seed
 
