@@ -53,11 +53,6 @@ class LeverageHarness(BotHarness):
                 **changes.get("order_types", {}),
             },
         }
-        # Accounts are compared to the last decimal: no order leaves a rest for its precision.
-        ccxt_options = {"options": {"orderAmountPrecision": "basePrecision"}}
-        config["exchange"]["ccxt_config"] = {
-            **config["exchange"].get("ccxt_config", {})
-        } | ccxt_options
         # What a market exit must have.
         pricing = {"price_side": "other", "use_order_book": True, "order_book_top": 1}
         config |= {"exit_pricing": pricing, "entry_pricing": pricing}
