@@ -22,12 +22,12 @@ from sqlalchemy.engine import Connection
 from bitopro_margin_ext.bot.debt_lines import USER, total
 from bitopro_margin_ext.bot.loan_need import need_of
 from bitopro_margin_ext.sandbox.control_client import SandboxControl
-from tests.leverage.harness import CAPITAL, LeverageHarness
+from tests.leverage.harness import BTC, CAPITAL, ETH, LeverageHarness
 
 from .transport import BlockingTransport, Power, PowerCut
 from .world import World
 
-CURRENCIES = ("USDT", "BTC", "ETH")
+CURRENCIES = ("USDT", "BTC", "ETH", "TWD")
 UNIT = Decimal("1e-8")
 
 
@@ -84,8 +84,13 @@ class LeveragedWorld:
     harness: LeverageHarness
     bot: Any = None
 
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
+    def __init__(self, *, twd: bool = False, **settings: Any) -> None:
+        self.stake = "TWD" if twd else "USDT"
+        self.pairs = ("BTC/TWD", "USDT/TWD") if twd else (BTC, ETH)
+        self.unit = Decimal("31.5") if twd else Decimal(1)
+        """What a USDT is worth in stake currency."""
+        own = LeverageHarness.TWD if twd else {}
+        self.settings = {**own, "stake_amount": float(1000 * self.unit), **settings}
         self.steps = Steps()
         self.users: dict[str, Decimal] = dict.fromkeys(CURRENCIES, Decimal(0))
         """What the user has put into the wallets, or taken out, by loans and by hand."""
@@ -104,6 +109,8 @@ class LeveragedWorld:
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.harness = LeverageHarness(_Server(self.world), self.folder)  # type: ignore[arg-type]
         self.control = self.harness.control
+        if self.stake == "TWD":
+            self.harness.in_twd()
         # No interest between two readings of the account.
         self.control.switches(latency_ms=0)
         return self
@@ -212,12 +219,9 @@ class LeveragedWorld:
         Leftovers count at cost, and the interest of loans that no trade has used for itself.
         """
         ledger = self.bot.exchange.loans.ledger
-        change = self.harness.wallet("USDT") - CAPITAL - self.users["USDT"]
+        change = self.harness.wallet(self.stake) - CAPITAL * self.unit - self.users[self.stake]
         earned = self.harness.profit() - self.harness.dust_cost(self.bot)
-        unbooked = sum(
-            Decimal(ledger.meta(f"unbooked:{c}") or 0) * self.harness.price(c) for c in CURRENCIES
-        )
-        return earned - unbooked - change
+        return (earned - Decimal(ledger.meta("unbooked") or 0) - change) / self.unit
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class Story:
 
 def live_through(step: int | None) -> list[str]:
     """The story with a power cut before a step; the steps that were taken before it."""
-    with LeveragedWorld(stake_amount=1000) as world:
+    with LeveragedWorld() as world:
         world.start()
         world.steps.cut_at(step)
         taken = world.steps.names
