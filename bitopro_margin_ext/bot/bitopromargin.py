@@ -7,22 +7,26 @@ from typing import Any
 
 import ccxt
 from freqtrade import __version__ as freqtrade_version
-from freqtrade.enums import TRADE_MODES, MarginMode, TradingMode
+from freqtrade.enums import TRADE_MODES, MarginMode, RunMode, TradingMode
 from freqtrade.exceptions import (
     InvalidOrderException,
     OperationalException,
 )
 
 from .._version import __version__
+from ..core import redaction
+from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
-from ..core.symbols import OrderKey
 from . import freqtrade_internals, positions
-from .options import parse_options, refuse_what_cannot_work, remember_secrets
+from .options import parse_options
 from .order_stream import OrderStream
 from .positions import find_order
 from .tracked_orders import TrackedOrders
 
 logger = logging.getLogger(__name__)
+
+_ORDERLESS_MODES = (RunMode.UTIL_EXCHANGE, RunMode.UTIL_NO_EXCHANGE, RunMode.PLOT, RunMode.OTHER)
+_SECRET_NAMES = ("key", "secret", "password", "apiKey", "api_key")
 
 
 class Bitopromargin(TrackedOrders):
@@ -233,3 +237,37 @@ def cancel_simulated_orders(
             report.cancelled.append(dict(order))
     report.elapsed_ms = round((time.monotonic() - started) * 1000)
     return report
+
+
+def remember_secrets(exchange_config: Mapping[str, Any]) -> None:
+    """Blank the credentials from the first log line on: Freqtrade logs parts of this config."""
+    for name, value in exchange_config.items():
+        if isinstance(value, Mapping):
+            remember_secrets(value)
+        elif name in _SECRET_NAMES:
+            redaction.add_secret(value)
+
+
+def refuse_what_cannot_work(config: Mapping[str, Any]) -> None:
+    """Stop before anything is sent.
+
+    :raises OperationalException: with one line; Freqtrade exits with 2. It would exit with 0 on its
+        own ``ConfigurationError``.
+    """
+    try:
+        parse_options(config)
+    except ValueError as error:
+        raise OperationalException(str(error)) from None
+    if config.get("runmode") in _ORDERLESS_MODES:
+        return
+    trading_mode = config.get("trading_mode") or TradingMode.SPOT
+    margin_mode = config.get("margin_mode") or MarginMode.NONE
+    if (
+        TradingMode(trading_mode) not in (TradingMode.MARGIN, TradingMode.FUTURES)
+        or MarginMode(margin_mode) != MarginMode.CROSS
+    ):
+        raise OperationalException(
+            "Exchange bitopromargin trades the margin account only: set"
+            ' "trading_mode": "margin" (long only, at 1x) or "futures" (leverage and shorts) and'
+            ' "margin_mode": "cross", or use the exchange name "bitopro" for spot.'
+        )

@@ -20,7 +20,7 @@ from freqtrade.exceptions import InvalidOrderException
 from freqtrade.persistence import Order, Trade
 from freqtrade.util import dt_from_ts
 
-from ..core.symbols import OrderKey
+from ..core.endpoints import OrderKey
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
 from .database import EmergencySession, emergency_session

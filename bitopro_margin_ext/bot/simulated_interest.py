@@ -1,7 +1,7 @@
 """Interest in dry runs and backtests: from a table of rates, over each trade's own orders.
 
-The debt of a trade is replayed from its orders: borrowed at each entry, repaid in proportion at each
-exit.
+The debt of a trade is replayed from its orders: borrowed at each entry, repaid in
+proportion at each exit.
 
 Freqtrade's backtesting asks for funding fees without saying of which trade; the trade is found by
 side, amount and last fill. Right after a fill it asks again with no time between: then what the

@@ -24,7 +24,7 @@ from freqtrade.exceptions import (
 from freqtrade.exchange import Exchange
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..core.symbols import OrderKey
+from ..core.endpoints import OrderKey
 from ..exchange import call_scope
 from ..exchange.flow import failure_of
 from . import database, freqtrade_internals, positions

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core.endpoints import BALANCES, BORROW_PROVISIONING
 from ..core.errors import Failure
+from .cancel_all import REFUSED
 from .common import ExitCode, UsageError, print_out, read_access, read_config
-from .report_text import REFUSED
 from .view import Column, Rows, View, add_view_arguments, show
 
 if TYPE_CHECKING:

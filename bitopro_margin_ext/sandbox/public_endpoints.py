@@ -1,14 +1,19 @@
-"""Market data in the documented JSON."""
+"""Public endpoints, and market data in the documented JSON."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from .state import Exchange, Switches
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from . import queries
+from .state import Exchange, Reason, Switches
 from .state.amounts import eight, plain
 from .state.markets import (
     CURRENCIES,
     ORDER_OPEN_LIMIT,
+    RESOLUTIONS_MS,
     Candle,
     Level,
     Pair,
@@ -18,7 +23,7 @@ Json = dict[str, object]
 BITO_DISCOUNT = Decimal("0.8")
 
 
-def trading_pair(pair: Pair) -> Json:
+def trading_pair_json(pair: Pair) -> Json:
     """One line of the pair list."""
     return {
         "pair": pair.name,
@@ -37,7 +42,7 @@ def trading_pair(pair: Pair) -> Json:
     }
 
 
-def currencies() -> Json:
+def currencies_json() -> Json:
     """The currency list, one line a chain."""
     return {
         "data": [
@@ -56,7 +61,7 @@ def currencies() -> Json:
     }
 
 
-def limitations(switches: Switches) -> Json:
+def limitations_json(switches: Switches) -> Json:
     """Fees and limits; one rank, because the sandbox knows one fee."""
     rank: Json = {
         "rank": 0,
@@ -102,7 +107,7 @@ def limitations(switches: Switches) -> Json:
     }
 
 
-def ticker(exchange: Exchange, pair: Pair) -> Json:
+def ticker_json(exchange: Exchange, pair: Pair) -> Json:
     """The last 24 hours of a pair."""
     quote = exchange.quotes[pair.name]
     high, low, opened = quote.day(exchange.clock.now_ms())
@@ -118,7 +123,7 @@ def ticker(exchange: Exchange, pair: Pair) -> Json:
     }
 
 
-def order_book(exchange: Exchange, pair: Pair, limit: int) -> Json:
+def order_book_json(exchange: Exchange, pair: Pair, limit: int) -> Json:
     """Bids and asks, best first, resting orders among them."""
     own = [
         (order.action, order.price, order.remaining)
@@ -132,7 +137,7 @@ def order_book(exchange: Exchange, pair: Pair, limit: int) -> Json:
     }
 
 
-def public_trades(exchange: Exchange, pair: Pair) -> Json:
+def public_trades_json(exchange: Exchange, pair: Pair) -> Json:
     """The newest trades: the accounts' own, then the market's, one a minute."""
     quote = exchange.quotes[pair.name]
     now = exchange.clock.now_ms()
@@ -160,7 +165,7 @@ def public_trades(exchange: Exchange, pair: Pair) -> Json:
     return {"data": (own[:25] + others)[:50]}
 
 
-def candle(one: Candle) -> Json:
+def candle_json(one: Candle) -> Json:
     """One candle; its time is in milliseconds."""
     return {
         "timestamp": one.at_ms,
@@ -179,3 +184,58 @@ def _level(level: Level) -> Json:
         "count": level.count,
         "total": plain(level.total),
     }
+
+
+def public_routes(exchange: Exchange) -> APIRouter:
+    """Build the endpoints that need no key."""
+    router = APIRouter()
+
+    @router.get("/provisioning/trading-pairs")
+    async def trading_pairs() -> JSONResponse:
+        pairs = list(exchange.pairs.values())
+        return JSONResponse({"data": [trading_pair_json(pair) for pair in pairs]})
+
+    @router.get("/provisioning/currencies")
+    async def currencies() -> JSONResponse:
+        return JSONResponse(currencies_json())
+
+    @router.get("/provisioning/limitations-and-fees")
+    async def limitations() -> JSONResponse:
+        return JSONResponse(limitations_json(exchange.switches))
+
+    @router.get("/tickers")
+    async def tickers() -> JSONResponse:
+        with exchange.lock:
+            pairs = list(exchange.pairs.values())
+            return JSONResponse({"data": [ticker_json(exchange, p) for p in pairs]})
+
+    @router.get("/tickers/{pair}")
+    async def ticker(pair: str) -> JSONResponse:
+        with exchange.lock:
+            return JSONResponse({"data": ticker_json(exchange, exchange.pair(pair))})
+
+    @router.get("/order-book/{pair}")
+    async def order_book(pair: str, request: Request) -> JSONResponse:
+        limit = queries.book_limit(request.query_params, default=5)
+        with exchange.lock:
+            return JSONResponse(order_book_json(exchange, exchange.pair(pair), limit))
+
+    @router.get("/trades/{pair}")
+    async def trades(pair: str) -> JSONResponse:
+        with exchange.lock:
+            return JSONResponse(public_trades_json(exchange, exchange.pair(pair)))
+
+    @router.get("/trading-history/{pair}")
+    async def candles(pair: str, request: Request) -> JSONResponse:
+        query = request.query_params
+        resolution = query.get("resolution", "")
+        if resolution not in RESOLUTIONS_MS:
+            raise Reason.WRONG_PARAMETER(field="resolution")
+        start, end = queries.seconds(query, "from"), queries.seconds(query, "to")
+        with exchange.lock:
+            quote = exchange.quotes[exchange.pair(pair).name]
+            now = exchange.clock.now_ms()
+            found = quote.candles(resolution, start * 1000, end * 1000, now)
+        return JSONResponse({"data": [candle_json(one) for one in found]})
+
+    return router

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from ..sandbox.defaults import API_KEY, API_SECRET
+from ..sandbox import API_KEY, API_SECRET
 from ..sandbox.server import SandboxServer
 from .bot_process import BotProcess, build_config
 from .scenario import DrillError
