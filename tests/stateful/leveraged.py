@@ -20,7 +20,7 @@ from freqtrade.persistence import PairLocks, Trade
 from sqlalchemy.engine import Connection
 
 from bitopro_margin_ext.bot.debt_lines import USER, total
-from bitopro_margin_ext.bot.loan_need import need_of
+from bitopro_margin_ext.bot.leverage_amounts import need_of
 from bitopro_margin_ext.sandbox.control_client import SandboxControl
 from tests.leverage.harness import BTC, CAPITAL, ETH, LeverageHarness
 
