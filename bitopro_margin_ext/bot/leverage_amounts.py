@@ -120,6 +120,12 @@ def fraction_of(part: Decimal, whole: Decimal) -> Decimal:
     return part / whole
 
 
+def closes(part: Decimal, whole: Decimal, step: Decimal) -> bool:
+    """Whether an exit ends a position: what is left is less than a step, and cannot be ordered."""
+    most = cut(whole, step)
+    return part >= (most or whole) * _WHOLE
+
+
 def buy_back_cost(
     net: Decimal,
     received: Decimal,
@@ -233,5 +239,12 @@ def entry_fee_difference(trade: Any, position: Position, net: Decimal) -> Decima
     """
     if not position.fees_known or position.amount <= 0:
         return ZERO
-    part = fraction_of(net, position.amount)
+    part = min(Decimal(1), net / position.amount)
     return position.fees * part - position.value * part * dec(trade.fee_open)
+
+
+def entry_price(trade: Any, position: Position) -> Decimal:
+    """What a unit of a position has cost with its fees, or has brought less its fees (short)."""
+    fees = position.fees if position.fees_known else position.value * dec(trade.fee_open)
+    value = position.value - fees if trade.is_short else position.value + fees
+    return value / position.amount if position.amount else ZERO

@@ -93,10 +93,9 @@ class LeverageFetching(LeverageAccount):
         base, quote = trade.safe_base_currency, trade.safe_quote_currency
         fee = fee_in_quote(shown, base, quote)
         if fee is not None and row.order_id not in self.loans.ledger.entry_fees(trade.pair):
-            self.loans.ledger.write_entry_fee(trade.pair, row.order_id, fee)
-            left = left_by_entry(raw, base, self.step_of(trade.pair))
-            if left and not trade.is_short:
-                self.loans.ledger.add_dust(base, left, average_price(raw))
+            left = ZERO if trade.is_short else left_by_entry(raw, base, self.step_of(trade.pair))
+            dust = (base, left, left * average_price(raw)) if left else None
+            self.loans.ledger.write_entry_fee(trade.pair, row.order_id, fee, dust)
         if row.funding_fee is None:
             put_cost(trade, row, ZERO)
 

@@ -18,7 +18,7 @@ from ..exchange import call_scope
 from . import freqtrade_internals, positions
 from .debt_lines import ZERO, up
 from .ledger_database import LedgerError
-from .leverage_amounts import dec, fraction_of, gross_amount, need_of
+from .leverage_amounts import closes, dec, fraction_of, gross_amount, need_of
 from .leverage_fetching import LeverageFetching
 from .loan_commands import LoanRefusedError, LoanUnknownError
 
@@ -291,6 +291,7 @@ class LeverageOrders(LeverageFetching):
         """How much to buy to close a part of a short."""
         base = pair.split("/")[0]
         interest = ahead = dust = ZERO
+        wanted = dec(net)
         cap = MOST_BEYOND
         try:
             if call_scope.remaining() is None and not self.in_emergency():
@@ -298,23 +299,26 @@ class LeverageOrders(LeverageFetching):
             line = self.loans.line(base, pair)
             trades = Trade.get_trades_proxy(pair=pair, is_open=True)
             position = sum((dec(trade.amount) for trade in trades), ZERO)
-            part = fraction_of(dec(net), position)
+            is_last = closes(wanted, position, self.step_of(pair))
+            part = Decimal(1) if is_last else fraction_of(wanted, position)
+            # What is less than a step of the position is owed too.
+            wanted = max(wanted, position) if is_last else wanted
             interest = max(line.interest, ZERO) * part
             account = self.loans.account
             age = 0.0 if account is None else time.monotonic() - account.moment
             years = Decimal(str((ahead_seconds + age) / (365 * 86400)))
             ahead = line.owed * part * self.loans.rate(base) / 100 * years
             if account is not None:
-                if interest <= account[base].owed.sum - dec(net):
+                if interest <= account[base].owed.sum - wanted:
                     # The exchange itself says that so much is owed.
-                    cap = max(cap, interest / dec(net) + MOST_BEYOND)
+                    cap = max(cap, interest / wanted + MOST_BEYOND)
                 dust = min(
                     self.loans.ledger.dust().get(base, (ZERO, ZERO))[0],
                     max(account[base].free - max(line.outstanding - position, ZERO), ZERO),
                 )
         except Exception:
             logger.exception(f"{pair}: its interest cannot be read; the position is bought back.")
-        gross = gross_amount(dec(net), interest, ahead, dust, self._taker_fee(pair), cap)
+        gross = gross_amount(wanted, interest, ahead, dust, self._taker_fee(pair), cap)
         step = self.step_of(pair)
         steps = (gross / step).to_integral_value(rounding="ROUND_CEILING")
         self._largest[pair] = float(steps * step)

@@ -27,6 +27,8 @@ _ROUNDING: Final = Decimal("1e-7")
 """Relative: what floats and the exchange's steps make of a need."""
 ENTRY_SECONDS: Final = 10.0
 """How long a loan may be without a trade in the database: its entry is just being made."""
+UNBOOKED: Final = "unbooked"
+"""The ledger's fact of what loans have cost that no trade has used, in stake currency."""
 READING_SECONDS: Final = 60.0
 """How often the account's state is noted for the plot."""
 
@@ -149,7 +151,8 @@ class Reconciler:
                 return
             if is_base:
                 unsold = max(line.outstanding - need, ZERO)
-                self._loans.ledger.use_dust(line.currency, amount - unsold)
+                used = self._loans.ledger.use_dust(line.currency, amount - unsold)
+                self._note_unbooked(line.holder, used)
             self._loans.read()
             line = self._loans.line(line.currency, line.holder)
             excess = line.owed
@@ -182,18 +185,19 @@ class Reconciler:
         others = [
             one for one in self._loans.ledger.lines(line.currency) if one.holder != line.holder
         ]
-        if line.interest > UNIT:
-            self._note_unbooked(line)
+        if line.currency == self._exchange.stake_currency:
+            self._note_unbooked(line.holder, line.interest)
         self._loans.ledger.write_lines(line.currency, others)
 
-    def _note_unbooked(self, line: Line) -> None:
+    def _note_unbooked(self, holder: str, cost: Decimal) -> None:
         """The interest of a loan that no trade has used stands in no trade's profit."""
-        name = f"unbooked:{line.currency}"
-        before = dec(self._loans.ledger.meta(name))
-        self._loans.ledger.write_meta(name, f"{before + line.interest:f}")
+        if not cost:
+            return
+        ledger = self._loans.ledger
+        ledger.write_meta(UNBOOKED, f"{dec(ledger.meta(UNBOOKED)) + cost:f}")
         logger.info(
-            f"{line.holder}: a loan that no trade used has cost {units(line.interest)}"
-            f" {line.currency} of interest."
+            f"{holder}: a loan that no trade used has cost {units(cost)}"
+            f" {self._exchange.stake_currency} of interest."
         )
 
     def _keep_crumbs(self, line: Line) -> None:

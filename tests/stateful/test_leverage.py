@@ -31,6 +31,7 @@ LIST_PATHS = ["*/margin/user-*", "*/margin/balances", "*/margin/calculate/*", "*
               "*/margin/mark-price"]  # fmt: skip
 ORDER_PATHS = ["*/margin/orders/*_usdt", "*/margin/orders/*_twd", "*/margin/orders/*"]
 
+REFUSED = {"kind": "status", "status": 400, "body": {"error": "no"}}
 sides = st.sampled_from(["long", "short"])
 picks = st.integers(0, 9)
 firsts = st.integers(0, 1)
@@ -50,9 +51,7 @@ faults = st.one_of(
             ]
         ),
     ),
-    st.tuples(
-        st.sampled_from(LOAN_PATHS), st.just({"kind": "status", "status": 400, "body": {"error": "no"}})
-    ),
+    st.tuples(st.sampled_from(LOAN_PATHS), st.just(REFUSED)),
     st.tuples(st.just("*/margin/user-*"), st.sampled_from([{"kind": "lag", "seconds": 20}])),
     st.tuples(
         st.just("*/margin/provisioning/borrow"),
@@ -100,9 +99,7 @@ class LeverageMachine(RuleBasedStateMachine):
         )  # fmt: skip
         self.world.__enter__()
         self.control = self.world.control
-        self.control.switches(
-            matching=False, liquidation=fragile, random_serials=random, **reading
-        )
+        self.control.switches(matching=False, liquidation=fragile, random_serials=random, **reading)
         self.users = self.world.users
         self.world.start()
 
