@@ -15,6 +15,8 @@ from .debt_lines import UNIT, ZERO, up
 
 Order = dict[str, Any]
 _WHOLE: Final = Decimal("0.9999999")
+AHEAD_SECONDS: Final = 600.0
+"""How much interest ahead a short's exit buys: until it is filled and repaid."""
 
 
 def dec(value: Any) -> Decimal:

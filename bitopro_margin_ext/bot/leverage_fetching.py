@@ -167,12 +167,28 @@ class LeverageFetching(LeverageAccount):
         if not self.is_live:
             return list(orders)
         shown = [self._shown_known(order, pair, settle=False) for order in orders]
-        found = [*shown, *self._forced_orders(pair)]
         trade = next(iter(Trade.get_trades_proxy(pair=pair, is_open=True)), None)
+        shown = [self._held_to_position(order, trade) for order in shown]
+        found = [*shown, *self._forced_orders(pair)]
         if trade is not None and trade.is_short and not _has_unknown_exit(trade, found):
             # Repaid with coins that no order bought: the position is as large as it was.
             self._repaid_otherwise[trade.id] = self._debt_of(trade)
         return found
+
+    def _held_to_position(self, order: dict[str, Any], trade: Any) -> dict[str, Any]:
+        """The user's own exit of a position: what they sold or bought beyond it is theirs.
+
+        Freqtrade takes an exit that it finds for the end of a trade by its exact amount alone.
+        """
+        filled, held = dec(order.get("filled")), dec(trade.amount if trade else None)
+        if (
+            not held
+            or order["side"] != trade.exit_side
+            or filled <= held
+            or trade.select_order_by_order_id(str(order["id"])) is not None
+        ):
+            return order
+        return self._shown_forced(order, trade, held)
 
     def _forced_orders(self, pair: str) -> list[dict[str, Any]]:
         """The forced trades of an open position, as closed exit orders."""
@@ -219,7 +235,12 @@ class LeverageFetching(LeverageAccount):
             base, quote = trade.safe_base_currency, trade.safe_quote_currency
             return shown_buy_back(order, net, base, quote)
         amount = float(net)
-        return {**order, "amount": amount, "filled": amount, "cost": amount * order["price"]}
+        cost = float(net * average_price(order))
+        fee = dict(order.get("fee") or {})
+        if fee.get("cost"):
+            fee["cost"] = float(dec(fee["cost"]) * net / dec(order["filled"]))
+        shown = {"amount": amount, "filled": amount, "remaining": 0.0, "cost": cost}
+        return {**order, **shown, "fee": fee, "fees": [fee]}
 
     def _remember_ends(self, report: CancelReport) -> None:
         """Show the ends of a sweep as Freqtrade must see them; they are not repaid yet."""

@@ -50,6 +50,11 @@ class RateTable:
             for currency, steps in self.rates.items()
         }
 
+    def percent(self, currency: str, moment: float) -> float:
+        """The yearly rate at a moment."""
+        steps = self.rates.get(currency, ())
+        return next((percent for since, percent in reversed(steps) if since <= moment), 0.0)
+
     def interest(self, currency: str, principal: float, begin: float, end: float) -> float:
         """What a principal costs between two moments, in its own currency."""
         if self.period and end > begin:

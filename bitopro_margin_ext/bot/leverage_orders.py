@@ -18,7 +18,15 @@ from ..exchange import call_scope
 from . import freqtrade_internals, positions
 from .debt_lines import ZERO, up
 from .ledger_database import LedgerError
-from .leverage_amounts import closes, dec, fraction_of, gross_amount, need_of
+from .leverage_amounts import (
+    AHEAD_SECONDS,
+    closes,
+    dec,
+    fraction_of,
+    gross_amount,
+    need_of,
+    position_of,
+)
 from .leverage_fetching import LeverageFetching
 from .loan_commands import LoanRefusedError, LoanUnknownError
 
@@ -28,8 +36,6 @@ MARKET_MARGIN: Final = Decimal("0.02")
 """How much more is borrowed for a market entry, whose price is not known yet."""
 MOST_BEYOND: Final = Decimal("0.1")
 """How far a buy-back may be larger than its position, whatever the ledger says of interest."""
-AHEAD_SECONDS: Final = 600.0
-"""How much interest ahead an exit buys: until it is filled and repaid."""
 
 
 class LeverageOrders(LeverageFetching):
@@ -298,7 +304,8 @@ class LeverageOrders(LeverageFetching):
                 self.loans.read()
             line = self.loans.line(base, pair)
             trades = Trade.get_trades_proxy(pair=pair, is_open=True)
-            position = sum((dec(trade.amount) for trade in trades), ZERO)
+            # Of the orders: Freqtrade cuts a trade's amount to whole steps after each exit.
+            position = sum((position_of(trade).amount for trade in trades), ZERO)
             is_last = closes(wanted, position, self.step_of(pair))
             part = Decimal(1) if is_last else fraction_of(wanted, position)
             # What is less than a step of the position is owed too.

@@ -49,7 +49,9 @@ def main(folder: str, rest_url: str, point: str, *plan: str) -> None:
         bot.strategy.levers[BTC] = leverage
         bot.process()
         return
-    harness.open(bot, side, leverage)
+    harness.open(bot, side, leverage, wishes.get("pair", BTC))
+    if point == "when open":
+        die()
     control.advance(86400)
     if point == "after repay":
         after("repay_cross_margin")

@@ -418,7 +418,7 @@ def test_16_the_user_closes_by_hand(harness: LeverageHarness) -> None:
     bot = harness.bot()
     harness.open(bot, "long", 3.0)
     by_hand = harness.control.seed_order(
-        "btc_usdt", "sell", str(harness.wallet("BTC")), "61000", fund=False
+        "btc_usdt", "sell", str(trade_of().amount), "61000", fund=False
     )
     harness.control.fill(by_hand["id"])
     for _ in range(4):
