@@ -10,10 +10,10 @@ from freqtrade.persistence import Trade
 from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
-from ..core.symbols import OrderKey
 from ..exchange import call_scope
-from . import database, freqtrade_internals, mapping, order_adoption, positions
+from . import database, freqtrade_internals, mapping, positions
 from .exit_gate import ExitGate
 from .options import Options
 from .pending_exits import (
@@ -331,7 +331,7 @@ class Emergency:
             self._attempt(lambda: self._map_rest(bot))
             if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
                 self._attempt(lambda: mapping.remove_empty_trades(bot))
-            self._attempt(lambda: order_adoption.adopt_unconfirmed(bot))
+            self._attempt(lambda: mapping.adopt_unconfirmed(bot))
             self._attempt(self._restore)
             self._attempt(self._persist)
             self.gate.retry_all(time.monotonic())

@@ -8,8 +8,8 @@ from ..core.endpoints import BALANCES, MARK_PRICE
 from ..core.errors import Failure, unreadable
 from ..core.parse import is_zero, number
 from ..core.redaction import redact
+from .cancel_all import REFUSED
 from .common import ExitCode, UsageError, read_access, read_config
-from .report_text import REFUSED
 from .view import Column, Rows, View, add_view_arguments, show, sparkline
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _owes(answer: Any) -> bool:
 
 def _liquidation_prices(balances: dict[str, Any], marks: Any, threshold: float) -> dict[str, str]:
     """At which price in USDT of each currency, the others as they are, it comes to that."""
-    from ..bot.liquidation import Holdings, liquidation_price
+    from ..bot.liquidations import Holdings, liquidation_price
 
     if not isinstance(marks, dict):
         return {}

@@ -94,8 +94,7 @@ def find_config(userdir: Path | None) -> Path:
 
 def _checks(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[CheckResult]":
     from ..doctor import fail, note, ok
-    from ..doctor.config_checks import check_orders, check_settings
-    from ..doctor.version_checks import check_versions
+    from ..doctor.config_checks import check_orders, check_settings, check_versions
 
     address: str | None = None
     try:

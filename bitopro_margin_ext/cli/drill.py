@@ -20,7 +20,7 @@ from .doctor import add_strategy_arguments, find_config
 from .view import Cell, Column, Rows, print_table
 
 if TYPE_CHECKING:
-    from ..drill.own_bot import OwnBot
+    from ..drill.bot_process import OwnBot
     from ..drill.verdict import Verdict
 
 HELP: Final = "rehearse an emergency exit with a real freqtrade process on the sandbox"
@@ -126,7 +126,7 @@ def _plan_own(args: argparse.Namespace, ways: tuple[str, ...]) -> Plan:
 
     :raises UsageError: where it cannot be loaded, or has no such way.
     """
-    from ..drill.own_bot import STAKE_CURRENCY, OwnBot
+    from ..drill.bot_process import STAKE_CURRENCY, OwnBot
 
     userdir = args.userdir or Path("user_data")
     config = read_config(args.config or [str(find_config(args.userdir))])
@@ -224,7 +224,7 @@ def _play(way: str, plan: Plan, args: argparse.Namespace) -> "tuple[Verdict | No
 
 
 def _run_leverage(args: argparse.Namespace) -> int:
-    from ..drill.leverage import LeverageDrill
+    from ..drill.leverage_scenario import LeverageDrill
     from ..drill.scenario import DrillError
     from ..sandbox.server import SandboxServer
 

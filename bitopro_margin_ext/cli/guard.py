@@ -107,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
     from ..core import redaction
     from ..core.client import MarginClient
     from ..guard.state import Phase, Rule, StateFile
-    from ..guard.watch import READ_SECONDS, Watch, refusal
-    from ..guard.webhook import Webhook
+    from ..guard.watch import READ_SECONDS, Watch, Webhook, refusal
 
     redaction.redact_all_records()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
@@ -153,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
-    from ..core.heartbeat_file import heartbeat_path
+    from ..core.credentials import heartbeat_path
     from ..guard.heartbeat import BeatFile, find_health
 
     own = config.get("bitopro_margin")

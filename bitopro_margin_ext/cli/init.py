@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..core.endpoints import SANDBOX_URL
-from ..sandbox.defaults import API_KEY, API_SECRET
+from ..sandbox import API_KEY, API_SECRET
 from .common import ExitCode, UsageError, print_out
 
 HELP: Final = "write a Freqtrade config with the plugin enabled, and an example strategy"

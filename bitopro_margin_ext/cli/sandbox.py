@@ -7,7 +7,7 @@ import signal
 import threading
 from types import FrameType
 
-from ..sandbox import defaults
+from ..sandbox import API_KEY, API_SECRET, HOST, PORT
 from .common import UsageError
 
 HELP = "run a local exchange that behaves as BitoPro documents"
@@ -15,9 +15,9 @@ HELP = "run a local exchange that behaves as BitoPro documents"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; the epilog documents every control and fault."""
-    parser.add_argument("--host", default=defaults.HOST, help="loopback address to listen on")
+    parser.add_argument("--host", default=HOST, help="loopback address to listen on")
     parser.add_argument(
-        "--port", type=int, default=defaults.PORT, help="port, 0 for any (default %(default)s)"
+        "--port", type=int, default=PORT, help="port, 0 for any (default %(default)s)"
     )
     parser.add_argument(
         "--latency-ms", type=float, default=0, metavar="MS", help="round trip to imitate"
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{error} (use --allow-remote to listen anyway)") from None
     print(
         f"sandbox ready: rest={server.rest_url} ws={server.ws_url} control={server.control_url} "
-        f"key={defaults.API_KEY} secret={defaults.API_SECRET}",
+        f"key={API_KEY} secret={API_SECRET}",
         f"to watch and steer it, open {server.url}/ in a browser",
         sep="\n",
         flush=True,

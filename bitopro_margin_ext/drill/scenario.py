@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..core.errors import BitoproMarginError
+from ..sandbox import API_KEY, API_SECRET
 from ..sandbox.control_client import ControlError
-from ..sandbox.defaults import API_KEY, API_SECRET
 from ..sandbox.server import SandboxServer
-from .bot_process import PAIRS, BotProcess, write_userfolder
-from .own_bot import CHANGED, BotControl, OwnBot
+from .bot_process import CHANGED, PAIRS, BotControl, BotProcess, OwnBot, write_userfolder
 from .verdict import BotDatabase, Row, Verdict, compare_orders, empty_trades
 
 SCENARIOS: Final = {

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from ..core import parse_account, sweep
+import requests
+
+from ..core import parse_account, redaction, sweep
+from ..core.calls import Call, Flow, Gather, Step
 from ..core.client import MarginClient
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
+from ..core.guarded_session import DeadlineSession
 from ..core.parse import is_zero
 from ..core.report import CancelReport, SweepOutcome
-from ..core.steps import Call, Flow, Gather, Step
 from .heartbeat import Beat, Heartbeat
 from .state import (
     AdRatio,
@@ -28,7 +31,6 @@ from .state import (
     is_life,
     update,
 )
-from .webhook import Webhook
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class Watch:
         heartbeat: Heartbeat,
         client: MarginClient,
         state_file: StateFile,
-        webhook: Webhook,
+        webhook: "Webhook",
         *,
         deadline: float,
         armed_from_start: bool = False,
@@ -251,3 +253,48 @@ def refusal(client: MarginClient) -> str | None:
         return str(answer)
     logger.warning(f"the exchange cannot be reached now, watching all the same: {answer}")
     return None
+
+
+logger = logging.getLogger(__name__)
+
+PAUSES: Final = (1, 5, 30, 120, 300)
+"""Seconds between tries: a network that went with the bot often comes back with it."""
+
+TIMEOUT: Final = 10.0
+
+
+class Webhook:
+    """POSTs JSON with ``text`` and ``content`` (Slack's and Discord's names) and the facts."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        if url is not None:
+            redaction.add_url_secrets(url, path=True)
+
+    def post(self, event: str, text: str, **facts: Any) -> None:
+        """Send on a thread of its own; give up, with a word in the log, after some tries."""
+        if self._url is None:
+            return
+        line = redaction.redact(text)
+        document = {"event": event, "text": line, "content": line, **facts}
+        threading.Thread(
+            target=self._deliver, args=(self._url, document), name="webhook", daemon=True
+        ).start()
+
+    def _deliver(self, url: str, document: dict[str, Any]) -> None:
+        session = DeadlineSession(trusted=True)
+        problem = ""
+        for pause in (*PAUSES, None):
+            status = session.request(TIMEOUT, _status, method="POST", url=url, json=document)
+            if not isinstance(status, Failure) and status < 300:
+                return
+            problem = str(status)
+            if pause is not None:
+                time.sleep(pause)
+        logger.warning(
+            f"the webhook was not reached, so it does not know of {document['event']}: {problem}"
+        )
+
+
+def _status(response: requests.Response) -> int:
+    return response.status_code

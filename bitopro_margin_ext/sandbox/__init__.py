@@ -7,12 +7,22 @@ cheap; the web framework is loaded when a server is made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .control_client import SandboxControl
     from .server import SandboxServer
     from .state import Exchange
+
+# What a fresh sandbox has before anybody changes it.
+HOST: Final = "127.0.0.1"
+PORT: Final = 8650
+API_KEY: Final = "sandbox-key"
+API_SECRET: Final = "sandbox-secret"  # noqa: S105 - a published test credential, not a secret
+EMAIL: Final = "sandbox@example.com"
+REST_PREFIX: Final = "/v3"
+STREAM_PREFIX: Final = "/ws/v1/pub"
+CONTROL_PREFIX: Final = "/_sandbox"
 
 __all__ = ["Exchange", "SandboxControl", "SandboxServer"]
 

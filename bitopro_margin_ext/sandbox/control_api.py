@@ -1,4 +1,4 @@
-"""The controls under ``/_sandbox``: their routes, and their help, made from the declarations."""
+"""The controls under ``/_sandbox``: behaviour and log, the routes of all, and their help."""
 
 from __future__ import annotations
 
@@ -8,47 +8,168 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
-from . import account_controls as account
-from . import behaviour_controls as behaviour
-from . import market_controls as market
+from . import control_json, controls
 from .call import call_of
-from .control_base import Control
-from .faults import KINDS
+from .controls import Control, Json
+from .faults import KINDS, Fault
 from .queries import json_object
 from .state import Refusal, Switches
 
 if TYPE_CHECKING:
-    from .app import Parts
+    from .server import Parts
+
+
+class GetState(Control):
+    """Return everything that is true."""
+
+    route = "GET /state"
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Take a snapshot."""
+        return control_json.state(sandbox.exchange, sandbox.streams.open_paths())
+
+
+class GetSwitches(Control):
+    """Return the switches."""
+
+    route = "GET /switches"
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Return them as they are."""
+        return sandbox.exchange.switches.model_dump(mode="json")
+
+
+class SetSwitches(Control):
+    """Set some switches, by name."""
+
+    route = "POST /switches"
+    model_config = ConfigDict(extra="allow")
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Set them and return all."""
+        return sandbox.exchange.set_switches(self.model_extra or {}).model_dump(mode="json")
+
+
+class AddFaults(Control):
+    """Add rules; see the faults below."""
+
+    route = "POST /faults"
+    rules: list[Fault]
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Add them in that order."""
+        return {"rules": [sandbox.faults.add(rule).as_dict() for rule in self.rules]}
+
+
+class GetFaults(Control):
+    """Return the rules, with how often each has hit."""
+
+    route = "GET /faults"
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Return them in order."""
+        return {"rules": sandbox.faults.as_list()}
+
+
+class ClearFaults(Control):
+    """Drop all rules, and stop refusing streams."""
+
+    route = "DELETE /faults"
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Drop them."""
+        sandbox.faults.clear()
+        sandbox.streams.refusals.clear()
+        return {"rules": []}
+
+
+class DropStreams(Control):
+    """Cut the open websockets whose path matches, without a closing handshake."""
+
+    route = "POST /streams/drop"
+    path: str = "*"
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Cut them."""
+        return {"dropped": sandbox.streams.drop(self.path)}
+
+
+class RefuseStreams(Control):
+    """Refuse the next handshakes with this status."""
+
+    route = "POST /streams/refuse"
+    times: int = 1
+    status: int = 503
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Note the refusals."""
+        pending = sandbox.streams.refusals
+        pending += [self.status] * self.times
+        return {"pending": len(pending)}
+
+
+class GetRequests(Control):
+    """Return the request log, oldest first; after (in the query) is a line's number."""
+
+    route = "GET /requests"
+    after: int = 0
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Return the lines numbered above it."""
+        return {"requests": sandbox.log.lines(self.after)}
+
+
+class ClearRequests(Control):
+    """Empty the request log."""
+
+    route = "DELETE /requests"
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Empty it."""
+        sandbox.log.clear()
+        return {"requests": []}
+
+
+class Reset(Control):
+    """Start afresh: state, switches, faults, limits and log."""
+
+    route = "POST /reset"
+
+    def apply(self, sandbox: Parts) -> Json:
+        """Forget everything."""
+        sandbox.exchange.reset()
+        return {"reset": True}
+
 
 CONTROLS: Final[tuple[type[Control], ...]] = (
-    market.SetPrice,
-    market.ChangePair,
-    market.MoveClock,
-    market.PlaceByHand,
-    market.FillOrder,
-    market.CancelOrder,
-    market.RejectStops,
-    account.SetBalances,
-    account.AddAccount,
-    account.ChangeKey,
-    account.SetLoanTerms,
-    account.BorrowByHand,
-    account.RepayByHand,
-    account.ChargeInterest,
-    account.Liquidate,
-    behaviour.GetState,
-    behaviour.GetSwitches,
-    behaviour.SetSwitches,
-    behaviour.AddFaults,
-    behaviour.GetFaults,
-    behaviour.ClearFaults,
-    behaviour.DropStreams,
-    behaviour.RefuseStreams,
-    behaviour.GetRequests,
-    behaviour.ClearRequests,
-    behaviour.Reset,
+    controls.SetPrice,
+    controls.ChangePair,
+    controls.MoveClock,
+    controls.PlaceByHand,
+    controls.FillOrder,
+    controls.CancelOrder,
+    controls.RejectStops,
+    controls.SetBalances,
+    controls.AddAccount,
+    controls.ChangeKey,
+    controls.SetLoanTerms,
+    controls.BorrowByHand,
+    controls.RepayByHand,
+    controls.ChargeInterest,
+    controls.Liquidate,
+    GetState,
+    GetSwitches,
+    SetSwitches,
+    AddFaults,
+    GetFaults,
+    ClearFaults,
+    DropStreams,
+    RefuseStreams,
+    GetRequests,
+    ClearRequests,
+    Reset,
 )
 
 
@@ -110,7 +231,7 @@ def _controls() -> str:
         lines += [f"  {control.route}{named}", _indented(control.__doc__ or "")]
     hand = ", ".join(
         (field.alias or name) + ("" if field.is_required() else "?")
-        for name, field in market.HandOrder.model_fields.items()
+        for name, field in controls.HandOrder.model_fields.items()
     )
     return "\n".join([*lines, _indented(f"An order placed by hand has {hand}.", "  ")])
 

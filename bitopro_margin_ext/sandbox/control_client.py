@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from .defaults import CONTROL_PREFIX
+from . import CONTROL_PREFIX
 
 Json = dict[str, Any]
 Amount = str | int | Decimal

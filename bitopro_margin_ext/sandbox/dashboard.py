@@ -14,14 +14,13 @@ from fastapi import APIRouter, WebSocket
 from fastapi.responses import HTMLResponse
 from starlette.websockets import WebSocketDisconnect
 
-from . import control_json
-from .defaults import CONTROL_PREFIX
+from . import CONTROL_PREFIX, control_json
 from .faults import KINDS
 from .state import Exchange
 from .state.orders import Change, WasReset
 
 if TYPE_CHECKING:
-    from .app import Parts
+    from .server import Parts
 
 Json = dict[str, Any]
 

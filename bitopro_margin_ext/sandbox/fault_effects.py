@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from . import REST_PREFIX
 from .call import Call
-from .defaults import REST_PREFIX
 from .faults import Rule
 from .state import Exchange, Order, Reason, Refusal
 from .state.orders import StaleView
@@ -131,6 +131,31 @@ class Effects:
             and (not pairs or order.pair.name in pairs)
             and (not ids or order.id in ids)
         )
+
+
+class Delivery:
+    """What the faults of a stream let through of its messages, and in which order."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        self._rules = rules
+        self._count = 0
+        self._held: str | None = None
+
+    def pass_on(self, text: str) -> list[str]:
+        """Return what is sent now that a message is due."""
+        self._count += 1
+        for rule in self._rules:
+            if rule.kind == "silent" and self._count > rule.fault.messages:
+                return []
+            if rule.kind == "drop_pushes" and self._count % rule.fault.every == 0:
+                return []
+        if not any(rule.kind == "reorder" for rule in self._rules):
+            return [text]
+        if self._held is None:
+            self._held = text
+            return []
+        texts, self._held = [text, self._held], None
+        return texts
 
 
 def replacement(rule: Rule) -> Answer:

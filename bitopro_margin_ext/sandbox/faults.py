@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator, model_validator
 
-from .defaults import REST_PREFIX
+from . import REST_PREFIX
 
 # Kind: (its options, what it does). The help prints this table, ``Fault`` checks against it.
 KINDS: Final[dict[str, tuple[tuple[str, ...], str]]] = {

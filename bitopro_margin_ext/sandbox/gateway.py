@@ -10,13 +10,11 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .auth import KEY_HEADER
-from .call import Call
-from .defaults import CONTROL_PREFIX
+from . import CONTROL_PREFIX
+from .auth import KEY_HEADER, Limits
+from .call import Call, Line, RequestLog
 from .fault_effects import Answer, Effects, corrupt_body, refused, replacement
 from .faults import Faults, Rule
-from .rate_limits import Limits
-from .request_log import Line, RequestLog
 from .state import Exchange, Reason
 
 LAST_ANSWERS = 256

@@ -21,7 +21,7 @@ import bitopro_margin_ext
 from bitopro_margin_ext.bot import positions
 from bitopro_margin_ext.core.rate_limit import limits_of
 from bitopro_margin_ext.drill.bot_process import build_config
-from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
+from bitopro_margin_ext.sandbox import API_KEY, API_SECRET
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 STRATEGIES = Path(__file__).with_name("strategies")

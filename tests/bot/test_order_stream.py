@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bitopro_margin_ext.sandbox.defaults import EMAIL
+from bitopro_margin_ext.sandbox import EMAIL
 from tests.bot.harness import BTC, BotHarness, cancel_pair, trade_of, wait_until
 from tests.bot.test_faults import disagreements
 

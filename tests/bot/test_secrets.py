@@ -10,7 +10,7 @@ import pytest
 
 from bitopro_margin_ext.drill.scenario import EXITING, OTHER, Drill
 from bitopro_margin_ext.drill.verdict import BotDatabase
-from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
+from bitopro_margin_ext.sandbox import API_KEY, API_SECRET
 from bitopro_margin_ext.sandbox.server import SandboxServer
 from tests.bot.harness import wait_until
 

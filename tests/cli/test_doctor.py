@@ -11,9 +11,13 @@ from freqtrade.strategy import IStrategy
 from bitopro_margin_ext import EmergencyCancelMixin
 from bitopro_margin_ext.cli.init import build_config
 from bitopro_margin_ext.doctor import CheckResult, State
-from bitopro_margin_ext.doctor.config_checks import check_orders, check_settings
+from bitopro_margin_ext.doctor.config_checks import (
+    check_orders,
+    check_settings,
+    check_versions,
+    required_range,
+)
 from bitopro_margin_ext.doctor.strategy_checks import check_mixin
-from bitopro_margin_ext.doctor.version_checks import check_versions, required_range
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import KEY, SECRET, Runner

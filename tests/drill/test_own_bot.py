@@ -10,7 +10,7 @@ import pytest
 
 from bitopro_margin_ext.cli.drill import _print_verdict
 from bitopro_margin_ext.cli.init import build_config
-from bitopro_margin_ext.drill.own_bot import OwnBot
+from bitopro_margin_ext.drill.bot_process import OwnBot
 from bitopro_margin_ext.drill.verdict import Row, Verdict
 
 STRATEGY = """

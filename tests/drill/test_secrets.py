@@ -8,13 +8,13 @@ import json
 import pytest
 
 from bitopro_margin_ext.drill.scenario import Drill
+from bitopro_margin_ext.sandbox import EMAIL
 from bitopro_margin_ext.sandbox.auth import (
     KEY_HEADER,
     PAYLOAD_HEADER,
     SIGNATURE_HEADER,
     Authenticator,
 )
-from bitopro_margin_ext.sandbox.defaults import EMAIL
 from bitopro_margin_ext.sandbox.server import SandboxServer
 from bitopro_margin_ext.sandbox.state import ApiKey
 

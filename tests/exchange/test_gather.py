@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import ccxt.async_support
 import pytest
 
+from bitopro_margin_ext.core.calls import Call, Flow, Gather
 from bitopro_margin_ext.core.client import MarginClient
 from bitopro_margin_ext.core.credentials import Credentials
 from bitopro_margin_ext.core.endpoints import BALANCES, MARK_PRICE, OPEN_ORDERS
 from bitopro_margin_ext.core.errors import Failure, Outcome
 from bitopro_margin_ext.core.report import CancelReport
-from bitopro_margin_ext.core.steps import Call, Flow, Gather
 from bitopro_margin_ext.exchange import register
 from tests.exchange.drivers import KEYS, Blocking
 
@@ -48,7 +48,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(503)
         else:
             self.send_response(200 if "mark" not in self.path else 401)
-        body = f'{{"path": "{self.path}"}}'.encode()
+        key = "error" if "mark" in self.path else "path"
+        body = f'{{"{key}": "{self.path}"}}'.encode()
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

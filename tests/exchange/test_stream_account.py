@@ -10,7 +10,7 @@ from ccxt.test.exchange.base.test_ticker import test_ticker as check_ticker
 from ccxt.test.exchange.base.test_trade import test_trade as check_trade
 
 from bitopro_margin_ext.core.endpoints import USER_TRADES_STREAM_FALLBACK
-from bitopro_margin_ext.sandbox.defaults import STREAM_PREFIX
+from bitopro_margin_ext.sandbox import STREAM_PREFIX
 from tests.data import example
 from tests.exchange.streaming import KEYS, Session, silent, soon
 

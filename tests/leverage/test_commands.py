@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bitopro_margin_ext import cli
-from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
+from bitopro_margin_ext.sandbox import API_KEY, API_SECRET
 from tests.leverage.harness import BTC, ETH, LeverageHarness
 
 

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bitopro_margin_ext.sandbox import defaults
+from bitopro_margin_ext.sandbox import API_KEY, API_SECRET, PORT
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 PROGRAM = "bitopro-margin"
-SHOWN_BASE_URL = f"http://127.0.0.1:{defaults.PORT}/v3"
+SHOWN_BASE_URL = f"http://127.0.0.1:{PORT}/v3"
 
 
 class Terminal:
@@ -70,8 +70,8 @@ class Terminal:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
-            "BITOPRO_API_KEY": defaults.API_KEY,
-            "BITOPRO_API_SECRET": defaults.API_SECRET,
+            "BITOPRO_API_KEY": API_KEY,
+            "BITOPRO_API_SECRET": API_SECRET,
             "XDG_STATE_HOME": str(self.folder / "state"),
             "NO_COLOR": "1",
             "COLUMNS": "80",

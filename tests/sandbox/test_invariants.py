@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bitopro_margin_ext.sandbox.state import Exchange, NewOrder, Refusal, Status
 from bitopro_margin_ext.sandbox.state.accounts import KINDS
 from bitopro_margin_ext.sandbox.state.amounts import floor
-from bitopro_margin_ext.sandbox.state.liquidation import liquidate
+from bitopro_margin_ext.sandbox.state.loans import liquidate
 from bitopro_margin_ext.sandbox.state.markets import LENT_CURRENCIES
 from bitopro_margin_ext.sandbox.state.orders import Seed
 

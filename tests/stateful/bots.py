@@ -20,7 +20,7 @@ from freqtrade.rpc.rpc import RPC
 
 from bitopro_margin_ext.bot.pending_exits import rests
 from bitopro_margin_ext.drill.bot_process import build_config
-from bitopro_margin_ext.sandbox.defaults import API_KEY, API_SECRET
+from bitopro_margin_ext.sandbox import API_KEY, API_SECRET
 
 from .world import World
 

@@ -1,8 +1,7 @@
 """The exchange's rules and books. Nothing in here knows HTTP, JSON shapes or signatures."""
 
 from .accounts import Account, ApiKey, Kind
-from .clock import Clock
-from .exchange import Exchange
+from .exchange import Clock, Exchange
 from .orders import NewOrder, Order, Status, Trade
 from .refusals import Reason, Refusal
 from .switches import Switches

@@ -1,20 +1,19 @@
-"""The exchange itself: everything that can be done to it, safe from any thread."""
+"""The exchange itself: everything that can be done to it, safe from any thread, and its clock."""
 
 from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from .. import defaults
+from .. import API_KEY, API_SECRET, EMAIL
 from .accounts import Account, ApiKey, Kind
 from .amounts import plain
-from .clock import Clock
-from .liquidation import liquidate_thin_accounts
-from .loans import Loans
+from .loans import Loans, liquidate_thin_accounts
 from .markets import LENT_CURRENCIES, PAIRS, CallKind, Closed, Maintenance, Pair, Quote
 from .matching import MatchingEngine
 from .orders import (
@@ -30,6 +29,41 @@ from .orders import (
 )
 from .refusals import Reason, Refusal
 from .switches import Switches
+
+
+class Clock:
+    """Tell the exchange's time.
+
+    It runs on the monotonic clock, so a change of the machine's time in the middle of a test does
+    not move it. ``advance`` is for the passing of time (interest, limits, histories), ``skew`` for
+    an exchange whose clock is simply wrong.
+    """
+
+    def __init__(self) -> None:
+        self._started_ms = time.time_ns() // 1_000_000
+        self._started = time.monotonic_ns()
+        self._moved_ms = 0
+
+    def now_ms(self) -> int:
+        """Return the current time in milliseconds since the epoch."""
+        elapsed = (time.monotonic_ns() - self._started) // 1_000_000
+        return self._started_ms + elapsed + self._moved_ms
+
+    @property
+    def offset_ms(self) -> int:
+        """How far this clock has been moved away from the machine's."""
+        return self._moved_ms
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once; never backwards, because histories would lose their order."""
+        if seconds < 0:
+            raise ValueError("time only passes forwards; use skew() for a wrong clock")
+        self._moved_ms += round(seconds * 1000)
+
+    def skew(self, seconds: float) -> None:
+        """Set the clock this far off the machine's, in either direction."""
+        self._moved_ms = round(seconds * 1000)
+
 
 KeepOpen = Callable[[Order], bool]
 
@@ -62,8 +96,8 @@ class Exchange:
             self._account_numbers = itertools.count(5_411_716_254, 104_729)
             self.matching = MatchingEngine(self)
             self.loans = Loans(self)
-            self.add_account(defaults.EMAIL)
-            self.add_key(ApiKey(defaults.API_KEY, defaults.API_SECRET, defaults.EMAIL))
+            self.add_account(EMAIL)
+            self.add_key(ApiKey(API_KEY, API_SECRET, EMAIL))
             self.publish(WasReset())
 
     def next_serial(self) -> int:
@@ -106,7 +140,7 @@ class Exchange:
                 raise ValueError(f"no account {key.email!r}")
             self.keys[key.key] = key
 
-    def account(self, email: str = defaults.EMAIL) -> Account:
+    def account(self, email: str = EMAIL) -> Account:
         """Look an account up."""
         try:
             return self.accounts[email]
@@ -114,7 +148,7 @@ class Exchange:
             raise ValueError(f"no account {email!r}") from None
 
     def set_balance(
-        self, kind: Kind, currency: str, available: Decimal, email: str = defaults.EMAIL
+        self, kind: Kind, currency: str, available: Decimal, email: str = EMAIL
     ) -> None:
         """Set what is available of a currency; what open orders have locked stays locked."""
         with self.lock:
@@ -205,7 +239,7 @@ class Exchange:
         kind: Kind,
         pair: str,
         new: NewOrder,
-        email: str = defaults.EMAIL,
+        email: str = EMAIL,
         *,
         match: bool = True,
     ) -> Order:
@@ -219,13 +253,13 @@ class Exchange:
                 raise self.stop_rejections.pop(0)
             return self.matching.place(self.account(email), kind, listed, new, match=match)
 
-    def seed(self, seed: Seed, email: str = defaults.EMAIL) -> Order:
+    def seed(self, seed: Seed, email: str = EMAIL) -> Order:
         """Put an order on the account as if it had been placed by hand; see ``Seed``."""
         with self.lock:
             listed = self.pair(seed.pair, seed.kind)
             return self.matching.seed(self.account(email), listed, seed)
 
-    def cancel(self, kind: Kind, pair: str, order_id: str, email: str = defaults.EMAIL) -> Order:
+    def cancel(self, kind: Kind, pair: str, order_id: str, email: str = EMAIL) -> Order:
         """Cancel one order, or refuse: 404 if unknown, 400 if finished."""
         with self.lock:
             order = self.matching.find(email, kind, self.pair(pair, kind), order_id)
@@ -311,7 +345,7 @@ class Exchange:
                     return order
             raise Reason.UNKNOWN_ORDER(order_id=order_id)
 
-    def trades(self, kind: Kind, pair: str, email: str = defaults.EMAIL) -> list[Trade]:
+    def trades(self, kind: Kind, pair: str, email: str = EMAIL) -> list[Trade]:
         """List the true trades of a pair, oldest first."""
         with self.lock:
             return [

@@ -1,14 +1,14 @@
-"""The margin account's debts: interest, ratio, borrowing, repaying, transfers."""
+"""The margin account's debts: interest, ratio, borrowing, repaying, transfers, liquidation."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from .. import defaults
-from .accounts import Account, Borrow, Debt, Kind, Repayment, Transfer
+from .. import EMAIL
+from .accounts import Account, Borrow, Debt, Kind, Liquidation, Repayment, Transfer
 from .amounts import ONE, ZERO, floor
 from .markets import LOANS, LoanTerms
 from .orders import FundsChanged
@@ -16,6 +16,7 @@ from .refusals import Reason
 
 if TYPE_CHECKING:
     from .exchange import Exchange
+
 
 YEAR_MS: Final = 365 * 86_400_000
 # An account without debt has no ratio; a very large number serves clients that compare it.
@@ -71,7 +72,7 @@ class Loans:
             self.terms[name] = replace(self.terms[name], **changes)
             return self.terms[name]
 
-    def charge_interest(self, seconds: Decimal, email: str = defaults.EMAIL) -> None:
+    def charge_interest(self, seconds: Decimal, email: str = EMAIL) -> None:
         """Add the interest of so much time without letting it pass."""
         with self._exchange.lock:
             account = self._exchange.account(email)
@@ -101,7 +102,7 @@ class Loans:
             for name in self._exchange.margin_currencies()
         }
 
-    def standing(self, email: str = defaults.EMAIL) -> Standing:
+    def standing(self, email: str = EMAIL) -> Standing:
         """Compute what a margin account has and owes, interest up to now included."""
         with self._exchange.lock:
             account = self._exchange.account(email)
@@ -124,7 +125,7 @@ class Loans:
             return "MARGIN_CALL_THRESHOLD"
         return "LIQUIDATION_THRESHOLD"
 
-    def debt(self, currency: str, email: str = defaults.EMAIL) -> Debt:
+    def debt(self, currency: str, email: str = EMAIL) -> Debt:
         """Return what an account owes of a currency, interest up to now included."""
         with self._exchange.lock:
             account = self._exchange.account(email)
@@ -138,7 +139,7 @@ class Loans:
         return self.terms[currency].lent_to_others + ours
 
     def borrow(
-        self, currency: str, amount: Decimal, email: str = defaults.EMAIL, *, check: bool = True
+        self, currency: str, amount: Decimal, email: str = EMAIL, *, check: bool = True
     ) -> int:
         """Lend, or refuse by status, limits and the ratio that would result.
 
@@ -159,7 +160,7 @@ class Loans:
             self._exchange.publish(FundsChanged(email, "margin"))
             return serial
 
-    def repay(self, currency: str, amount: Decimal, email: str = defaults.EMAIL) -> int:
+    def repay(self, currency: str, amount: Decimal, email: str = EMAIL) -> int:
         """Take a repayment, at most what is owed."""
         with self._exchange.lock:
             account, name = self._exchange.account(email), self._lent_currency(currency)
@@ -182,7 +183,7 @@ class Loans:
         amount: Decimal,
         source: Kind,
         target: Kind,
-        email: str = defaults.EMAIL,
+        email: str = EMAIL,
     ) -> tuple[int, int]:
         """Move funds between spot and margin; out of margin only what the debts can spare."""
         with self._exchange.lock:
@@ -206,9 +207,7 @@ class Loans:
                 self._exchange.publish(FundsChanged(email, kind))
             return out, into
 
-    def preview(
-        self, action: int, currency: str, amount: Decimal, email: str = defaults.EMAIL
-    ) -> Standing:
+    def preview(self, action: int, currency: str, amount: Decimal, email: str = EMAIL) -> Standing:
         """Compute what would stand after 1 borrow, 2 repay, 3 transfer in, 4 transfer out."""
         name = self._margin_currency(currency) if action > 2 else self._lent_currency(currency)
         self._check_amount(amount)
@@ -301,3 +300,104 @@ class Loans:
             raise Reason.INVALID_AMOUNT(value=amount)
         if floor(amount) != amount:
             raise Reason.TOO_PRECISE(field="amount", value=amount, decimals=8)
+
+
+Mode = Literal["whole", "partial", "in_kind"]
+
+
+def liquidate_thin_accounts(exchange: Exchange) -> None:
+    """Liquidate every account whose ratio has fallen through the threshold."""
+    with exchange.lock:
+        if not exchange.switches.liquidation:
+            return
+        for account in exchange.accounts.values():
+            standing = exchange.loans.standing(account.email)
+            if standing.total_debts and standing.ratio < exchange.switches.liquidation_ratio:
+                liquidate(exchange, account, exchange.switches.liquidation_mode)
+
+
+def liquidate(
+    exchange: Exchange, account: Account, mode: Mode, fraction: Decimal | None = None
+) -> None:
+    """Cancel a margin account's orders and pay its debts, in kind first, then by selling assets.
+
+    ``partial`` pays that fraction of every debt or, without one, just enough to bring the ratio
+    back to ``liquidation_target_ratio``; ``in_kind`` sells nothing.
+    """
+    with exchange.lock:
+        # Orders lock what is about to be sold, so they go first.
+        for order in exchange.orders("margin", email=account.email, only_open=True):
+            exchange.matching.finish_cancelled(order)
+        _Liquidation(exchange, account).carry_out(mode, fraction)
+        exchange.publish(FundsChanged(account.email, "margin"))
+
+
+class _Liquidation:
+    """One account's liquidation; ``_left`` is what is still to be paid of each debt."""
+
+    def __init__(self, exchange: Exchange, account: Account) -> None:
+        self._exchange = exchange
+        self._account = account
+        self._before = exchange.loans.standing(account.email)
+        self._wallet = account.wallets["margin"]
+        self._fee = exchange.switches.liquidation_fee
+        self._left = dict(self._before.debts)
+
+    def carry_out(self, mode: Mode, fraction: Decimal | None) -> None:
+        """Pay as much of what has to be paid as the assets allow."""
+        if mode == "partial":
+            part = self._part_to_target() if fraction is None else fraction
+            self._left = {name: floor(owed * part) for name, owed in self._left.items()}
+        for debt in self._left:
+            self._pay_in_kind(debt)
+        if mode == "in_kind":
+            return
+        for debt in self._left:
+            for asset in self._before.assets:
+                if asset != debt:
+                    self._sell(asset, debt)
+
+    def _part_to_target(self) -> Decimal:
+        """Return the part of the debts whose payment, with the fee, restores the target ratio."""
+        assets, debts = self._before.total_assets, self._before.total_debts
+        target = self._exchange.switches.liquidation_target_ratio
+        paid = (target * debts - assets) / (target - 1 - self._fee)
+        return min(max(paid / debts, ZERO), Decimal(1))
+
+    def _pay_in_kind(self, debt: str) -> None:
+        paid = min(self._wallet[debt].available, self._left[debt])
+        if paid > 0:
+            self._wallet.take(debt, paid)
+            self._book(debt, paid)
+
+    def _sell(self, asset: str, debt: str) -> None:
+        owed, held = self._left[debt], self._wallet[asset].available
+        if owed <= 0 or held <= 0:
+            return
+        price = self._before.prices[asset] / self._before.prices[debt] / (1 + self._fee)
+        sold = min(held, floor(owed / price))
+        # Cutting to eight decimals must not leave a crumb of debt behind while there are assets.
+        brought = owed if sold < held else min(owed, floor(sold * price))
+        self._wallet.take(asset, sold)
+        self._book(debt, brought, asset, sold)
+
+    def _book(
+        self, debt: str, amount: Decimal, asset: str | None = None, sold: Decimal = ZERO
+    ) -> None:
+        self._left[debt] -= amount
+        self._exchange.loans.pay_down(self._account, debt, amount)
+        after = self._exchange.loans.standing(self._account.email)
+        self._account.liquidations.append(
+            Liquidation(
+                serial=self._exchange.next_serial(),
+                debt_currency=debt,
+                debt_amount=amount,
+                fee=floor(amount * self._fee),
+                ratio=self._before.ratio,
+                # The page's example writes 0 where nothing is owed any more.
+                after_ratio=after.ratio if after.total_debts else ZERO,
+                at_ms=self._exchange.clock.now_ms(),
+                asset_currency=asset,
+                asset_amount=sold,
+            )
+        )

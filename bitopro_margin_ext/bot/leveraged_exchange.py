@@ -1,0 +1,179 @@
+"""Leverage and shorts: the margin account as Freqtrade's leveraged account.
+
+With ``"trading_mode": "futures"`` Freqtrade is shown the margin account's pairs as leveraged ones.
+An entry borrows first, an exit is repaid, and interest goes where Freqtrade counts funding fees.
+In ``margin`` mode everything here leaves the class below as it is.
+"""
+
+import logging
+from typing import Any
+
+from freqtrade.exceptions import (
+    OperationalException,
+)
+from freqtrade.persistence import Trade
+
+from ..exchange import call_scope
+from . import freqtrade_internals
+from .debt_lines import UNIT, Line, units
+from .ledger_database import LedgerError, ledger_url
+from .leverage_amounts import average_price, cut, dec, fee_in
+from .leverage_orders import LeverageOrders
+from .loan_commands import Loans
+from .loans_ledger import LoansLedger
+from .reconcile import LedgerStart, Reconciler
+from .settlement import Settlements
+
+logger = logging.getLogger(__name__)
+
+
+class LeveragedBitopromargin(LeverageOrders):
+    """BitoPro's cross-margin account with leverage and shorts, where the config asks for it."""
+
+    def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
+        self._reconciler: Reconciler | None = None
+        super().__init__(config, exchange_config=exchange_config, **kwargs)
+        if self.is_leveraged:
+            self._start_leverage()
+
+    def _start_leverage(self) -> None:
+        options = self.leverage_options
+        logger.info(
+            f"Leverage and shorts: at most {options.max_leverage(False):g}x long and"
+            f" {options.max_leverage(True):g}x short, entries down to an adRatio of"
+            f" {options.min_ad_ratio_entry:g}, liquidation expected at"
+            f" {options.liquidation_ad_ratio:g}."
+        )
+        if self._config.get("order_types", {}).get("stoploss") == "limit":
+            logger.warning(
+                'order_types.stoploss is "limit": with leverage, a stop or liquidation exit that'
+                ' rests is no exit. Set it to "market".'
+            )
+        if not self.is_live:
+            return
+        try:
+            ledger = LoansLedger(ledger_url(self._config["db_url"], self._config["user_data_dir"]))
+        except LedgerError as error:
+            raise OperationalException(f"{self.name}: {error}.") from None
+        self._loans = Loans(
+            ledger,
+            lambda: freqtrade_internals.ccxt_api(self),
+            self.notify,
+            self.leverage_options.loan_step,
+        )
+        self._settlements = Settlements(self.loans, self.step_of)
+        self._reconciler = Reconciler(self.loans, self._settlements, self)
+        self._ledger_start = LedgerStart(self.loans)
+
+    def reload_markets(self, force: bool = False, **kwargs: Any) -> None:
+        """The first call of Freqtrade's iterations: look at the loans, with the mixin or not."""
+        super().reload_markets(force, **kwargs)
+        if force or self._reconciler is None or self.in_emergency():
+            return
+        self.reconcile()
+
+    def reconcile(self) -> None:
+        """Keep debts and needs together; nothing that fails here stops the bot."""
+        if self._reconciler is None:
+            return
+        try:
+            with self.loans.lock, call_scope.deadline(20.0):
+                self._ledger_start.run()
+                self._reconciler.run()
+                self._renew_stops()
+                self._look_at_missing_positions()
+                self._update_liquidation_prices()
+        except Exception:
+            logger.exception("The loans could not be looked at; the next iteration tries again.")
+            Trade.rollback()
+
+    def _update_liquidation_prices(self) -> None:
+        for trade in Trade.get_open_trades():
+            if trade.has_open_position:
+                trade.set_liquidation_price(
+                    self.get_liquidation_price(
+                        pair=trade.pair, open_rate=trade.open_rate, is_short=trade.is_short
+                    )
+                )
+
+    def _look_at_missing_positions(self) -> None:
+        """Have Freqtrade see at once that a position is smaller than it thinks.
+
+        It reads the account only when it trades; until then a liquidated position, or one that the
+        user has closed, would count as open.
+        """
+        account = self.loans.account
+        if account is None or self._emergency is None:
+            return
+        for trade in Trade.get_open_trades():
+            if not trade.has_open_position or trade.has_open_orders:
+                continue
+            row = account[trade.safe_base_currency]
+            there = row.owed.sum if trade.is_short else row.total
+            if float(there) >= self._repaid_otherwise.get(trade.id, float("inf")) * 0.999:
+                continue
+            if there < dec(trade.amount) * (1 - dec(1e-6)):
+                self._emergency.bot.wallets.update()
+                return
+
+    def _renew_stops(self) -> None:
+        """Take down the stop of a short whose interest ahead is used up: Freqtrade sets it anew."""
+        for trade in Trade.get_open_trades():
+            if not trade.is_short or not trade.has_open_sl_orders:
+                continue
+            line = self.loans.line(trade.safe_base_currency, trade.pair)
+            for stop in trade.open_sl_orders:
+                sent = next(
+                    (
+                        one
+                        for one in self.loans.ledger.sent_orders(trade.pair)
+                        if one["order_id"] == stop.order_id
+                    ),
+                    None,
+                )
+                if sent is None or line.interest <= UNIT:
+                    continue
+                covered = sent["amount"] * (1 - self._taker_fee(trade.pair))
+                if covered < dec(trade.amount) + line.interest:
+                    logger.info(f"{trade.pair}: the stop no longer covers the interest: renewed.")
+                    self.cancel_stoploss_order(stop.order_id, trade.pair)
+
+    def buy_for_debt(self, line: Line) -> None:
+        """Buy the smallest order of a coin that is owed by no trade and not there to repay."""
+        pair = f"{line.currency}/{self.stake_currency}"
+        market, name = self.markets.get(pair), f"bought:{line.currency}"
+        if market is None or self.loans.ledger.meta(name):
+            return
+        least = dec(market["limits"]["amount"]["min"] or 0)
+        amount = max(least, line.owed / (1 - self._taker_fee(pair)))
+        amount = -cut(-amount, self.step_of(pair))
+        self.notify(
+            f"{line.holder}: {units(line.owed)} {line.currency} are owed and not there: {amount:f}"
+            " are bought to repay them, and what is left is kept as dust."
+        )
+        rate = self._ask({"pair": pair, "rate": self.marks().get(line.currency, 0.0)})
+        rate *= 1 + self.leverage_options.buy_back_slippage
+        # Noted before it is sent: without an answer the user looks, and nothing is bought twice.
+        self.loans.ledger.write_meta(name, "sent")
+        order = freqtrade_internals.ccxt_api(self).create_order(
+            pair, "limit", "buy", float(amount), self.price_to_precision(pair, rate)
+        )
+        self.loans.ledger.write_meta(name, str(order["id"]))
+
+    def collect_bought(self) -> None:
+        """Put what such an order has brought into the dust, at what it has cost."""
+        for currency in {line.currency for line in self.loans.ledger.lines()}:
+            name = f"bought:{currency}"
+            order_id = self.loans.ledger.meta(name)
+            if order_id in (None, "sent"):
+                continue
+            pair = f"{currency}/{self.stake_currency}"
+            order = self.fetch_raw_order(order_id, pair)
+            if order["status"] == "open":
+                continue
+            filled = dec(order.get("filled"))
+            received = filled - fee_in(order, currency)
+            if received > 0:
+                price = filled * average_price(order) / received
+                self.loans.ledger.add_dust(currency, received, price)
+            self.loans.ledger.write_meta(name, None)
