@@ -13,8 +13,8 @@ from freqtrade.exceptions import (
 )
 
 from .._version import __version__
+from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
-from ..core.symbols import OrderKey
 from . import freqtrade_internals, positions
 from .options import parse_options
 from .order_stream import OrderStream

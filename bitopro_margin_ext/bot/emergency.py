@@ -10,8 +10,8 @@ from freqtrade.persistence import Trade
 from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
-from ..core.symbols import OrderKey
 from ..exchange import call_scope
 from . import database, freqtrade_internals, mapping, order_adoption, positions
 from .exit_gate import ExitGate

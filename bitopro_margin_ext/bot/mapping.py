@@ -15,7 +15,7 @@ from typing import Any
 from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.persistence import Trade
 
-from ..core.symbols import OrderKey
+from ..core.endpoints import OrderKey
 from . import freqtrade_internals
 from .database import EmergencySession, emergency_session
 from .positions import REASON, set_cancel_reason

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..core.heartbeat_file import heartbeat_path, untouchable
+from ..core.credentials import heartbeat_path, untouchable
 from .leverage_options import OPTION_NAMES, parse_leverage_options
 
 BLOCK: Final = "bitopro_margin"

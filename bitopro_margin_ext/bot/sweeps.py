@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from freqtrade.enums import RPCMessageType
 
+from ..core.endpoints import OrderKey
 from ..core.report import CancelReport, SweepOutcome
-from ..core.symbols import OrderKey
 from . import freqtrade_internals, positions
 from .options import Options
 

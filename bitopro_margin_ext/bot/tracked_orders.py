@@ -14,7 +14,7 @@ from cachetools import TTLCache
 from freqtrade.exceptions import DDosProtection, InvalidOrderException, TemporaryError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..core.symbols import OrderKey
+from ..core.endpoints import OrderKey
 from ..exchange import call_scope
 from ..exchange.flow import failure_of
 from . import database, freqtrade_internals, positions

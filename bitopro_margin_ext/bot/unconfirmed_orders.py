@@ -16,7 +16,7 @@ import ccxt
 from freqtrade.exceptions import DependencyException, InvalidOrderException, TemporaryError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..core import symbols
+from ..core import endpoints
 from ..core.errors import Outcome
 from ..exchange import call_scope
 from ..exchange.flow import failure_of
@@ -287,7 +287,7 @@ def _is_refusal(error: Exception) -> bool:
 
 def new_client_id() -> int:
     """A ``clientId`` for an order."""
-    return symbols.new_client_id()
+    return endpoints.new_client_id()
 
 
 @contextlib.contextmanager

@@ -101,14 +101,14 @@ def run(args: argparse.Namespace) -> int:
         _print_document(args, report, ExitCode.INTERRUPTED, text)
         return ExitCode.INTERRUPTED
     # Only now: the terminal has its first line while the slowest import runs.
-    from ..core import sweep, sweep_pairs
-    from ..core.client import MarginClient
+    from ..core import sweep
+    from ..core.client import MarginClient, cancel_pairs, list_pairs
 
     client = MarginClient(credentials, base_url, Progress())
     parts: list[CancelReport] = []
     bounds: dict[str, Any] = {"deadline": args.deadline, "exchange_clock": client, "report": report}
     if len(pairs) > 1:
-        start = sweep_pairs.list_pairs if args.dry_run else sweep_pairs.cancel_pairs
+        start = list_pairs if args.dry_run else cancel_pairs
         flow = start(pairs, parts=parts, **bounds)
     else:
         begin = sweep.list_without_cancelling if args.dry_run else sweep.cancel_and_confirm

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
 from ..core.credentials import CredentialError, Credentials, find_base_url, find_credentials
+from ..core.endpoints import pair_symbol
 from ..core.errors import BitoproMarginError
 from ..core.redaction import redact
-from ..core.symbols import pair_symbol
 from .freqtrade_config import ConfigurationError, load_configuration
 
 

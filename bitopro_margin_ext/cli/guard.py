@@ -152,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _heartbeat(args: argparse.Namespace, config: dict[str, Any]) -> "Heartbeat":
-    from ..core.heartbeat_file import heartbeat_path
+    from ..core.credentials import heartbeat_path
     from ..guard.heartbeat import BeatFile, find_health
 
     own = config.get("bitopro_margin")

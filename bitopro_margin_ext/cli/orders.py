@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read and show."""
     credentials, base_url = read_access(args, read_config(args.config))
-    from ..core import sweep, sweep_pairs
-    from ..core.client import MarginClient
+    from ..core import sweep
+    from ..core.client import MarginClient, list_pairs
 
     client = MarginClient(credentials, base_url)
     pairs = list(dict.fromkeys(args.pairs))
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             "report": report,
         }
         if len(pairs) > 1:
-            flow = sweep_pairs.list_pairs(pairs, parts=parts, **bounds)
+            flow = list_pairs(pairs, parts=parts, **bounds)
         else:
             flow = sweep.list_without_cancelling(pairs[0] if pairs else None, **bounds)
         client.run(flow, report)

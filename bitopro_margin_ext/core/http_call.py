@@ -33,7 +33,7 @@ class CallTimeoutError(BitoproMarginError):
 class Turn:
     """What a call holds while it is signed and written; this one holds nothing.
 
-    ``core.nonces`` has the one that keeps the nonces of a key in order on the wire.
+    ``core.signing`` has the one that keeps the nonces of a key in order on the wire.
     """
 
     def acquire(self, timeout: float) -> bool:

@@ -16,7 +16,8 @@ from .assumptions import (
     PARTLY_FILLED_DONE,
     SECONDS_BELOW,
 )
-from .symbols import is_order_id, pair_symbol
+from .endpoints import OrderKey, is_order_id, pair_symbol
+from .errors import Failure, unreadable
 
 Row = Mapping[str, Any]
 
@@ -262,41 +263,57 @@ def _order_id(row: Row) -> str | None:
     return found if any(_is_id(row.get(key)) for key in ("id", "orderId")) else None
 
 
-def parse_trade(row: Row, symbol: str | None) -> dict[str, Any]:
-    """A row of the own-trades list."""
-    fee, currency = number(row, "fee"), text(row, "feeSymbol")
-    is_taker = row.get("isTaker")
-    return {
-        "id": text(row, "tradeId"),
-        "order": text(row, "orderId"),
-        "timestamp": milliseconds(row, "timestamp", "createdTimestamp"),
-        "symbol": symbol,
-        "type": None,
-        "side": (text(row, "action") or "").lower() or None,
-        "takerOrMaker": None if is_taker is None else ("taker" if is_taker else "maker"),
-        "price": amount_of(row, "price"),
-        "amount": amount_of(row, "baseAmount"),
-        "cost": amount_of(row, "quoteAmount"),
-        "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
-        "info": row,
-    }
+# -- answers ---------------------------------------------------------------------------------------
 
 
-def parse_stream_trade(data: Row) -> dict[str, Any]:
-    """The data of a USER_TRADE event; margin's carry no trade id."""
-    base, quote = text(data, "base"), text(data, "quote")
-    fee, currency = number(data, "fee"), text(data, "feeCurrency")
-    is_maker = data.get("isMaker")
-    return {
-        "id": text(data, "matchID"),
-        "order": text(data, "orderID"),
-        "timestamp": milliseconds(data, "transactionTimestamp", "eventTimestamp"),
-        "symbol": pair_symbol(f"{base}_{quote}"),
-        "type": (text(data, "orderType") or "").lower() or None,
-        "side": {"ask": "sell", "bid": "buy"}.get(text(data, "side") or ""),
-        "takerOrMaker": None if is_maker is None else ("maker" if is_maker else "taker"),
-        "price": amount_of(data, "price"),
-        "amount": amount_of(data, "volume"),
-        "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
-        "info": data,
-    }
+def read_collection(reply: Any, kind: type) -> Any:
+    """The ``data`` of a reply, or the Failure that it is or amounts to."""
+    if isinstance(reply, Failure):
+        return reply
+    if not isinstance(reply, Mapping) or "data" not in reply:
+        return unreadable(f"no {kind.__name__} under 'data'")
+    # Go servers write an empty collection as null.
+    data = kind() if reply["data"] is None else reply["data"]
+    if not isinstance(data, kind):
+        return unreadable(f"no {kind.__name__} under 'data'")
+    if isinstance(data, list) and len(data) > MAX_ORDERS_IN_ANSWER:
+        return unreadable("more rows than an account can have orders")
+    return data
+
+
+def read_cancelled(reply: Any) -> Any:
+    """The orders that a reply to a cancel names, as parsed orders, or a Failure."""
+    data = read_collection(reply, dict)
+    if isinstance(data, Failure):
+        return data
+    try:
+        return parse_cancelled_ids(data)
+    except (TypeError, ValueError):
+        return unreadable("no lists of ids by pair under 'data'")
+
+
+def read_order(row: Any, symbol: str | None = None) -> ParsedOrder | None:
+    """A parsed order row, or None where it does not name an order."""
+    try:
+        order = parse_order(row, symbol)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return order if order["symbol"] and is_order_id(order["id"] or "") else None
+
+
+def read_open_order(row: Any) -> ParsedOrder | None:
+    """A row of the open orders: it rests, even where its amounts cannot be true."""
+    order = read_order(row)
+    if order is not None or not isinstance(row, Mapping):
+        return order
+    return read_order({"id": row.get("id"), "pair": row.get("pair"), "status": 0})
+
+
+def key_of(order: ParsedOrder) -> OrderKey:
+    """What names an order."""
+    return (str(order["symbol"]), str(order["id"]))
+
+
+def stub(key: OrderKey) -> ParsedOrder:
+    """An order of which nothing but its name is known."""
+    return {"id": key[1], "symbol": key[0], "status": None, "filled": None, "info": {}}

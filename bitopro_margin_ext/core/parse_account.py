@@ -1,4 +1,4 @@
-"""BitoPro's answers about the account, its loans and transfers, as plain dicts. Pure.
+"""BitoPro's answers about the account, its loans, transfers and trades, as plain dicts. Pure.
 
 The counterpart of ``parse`` for what is not an order. Amounts stay decimal strings and currencies
 stay the exchange's own names; ``exchange`` makes ccxt's numbers and codes of them.
@@ -7,8 +7,19 @@ stay the exchange's own names; ``exchange`` makes ccxt's numbers and codes of th
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .assumptions import INTEREST_YEAR_MS, TRANSFER_HISTORY_KINDS
-from .parse import Row, is_zero, milliseconds, number, text
+from .assumptions import (
+    INTEREST_YEAR_MS,
+    TRANSFER_HISTORY_KINDS,
+)
+from .endpoints import pair_symbol
+from .parse import (
+    Row,
+    amount_of,
+    is_zero,
+    milliseconds,
+    number,
+    text,
+)
 
 Parsed = dict[str, Any]
 
@@ -145,4 +156,47 @@ def parse_mark_prices(answer: Mapping[str, Any]) -> dict[str, str | None]:
     return {
         currency: number(row if isinstance(row, Mapping) else {"price": row}, "price")
         for currency, row in answer.items()
+    }
+
+
+# -- trades ----------------------------------------------------------------------------------------
+
+
+def parse_trade(row: Row, symbol: str | None) -> dict[str, Any]:
+    """A row of the own-trades list."""
+    fee, currency = number(row, "fee"), text(row, "feeSymbol")
+    is_taker = row.get("isTaker")
+    return {
+        "id": text(row, "tradeId"),
+        "order": text(row, "orderId"),
+        "timestamp": milliseconds(row, "timestamp", "createdTimestamp"),
+        "symbol": symbol,
+        "type": None,
+        "side": (text(row, "action") or "").lower() or None,
+        "takerOrMaker": None if is_taker is None else ("taker" if is_taker else "maker"),
+        "price": amount_of(row, "price"),
+        "amount": amount_of(row, "baseAmount"),
+        "cost": amount_of(row, "quoteAmount"),
+        "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
+        "info": row,
+    }
+
+
+def parse_stream_trade(data: Row) -> dict[str, Any]:
+    """The data of a USER_TRADE event; margin's carry no trade id."""
+    base, quote = text(data, "base"), text(data, "quote")
+    fee, currency = number(data, "fee"), text(data, "feeCurrency")
+    is_maker = data.get("isMaker")
+    return {
+        "id": text(data, "matchID"),
+        "order": text(data, "orderID"),
+        "timestamp": milliseconds(data, "transactionTimestamp", "eventTimestamp"),
+        "symbol": pair_symbol(f"{base}_{quote}"),
+        "type": (text(data, "orderType") or "").lower() or None,
+        "side": {"ask": "sell", "bid": "buy"}.get(text(data, "side") or ""),
+        "takerOrMaker": None if is_maker is None else ("maker" if is_maker else "taker"),
+        "price": amount_of(data, "price"),
+        "amount": amount_of(data, "volume"),
+        "fee": None if fee is None else {"cost": fee, "currency": (currency or "").upper() or None},
+        "info": data,
     }

@@ -4,8 +4,8 @@ import enum
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .endpoints import OrderKey
 from .errors import Failure
-from .symbols import OrderKey
 
 
 class SweepOutcome(enum.StrEnum):

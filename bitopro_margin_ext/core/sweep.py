@@ -1,6 +1,6 @@
 """Cancel and confirm: cancel everything in scope, then believe only what the exchange shows.
 
-Written once, as a flow of ``core.steps``; the kill switch and the ccxt classes perform it as it is,
+Written once, as a flow of ``core.calls``; the kill switch and the ccxt classes perform it as it is,
 so it knows neither HTTP nor ccxt.
 """
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
+from .calls import ClockAndNonces, Flow, Moment, RetryingCaller
 from .endpoints import (
     CANCEL_ALL,
     CANCEL_BATCH,
@@ -17,24 +18,17 @@ from .endpoints import (
     ORDERS,
     Endpoint,
     OpenOrdersPath,
+    OrderKey,
+    batch_pair_id,
+    pair_id,
+    pair_symbol,
 )
 from .errors import FATAL, Failure, Outcome, unreadable
-from .evidence import ENDS, Source
-from .nonces import Nonces
-from .parse import ParsedOrder
+from .evidence import ENDS, Source, SweepState
+from .parse import ParsedOrder, key_of, read_cancelled, read_collection, read_open_order, read_order
 from .rate_limit import RateLimits
 from .report import CancelReport
-from .retrying_caller import RetryingCaller
-from .steps import ClockAndNonces, Flow, Moment
-from .sweep_state import (
-    SweepState,
-    key_of,
-    read_cancelled,
-    read_collection,
-    read_open_order,
-    read_order,
-)
-from .symbols import OrderKey, batch_pair_id, pair_id, pair_symbol
+from .signing import Nonces
 
 LIST_LIMIT: Final = 1000
 """How many orders one list call may bring; more than a pair can hold open, five times over."""

@@ -9,9 +9,9 @@ import requests
 
 from ..core import sweep
 from ..core.client import MarginClient
-from ..core.deadline_session import DeadlineSession
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
+from ..core.guarded_session import DeadlineSession
 from ..core.parse_account import parse_margin_account
 from ..core.report import CancelReport
 from . import CheckResult, fail, note, ok

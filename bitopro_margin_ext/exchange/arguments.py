@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import ccxt
 
-from ..core import symbols
+from ..core import endpoints
 from ..core.assumptions import AMOUNT_DECIMALS
-from .flow import Flow, LoadMarkets, Params
-from .margin_exchange import MarginExchange
+from .flow import Flow, LoadMarkets, MarginExchange
 
 MAX_DIGITS: Final = 40
 """More digits than that, before or after the point, are no amount of anything."""
@@ -29,52 +28,6 @@ def shown(given: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-# -- the account --------------------------------------------------------------------------------
-
-
-def margin_params(api: MarginExchange, params: Any) -> tuple[bool, Params]:
-    """Say whether a call is for the margin account, and return its other parameters.
-
-    ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` is margin.
-
-    :raises ccxt.NotSupported: for isolated margin and for accounts that BitoPro has not.
-    :raises ccxt.BadRequest: for parameters that are no dict.
-    """
-    if params is not None and not isinstance(params, Mapping):
-        raise ccxt.BadRequest(f"{api.id} params is a dict, not {shown(params)}")
-    rest = dict(params or {})
-    margin_mode = rest.pop("marginMode", None)
-    account = rest.pop("type", None)
-    if margin_mode not in (None, "cross"):
-        raise ccxt.NotSupported(
-            f"{api.id} has cross margin only: marginMode {shown(margin_mode)} is not supported"
-        )
-    if account is None:
-        account = api.options.get("defaultType", "margin")
-    if margin_mode is not None and account == "spot":
-        # As everywhere in ccxt, it is the spot market's margin account that is meant.
-        account = "margin"
-    if account not in ("margin", "spot"):
-        raise ccxt.NotSupported(
-            f"{api.id} has the accounts 'margin' and 'spot', not {shown(account)}"
-        )
-    return account == "margin", rest
-
-
-def margin_only(api: MarginExchange, params: Any, method: str) -> Params:
-    """Return the parameters of a method that only the margin account has, whatever the default is.
-
-    :raises ccxt.NotSupported: when another account was asked for.
-    """
-    given = {} if params is None else params
-    if isinstance(given, Mapping) and given.get("type") is None:
-        given = {**given, "type": "margin"}
-    margin, rest = margin_params(api, given)
-    if not margin:
-        raise ccxt.NotSupported(f"{api.id} {method}() is for the margin account only")
-    return rest
-
-
 # -- names --------------------------------------------------------------------------------------
 
 
@@ -86,7 +39,7 @@ def require_pair(api: MarginExchange, symbol: Any) -> str:
     try:
         if not isinstance(symbol, str):
             raise ValueError(f"{shown(symbol)} is not a pair: write it like BTC/USDT")
-        return "/".join(symbols.parse_pair(symbol))
+        return "/".join(endpoints.parse_pair(symbol))
     except ValueError as error:
         raise ccxt.BadSymbol(f"{api.id} {error}") from None
 
@@ -130,7 +83,7 @@ def _is_id(given: str | int) -> bool:
     return (
         abs(given) < 10**MAX_DIGITS and given >= 0
         if isinstance(given, int)
-        else (symbols.is_order_id(given))
+        else (endpoints.is_order_id(given))
     )
 
 
@@ -140,10 +93,10 @@ def require_client_id(api: MarginExchange, given: Any) -> int:
     :raises ccxt.InvalidOrder: for what is no integer from 1 to 2147483647.
     """
     text = "" if isinstance(given, bool) else str(given) if isinstance(given, str | int) else ""
-    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(symbols.MAX_CLIENT_ID))
-    if not digits or not 1 <= int(text) <= symbols.MAX_CLIENT_ID:
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(endpoints.MAX_CLIENT_ID))
+    if not digits or not 1 <= int(text) <= endpoints.MAX_CLIENT_ID:
         raise ccxt.InvalidOrder(
-            f"{api.id} a clientOrderId is an integer from 1 to {symbols.MAX_CLIENT_ID},"
+            f"{api.id} a clientOrderId is an integer from 1 to {endpoints.MAX_CLIENT_ID},"
             f" not {shown(given)}"
         )
     return int(text)

@@ -12,27 +12,25 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import ccxt.async_support
 
+from ..core.calls import Call, Gather, Sleep
 from ..core.connecting import NEXT_ADDRESS_SECONDS
 from ..core.errors import network_failure
 from ..core.signing import Signer
-from ..core.steps import Call, Gather, Sleep
 from . import (
-    account,
-    loans,
-    markets,
+    borrowing,
+    margin_account,
+    market_data,
     order_batches,
     order_cancellation,
     order_creation,
-    orders,
-    trades,
-    transfers,
+    order_fetching,
 )
 from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, error_of, failure_of
-from .unified import account_chosen, present_as_method
+from .params import account_chosen, present_as_method
 
 P = ParamSpec("P")
 
@@ -207,29 +205,29 @@ class bitopromargin(MarginParsing, AwaitingSession, ccxt.async_support.bitopro):
     confirm_rest = awaiting(order_cancellation.confirm_rest)
     create_order = awaiting(order_creation.create_order)
     create_orders = awaiting(order_batches.create_orders)
-    fetch_order = awaiting(orders.fetch_order)
-    fetch_open_orders = awaiting(orders.fetch_open_orders)
-    fetch_orders = awaiting(orders.fetch_orders)
-    fetch_closed_orders = awaiting(orders.fetch_closed_orders)
-    fetch_canceled_orders = awaiting(orders.fetch_canceled_orders)
-    fetch_canceled_and_closed_orders = awaiting(orders.fetch_canceled_and_closed_orders)
-    fetch_my_trades = awaiting(trades.fetch_my_trades)
-    fetch_order_trades = awaiting(trades.fetch_order_trades)
-    fetch_balance = awaiting(account.fetch_balance)
-    fetch_margin_account = awaiting(account.fetch_margin_account)
-    fetch_my_liquidations = awaiting(account.fetch_my_liquidations)
-    calculate_ad_ratio = awaiting(account.calculate_ad_ratio)
-    borrow_cross_margin = awaiting(loans.borrow_cross_margin)
-    repay_cross_margin = awaiting(loans.repay_cross_margin)
-    fetch_borrow_interest = awaiting(loans.fetch_borrow_interest)
-    fetch_borrows = awaiting(loans.fetch_borrows)
-    fetch_repays = awaiting(loans.fetch_repays)
-    fetch_cross_borrow_rate = awaiting(loans.fetch_cross_borrow_rate)
-    fetch_cross_borrow_rates = awaiting(loans.fetch_cross_borrow_rates)
-    transfer = awaiting(transfers.transfer)
-    fetch_transfers = awaiting(transfers.fetch_transfers)
-    fetch_mark_price = awaiting(account.fetch_mark_price)
-    fetch_mark_prices = awaiting(account.fetch_mark_prices)
-    fetch_markets = awaiting(markets.fetch_markets)
-    fetch_currencies = awaiting(markets.fetch_currencies)
-    fetch_ohlcv = awaiting(markets.fetch_ohlcv)
+    fetch_order = awaiting(order_fetching.fetch_order)
+    fetch_open_orders = awaiting(order_fetching.fetch_open_orders)
+    fetch_orders = awaiting(order_fetching.fetch_orders)
+    fetch_closed_orders = awaiting(order_fetching.fetch_closed_orders)
+    fetch_canceled_orders = awaiting(order_fetching.fetch_canceled_orders)
+    fetch_canceled_and_closed_orders = awaiting(order_fetching.fetch_canceled_and_closed_orders)
+    fetch_my_trades = awaiting(order_fetching.fetch_my_trades)
+    fetch_order_trades = awaiting(order_fetching.fetch_order_trades)
+    fetch_balance = awaiting(margin_account.fetch_balance)
+    fetch_margin_account = awaiting(margin_account.fetch_margin_account)
+    fetch_my_liquidations = awaiting(margin_account.fetch_my_liquidations)
+    calculate_ad_ratio = awaiting(margin_account.calculate_ad_ratio)
+    borrow_cross_margin = awaiting(borrowing.borrow_cross_margin)
+    repay_cross_margin = awaiting(borrowing.repay_cross_margin)
+    fetch_borrow_interest = awaiting(borrowing.fetch_borrow_interest)
+    fetch_borrows = awaiting(borrowing.fetch_borrows)
+    fetch_repays = awaiting(borrowing.fetch_repays)
+    fetch_cross_borrow_rate = awaiting(borrowing.fetch_cross_borrow_rate)
+    fetch_cross_borrow_rates = awaiting(borrowing.fetch_cross_borrow_rates)
+    transfer = awaiting(margin_account.transfer)
+    fetch_transfers = awaiting(margin_account.fetch_transfers)
+    fetch_mark_price = awaiting(market_data.fetch_mark_price)
+    fetch_mark_prices = awaiting(market_data.fetch_mark_prices)
+    fetch_markets = awaiting(market_data.fetch_markets)
+    fetch_currencies = awaiting(market_data.fetch_currencies)
+    fetch_ohlcv = awaiting(market_data.fetch_ohlcv)

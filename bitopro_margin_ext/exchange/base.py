@@ -14,14 +14,14 @@ from ..core import redaction, signing
 from ..core.credentials import sandbox_rest_url
 from ..core.endpoints import BY_PATH, CANCEL_ALL, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
-from ..core.nonces import Nonces, nonces_of
 from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits, limits_of
-from .account import balance_structure
+from ..core.signing import Nonces, nonces_of
 from .call_scope import SCOPE
 from .describe import ImplicitMarginApi, margin_description
 from .flow import error_of, raise_failure
-from .markets import mark_margin, merge_chains
+from .margin_account import balance_structure
+from .market_data import mark_margin, merge_chains
 from .structures import order_from_row
 
 if TYPE_CHECKING:

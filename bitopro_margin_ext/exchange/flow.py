@@ -1,24 +1,134 @@
-"""Steps that only a ccxt class can perform, one call of a unified method, and its errors.
+"""What every unified method is made of: the exchange object, its steps, one call, and its errors.
 
 Each unified method is written once, as a flow; ``sync`` and ``async_support`` perform it. So
-nothing of a method is kept in two copies.
+nothing of a method is kept in two copies. ccxt ships no types for checkers: where a structure of
+its own is made or read, it is ``Any``.
 """
 
+import logging
 from collections.abc import Generator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import ccxt
 
-from ..core import steps
-from ..core.endpoints import Endpoint
+from ..core import calls
+from ..core.endpoints import Endpoint, OpenOrdersPath
 from ..core.errors import Failure, Meaning, Outcome, network_failure, unreadable
-from .margin_exchange import MarginExchange
+from ..core.parse import ParsedOrder
+from ..core.rate_limit import RateLimits
+from ..core.signing import Nonces
 
 Params = dict[str, Any]
 
 NO_PARAMS: Final[Params] = {}
 """ccxt's default for ``params``; never written to."""
+
+
+Structure = dict[str, Any]
+"""A unified structure, as ccxt's manual describes it."""
+
+
+class MarginExchange(Protocol):
+    """An object of one of the three ``bitopromargin`` classes."""
+
+    id: str
+    apiKey: str | None  # noqa: N815 - ccxt's names
+    secret: str | None
+    options: dict[str, Any]
+    fees: dict[str, Any]
+    markets: dict[str, Any] | None
+    currencies: dict[str, Any] | None
+    logger: logging.Logger
+
+    # -- ours ----------------------------------------------------------------------------------
+
+    open_orders_path: OpenOrdersPath
+    clock_offset_ms: int
+
+    @property
+    def key_nonces(self) -> Nonces:
+        """The nonces that every client of this process shares for the key."""
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """The documented limits, shared by all clients of this process for a host."""
+
+    def exchange_time(self) -> int:
+        """Now, in ms, on the exchange's clock as far as it is known."""
+
+    def heard_orders(self) -> list[ParsedOrder]:
+        """What streams have told of orders, as parsed rows."""
+
+    # -- ccxt's: time and numbers --------------------------------------------------------------
+
+    def parse_timeframe(self, timeframe: str, /) -> int:
+        """The seconds of a timeframe."""
+
+    def milliseconds(self) -> int:
+        """Now, in ms, on this machine's clock."""
+
+    def iso8601(self, timestamp: int | None, /) -> str | None:
+        """ms as text."""
+
+    def parse_number(self, value: Any, /) -> Any:
+        """A decimal string in the number type that the user has chosen."""
+
+    def number_to_string(self, number: Any, /) -> str:
+        """A number without an exponent."""
+
+    def parse_precision(self, decimals: str, /) -> str:
+        """The step of so many decimals."""
+
+    def amount_to_precision(self, symbol: str, amount: Any, /) -> str:
+        """An amount in base, cut to the market's precision."""
+
+    def price_to_precision(self, symbol: str, price: Any, /) -> str:
+        """A price, rounded to the market's precision."""
+
+    def cost_to_precision(self, symbol: str, cost: Any, /) -> str:
+        """An amount in quote, cut to the market's precision."""
+
+    # -- ccxt's: markets and structures --------------------------------------------------------
+
+    def market(self, symbol: str, /) -> Any:
+        """The market of a symbol.
+
+        :raises ccxt.BadSymbol: for an unknown one.
+        """
+
+    def safe_currency_code(self, currency_id: str | None, /) -> Any:
+        """The unified code of a currency."""
+
+    def network_id_to_code(self, network_id: str, /) -> str:
+        """The unified name of a network."""
+
+    def parse_currency(self, row: Any, /) -> Any:
+        """A currency structure."""
+
+    def account(self) -> Structure:
+        """An empty part of a balance structure."""
+
+    def safe_string(self, row: Any, key: Any, /) -> str | None:
+        """A value of a row as text."""
+
+    def safe_number(self, row: Any, key: Any, /) -> Any:
+        """A value of a row as a number."""
+
+    def safe_balance(self, balance: Structure, /) -> Structure:
+        """A complete balance structure."""
+
+    def safe_order(self, order: Structure, market: Any = None, /) -> Structure:
+        """A complete order structure."""
+
+    def safe_trade(self, trade: Structure, market: Any = None, /) -> Structure:
+        """A complete trade structure."""
+
+    def safe_ticker(self, ticker: Structure, /) -> Structure:
+        """A complete ticker structure."""
+
+    def safe_liquidation(self, liquidation: Structure, /) -> Structure:
+        """A complete liquidation structure."""
 
 
 class Inherited(NamedTuple):
@@ -36,7 +146,7 @@ class LoadMarkets(NamedTuple):
     """Load the markets, unless they are."""
 
 
-Step = steps.Step | Inherited | LoadMarkets
+Step = calls.Step | Inherited | LoadMarkets
 
 Result = TypeVar("Result")
 
@@ -46,14 +156,14 @@ Flow = Generator[Step, Any, Result]
 def call(
     api: MarginExchange,
     endpoint: Endpoint,
-    params: steps.Params | None = None,
+    params: calls.Params | None = None,
     timeout: float | None = None,
 ) -> Flow[Any]:
     """Call an endpoint, within ``timeout`` seconds if one is given.
 
     :raises ccxt.BaseError: the class of what the failure means, with the failure.
     """
-    answer = yield from steps.call(api, endpoint, {} if params is None else params, timeout)
+    answer = yield from calls.call(api, endpoint, {} if params is None else params, timeout)
     if isinstance(answer, Failure):
         raise_failure(api.id, answer)
     return answer

@@ -9,14 +9,12 @@ import ccxt
 from ..core.endpoints import CREATE_BATCH
 from ..core.errors import Failure, Outcome
 from ..core.parse import text
-from .arguments import margin_only, margin_params, require_list, require_symbol, shown
+from .arguments import require_list, require_symbol, shown
 from .describe import documented
-from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call, failure_of
-from .margin_exchange import MarginExchange
+from .flow import NO_PARAMS, Flow, LoadMarkets, MarginExchange, Params, call, failure_of
 from .order_body import asked_for, build_order
-from .order_creation import accepted_order, find_by_client_ids
-from .params import take_params, with_raw
-from .reduce_only import require_exits
+from .order_creation import accepted_order, find_by_client_ids, require_exits
+from .params import margin_only, margin_params, take_params, with_raw
 from .structures import Order, order_structure, rows_of
 
 CHUNK: Final = 10

@@ -6,11 +6,10 @@ from typing import Any, Final
 import ccxt
 from ccxt.base.precise import Precise
 
-from ..core import symbols
+from ..core import endpoints
 from ..core.assumptions import MARKET_BUY_AMOUNT_IN_QUOTE
 from .arguments import decimal_text, optional_moment, require_client_id, shown
-from .flow import Params
-from .margin_exchange import MarginExchange
+from .flow import MarginExchange, Params
 from .structures import Order
 
 TRIGGERS: Final = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
@@ -146,7 +145,7 @@ def _time_in_force(api: MarginExchange, wire_type: str, words: Params) -> str | 
 
 def _client_id(api: MarginExchange, words: Params) -> int:
     given = words.get("clientOrderId", words.get("clientId"))
-    return symbols.new_client_id() if given is None else require_client_id(api, given)
+    return endpoints.new_client_id() if given is None else require_client_id(api, given)
 
 
 def _base_amount(api: MarginExchange, market: Any, amount: Any) -> str:

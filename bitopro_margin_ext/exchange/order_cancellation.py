@@ -4,24 +4,16 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core import steps, sweep, symbols
+from ..core import calls, endpoints, sweep
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..core.parse import parse_cancelled_ids
 from ..core.report import CancelReport
 from . import call_scope
-from .arguments import (
-    margin_params,
-    optional_pair,
-    require_list,
-    require_order_id,
-    require_pair,
-    require_symbol,
-)
+from .arguments import optional_pair, require_list, require_order_id, require_pair, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, call
-from .margin_exchange import MarginExchange
-from .orders import order_of_client_id
-from .params import no_params, plain_request, take_params, with_raw
+from .flow import NO_PARAMS, Flow, MarginExchange, Params, call
+from .order_fetching import order_of_client_id
+from .params import margin_params, no_params, plain_request, take_params, with_raw
 from .structures import Order, named_order, order_structure, reading, rows_of
 
 
@@ -49,7 +41,7 @@ def cancel_all_margin_orders(
 
 def _cancel_all(api: MarginExchange, method: str, symbol: Any, params: Params) -> Flow[list[Order]]:
     # Only None is every pair: whatever else is no pair is refused.
-    pair = None if symbol is None else {"pair": symbols.pair_id(require_pair(api, symbol))}
+    pair = None if symbol is None else {"pair": endpoints.pair_id(require_pair(api, symbol))}
     request = plain_request(api, method, pair or {}, params)
     answer = yield from call(api, CANCEL_ALL if pair is None else CANCEL_PAIR, request)
     return _cancelled(api, answer)
@@ -80,7 +72,7 @@ def cancel_order(
     if not id and "clientOrderId" in words:
         id = (yield from order_of_client_id(api, words["clientOrderId"], symbol))["id"]
     order_id = require_order_id(api, id)
-    path = {"pair": symbols.pair_id(symbol), "orderId": order_id}
+    path = {"pair": endpoints.pair_id(symbol), "orderId": order_id}
     answer = yield from call(api, CANCEL_ORDER, with_raw(api, "cancelOrder", path, raw))
     order = named_order(api, answer, symbol, order_id)
     # The page's answer names no status; one that does outweighs the success of the call.
@@ -122,7 +114,7 @@ def _cancel_many(
         return []
     request: dict[str, Any] = {}
     for own, order_id in asked:
-        request.setdefault(symbols.batch_pair_id(own), []).append(order_id)
+        request.setdefault(endpoints.batch_pair_id(own), []).append(order_id)
     answer = yield from call(api, CANCEL_BATCH, with_raw(api, method, request, raw))
     cancelled = {(order["symbol"], order["id"]): order for order in _cancelled(api, answer)}
     return [
@@ -186,7 +178,7 @@ def confirm_rest(
 
 
 def _swept(
-    api: MarginExchange, flow: steps.Flow[CancelReport], first: str | None = None
+    api: MarginExchange, flow: calls.Flow[CancelReport], first: str | None = None
 ) -> Flow[CancelReport]:
     counter = itertools.count()
     # The flow keeps the documented limits itself.

@@ -13,8 +13,7 @@ import ccxt
 from ..core.assumptions import HISTORY_DAYS
 from ..core.endpoints import Endpoint
 from .arguments import optional_limit, optional_moment
-from .flow import Flow, Params, call
-from .margin_exchange import MarginExchange, Structure
+from .flow import Flow, MarginExchange, Params, Structure, call
 from .structures import parsed_rows, rows_of
 
 PAGE: Final = 1000

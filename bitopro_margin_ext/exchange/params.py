@@ -1,18 +1,23 @@
-"""Which parameters each unified method takes; every other one is refused before anything is sent.
+"""For which account a unified method is called, and with which parameters; how it is presented.
 
-BitoPro ignores what it does not know, so a word that is passed on in silence would place a plain
-order where a trailing one was asked for. ``raw`` is the way to send a field of BitoPro's that no
-word stands for: ``params={"raw": {"field": "value"}}`` adds it to the body, or to the query.
+Here, and nowhere else, a call for the spot account is told from one for the margin account. BitoPro
+ignores what it does not know, so a word that is passed on in silence would place a plain order
+where a trailing one was asked for: every word that a method does not take is refused before
+anything is sent. ``raw`` is the way to send a field of BitoPro's that no word stands for:
+``params={"raw": {"field": "value"}}`` adds it to the body, or to the query.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import ccxt
 
-from .arguments import margin_only, shown
-from .flow import Params
-from .margin_exchange import MarginExchange
+from .arguments import shown
+from .call_scope import SCOPE
+from .flow import NO_PARAMS, Flow, Inherited, MarginExchange, Params
 
 RAW: Final = "raw"
 """The parameter whose dict is sent as it is."""
@@ -185,3 +190,127 @@ def with_raw(api: MarginExchange, method: str, request: Params, raw: Params) -> 
                 f"{api.id} {method}() sends {shown(name)} itself: leave it out of raw"
             )
     return {**request, **raw}
+
+
+# -- the account -----------------------------------------------------------------------------------
+
+
+def margin_params(api: MarginExchange, params: Any) -> tuple[bool, Params]:
+    """Say whether a call is for the margin account, and return its other parameters.
+
+    ``type`` (or ``options.defaultType``) names the account; ``marginMode: 'cross'`` is margin.
+
+    :raises ccxt.NotSupported: for isolated margin and for accounts that BitoPro has not.
+    :raises ccxt.BadRequest: for parameters that are no dict.
+    """
+    if params is not None and not isinstance(params, Mapping):
+        raise ccxt.BadRequest(f"{api.id} params is a dict, not {shown(params)}")
+    rest = dict(params or {})
+    margin_mode = rest.pop("marginMode", None)
+    account = rest.pop("type", None)
+    if margin_mode not in (None, "cross"):
+        raise ccxt.NotSupported(
+            f"{api.id} has cross margin only: marginMode {shown(margin_mode)} is not supported"
+        )
+    if account is None:
+        account = api.options.get("defaultType", "margin")
+    if margin_mode is not None and account == "spot":
+        # As everywhere in ccxt, it is the spot market's margin account that is meant.
+        account = "margin"
+    if account not in ("margin", "spot"):
+        raise ccxt.NotSupported(
+            f"{api.id} has the accounts 'margin' and 'spot', not {shown(account)}"
+        )
+    return account == "margin", rest
+
+
+def margin_only(api: MarginExchange, params: Any, method: str) -> Params:
+    """Return the parameters of a method that only the margin account has, whatever the default is.
+
+    :raises ccxt.NotSupported: when another account was asked for.
+    """
+    given = {} if params is None else params
+    if isinstance(given, Mapping) and given.get("type") is None:
+        given = {**given, "type": "margin"}
+    margin, rest = margin_params(api, given)
+    if not margin:
+        raise ccxt.NotSupported(f"{api.id} {method}() is for the margin account only")
+    return rest
+
+
+# -- the methods -----------------------------------------------------------------------------------
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SPOT_TOO: Final = frozenset(
+    {
+        "cancel_all_orders",
+        "cancel_order",
+        "cancel_orders",
+        "cancel_orders_for_symbols",
+        "create_order",
+        "create_orders",
+        "fetch_balance",
+        "fetch_canceled_and_closed_orders",
+        "fetch_canceled_orders",
+        "fetch_closed_orders",
+        "fetch_my_trades",
+        "fetch_open_orders",
+        "fetch_order",
+        "fetch_order_trades",
+        "fetch_orders",
+    }
+)
+"""The methods that the spot account has too, as ``ccxt.bitopro`` has them or refuses them. ``type``
+or ``options.defaultType`` chooses; every other method is for the margin account alone."""
+
+
+def account_chosen(
+    method: Callable[Concatenate[Any, P], Flow[R]],
+) -> Callable[Concatenate[Any, P], Flow[R]]:
+    """Return what starts a method's flow, or for the spot account that of the inherited method.
+
+    What an inherited method calls in turn is for the spot account as well.
+    """
+    name = method.__name__
+    if name not in SPOT_TOO:
+        return method
+    place = list(inspect.signature(method).parameters).index("params") - 1
+
+    @functools.wraps(method)
+    def start(api: MarginExchange, /, *args: Any, **kwargs: Any) -> Flow[R]:
+        if SCOPE.get().inherited:
+            return _inherited(name, args, kwargs)
+        is_given_by_place = len(args) > place
+        given = args[place] if is_given_by_place else kwargs.get("params", NO_PARAMS)
+        margin, rest = margin_params(api, given)
+        if margin:
+            rest["type"] = "margin"
+        if is_given_by_place:
+            args = (*args[:place], rest, *args[place + 1 :])
+        else:
+            kwargs = {**kwargs, "params": rest}
+        return method(api, *args, **kwargs) if margin else _inherited(name, args, kwargs)
+
+    return typing.cast(Callable[Concatenate[Any, P], Flow[R]], start)
+
+
+def _inherited(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Flow[Any]:
+    return (yield Inherited(name, args, kwargs))
+
+
+def present_as_method(run: Any, method: Callable[..., Flow[Any]]) -> None:
+    """Give ``run`` the signature that its users see: of a method that returns the flow's result."""
+    signature = inspect.signature(method)
+    first, *others = signature.parameters.values()
+    flow = signature.return_annotation
+    returned = typing.get_args(flow)[-1] if typing.get_args(flow) else flow
+    parameters = [first.replace(name="self", annotation=inspect.Parameter.empty), *others]
+    run.__signature__ = inspect.Signature(parameters, return_annotation=returned)
+    run.__annotations__ = {
+        **{p.name: p.annotation for p in others if p.annotation is not p.empty},
+        "return": returned,
+    }
+    # What follows ``__wrapped__`` would show the flow.
+    del run.__wrapped__

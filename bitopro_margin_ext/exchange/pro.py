@@ -17,14 +17,13 @@ from ..core.endpoints import (
     Stream,
 )
 from ..core.parse import ParsedOrder, milliseconds, parse_order
-from .account import chosen_tickers, mark_tickers, marked_symbol, marked_symbols
-from .arguments import margin_params, optional_pair
+from .arguments import optional_pair
 from .async_support import bitopromargin as asynchronous_bitopromargin
 from .describe import STREAMING, documented
-from .flow import NO_PARAMS, Params
-from .margin_exchange import Structure
+from .flow import NO_PARAMS, Params, Structure
+from .market_data import chosen_tickers, mark_tickers, marked_symbol, marked_symbols
 from .paging import read_window
-from .params import refuse_raw
+from .params import margin_params, refuse_raw
 from .pro_cache import LatestValue, OrderCache, TradeCache
 from .pro_connection import StreamFollowing
 from .structures import Order, order_from_row, stream_trade_from_row

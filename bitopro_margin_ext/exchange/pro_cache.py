@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Final
 
-from ..core.symbols import OrderKey
+from ..core.endpoints import OrderKey
 from .structures import Order
 
 Scope = str | None

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import ccxt
 
-from ..core.parse import parse_order, parse_stream_trade, parse_trade
-from .margin_exchange import MarginExchange, Structure
+from ..core.parse import parse_order
+from ..core.parse_account import parse_stream_trade, parse_trade
+from .flow import MarginExchange, Structure
 
 Order = Structure
 

@@ -8,25 +8,23 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import ccxt
 import requests
 
+from ..core.calls import Call, Gather, Sleep, call_concurrently
 from ..core.guarded_session import guarded_session
 from ..core.http_call import CallTimeoutError, HttpCall, NotSentError
-from ..core.steps import Call, Gather, Sleep, call_concurrently
 from . import (
-    account,
-    loans,
-    markets,
+    borrowing,
+    margin_account,
+    market_data,
     order_batches,
     order_cancellation,
     order_creation,
-    orders,
-    trades,
-    transfers,
+    order_fetching,
 )
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
 from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
-from .unified import account_chosen, present_as_method
+from .params import account_chosen, present_as_method
 
 P = ParamSpec("P")
 
@@ -170,29 +168,29 @@ class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: igno
     confirm_rest = blocking(order_cancellation.confirm_rest)
     create_order = blocking(order_creation.create_order)
     create_orders = blocking(order_batches.create_orders)
-    fetch_order = blocking(orders.fetch_order)
-    fetch_open_orders = blocking(orders.fetch_open_orders)
-    fetch_orders = blocking(orders.fetch_orders)
-    fetch_closed_orders = blocking(orders.fetch_closed_orders)
-    fetch_canceled_orders = blocking(orders.fetch_canceled_orders)
-    fetch_canceled_and_closed_orders = blocking(orders.fetch_canceled_and_closed_orders)
-    fetch_my_trades = blocking(trades.fetch_my_trades)
-    fetch_order_trades = blocking(trades.fetch_order_trades)
-    fetch_balance = blocking(account.fetch_balance)
-    fetch_margin_account = blocking(account.fetch_margin_account)
-    fetch_my_liquidations = blocking(account.fetch_my_liquidations)
-    calculate_ad_ratio = blocking(account.calculate_ad_ratio)
-    borrow_cross_margin = blocking(loans.borrow_cross_margin)
-    repay_cross_margin = blocking(loans.repay_cross_margin)
-    fetch_borrow_interest = blocking(loans.fetch_borrow_interest)
-    fetch_borrows = blocking(loans.fetch_borrows)
-    fetch_repays = blocking(loans.fetch_repays)
-    fetch_cross_borrow_rate = blocking(loans.fetch_cross_borrow_rate)
-    fetch_cross_borrow_rates = blocking(loans.fetch_cross_borrow_rates)
-    transfer = blocking(transfers.transfer)
-    fetch_transfers = blocking(transfers.fetch_transfers)
-    fetch_mark_price = blocking(account.fetch_mark_price)
-    fetch_mark_prices = blocking(account.fetch_mark_prices)
-    fetch_markets = blocking(markets.fetch_markets)
-    fetch_currencies = blocking(markets.fetch_currencies)
-    fetch_ohlcv = blocking(markets.fetch_ohlcv)
+    fetch_order = blocking(order_fetching.fetch_order)
+    fetch_open_orders = blocking(order_fetching.fetch_open_orders)
+    fetch_orders = blocking(order_fetching.fetch_orders)
+    fetch_closed_orders = blocking(order_fetching.fetch_closed_orders)
+    fetch_canceled_orders = blocking(order_fetching.fetch_canceled_orders)
+    fetch_canceled_and_closed_orders = blocking(order_fetching.fetch_canceled_and_closed_orders)
+    fetch_my_trades = blocking(order_fetching.fetch_my_trades)
+    fetch_order_trades = blocking(order_fetching.fetch_order_trades)
+    fetch_balance = blocking(margin_account.fetch_balance)
+    fetch_margin_account = blocking(margin_account.fetch_margin_account)
+    fetch_my_liquidations = blocking(margin_account.fetch_my_liquidations)
+    calculate_ad_ratio = blocking(margin_account.calculate_ad_ratio)
+    borrow_cross_margin = blocking(borrowing.borrow_cross_margin)
+    repay_cross_margin = blocking(borrowing.repay_cross_margin)
+    fetch_borrow_interest = blocking(borrowing.fetch_borrow_interest)
+    fetch_borrows = blocking(borrowing.fetch_borrows)
+    fetch_repays = blocking(borrowing.fetch_repays)
+    fetch_cross_borrow_rate = blocking(borrowing.fetch_cross_borrow_rate)
+    fetch_cross_borrow_rates = blocking(borrowing.fetch_cross_borrow_rates)
+    transfer = blocking(margin_account.transfer)
+    fetch_transfers = blocking(margin_account.fetch_transfers)
+    fetch_mark_price = blocking(market_data.fetch_mark_price)
+    fetch_mark_prices = blocking(market_data.fetch_mark_prices)
+    fetch_markets = blocking(market_data.fetch_markets)
+    fetch_currencies = blocking(market_data.fetch_currencies)
+    fetch_ohlcv = blocking(market_data.fetch_ohlcv)

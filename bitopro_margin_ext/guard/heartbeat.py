@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple, Protocol
 import requests
 
 from ..core import redaction
-from ..core.deadline_session import DeadlineSession
+from ..core.credentials import unwatchable
 from ..core.errors import Failure
-from ..core.heartbeat_file import unwatchable
+from ..core.guarded_session import DeadlineSession
 
 HEALTH_PATH: Final = "/api/v1/health"
 _ANYWHERE: Final = ("0.0.0.0", "::", "")  # noqa: S104 - to be recognised, not to listen on

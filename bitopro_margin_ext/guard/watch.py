@@ -10,13 +10,13 @@ from typing import Any, Final
 import requests
 
 from ..core import parse_account, redaction, sweep
+from ..core.calls import Call, Flow, Gather, Step
 from ..core.client import MarginClient
-from ..core.deadline_session import DeadlineSession
 from ..core.endpoints import BALANCES
 from ..core.errors import Failure, Meaning
+from ..core.guarded_session import DeadlineSession
 from ..core.parse import is_zero
 from ..core.report import CancelReport, SweepOutcome
-from ..core.steps import Call, Flow, Gather, Step
 from .heartbeat import Beat, Heartbeat
 from .state import (
     AdRatio,

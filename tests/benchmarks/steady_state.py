@@ -13,8 +13,8 @@ from freqtrade.strategy import IStrategy
 
 from bitopro_margin_ext import register
 from bitopro_margin_ext.core import sweep
+from bitopro_margin_ext.core.calls import Call, Gather, Step
 from bitopro_margin_ext.core.endpoints import ORDERS
-from bitopro_margin_ext.core.steps import Call, Gather, Step
 
 from .readings import Contender, Row, Sample, take_turns
 from .venue import Venue

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from bitopro_margin_ext.core.calls import Call, Sleep
+from bitopro_margin_ext.core.client import take_turns
 from bitopro_margin_ext.core.report import CancelReport, SweepOutcome
-from bitopro_margin_ext.core.steps import Call, Sleep
-from bitopro_margin_ext.core.sweep_pairs import take_turns
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import KEY, SECRET, Runner, command, methods, open_ids

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bitopro_margin_ext.core import steps
+from bitopro_margin_ext.core import calls
 from bitopro_margin_ext.core.client import MarginClient
 from bitopro_margin_ext.core.credentials import Credentials
 from bitopro_margin_ext.core.endpoints import BALANCES, CANCEL_ALL
@@ -28,9 +28,9 @@ def client(sandbox: SandboxServer) -> MarginClient:
 def test_an_interrupt_takes_back_that_the_list_was_read(client: MarginClient) -> None:
     report = CancelReport("all")
 
-    def interrupted() -> steps.Flow[CancelReport]:
+    def interrupted() -> calls.Flow[CancelReport]:
         report.listed = True
-        yield steps.Call(CANCEL_ALL, {}, 5.0)
+        yield calls.Call(CANCEL_ALL, {}, 5.0)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bitopro_margin_ext.bot.options import parse_options
-from bitopro_margin_ext.core.heartbeat_file import heartbeat_path
+from bitopro_margin_ext.core.credentials import heartbeat_path
 from bitopro_margin_ext.guard.heartbeat import find_health
 from bitopro_margin_ext.guard.state import Debt, Phase, StateFile, WatchState
 from bitopro_margin_ext.guard.watch import ad_ratio

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitopro_margin_ext.core.deadline_session import DeadlineSession
+from bitopro_margin_ext.core.guarded_session import DeadlineSession
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
 from .conftest import Runner

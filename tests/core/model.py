@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bitopro_margin_ext.core.calls import Call, Gather, Sleep
 from bitopro_margin_ext.core.endpoints import (
     CANCEL_ALL,
     CANCEL_BATCH,
@@ -20,7 +21,6 @@ from bitopro_margin_ext.core.endpoints import (
     ORDERS,
 )
 from bitopro_margin_ext.core.errors import classify, network_failure, not_sent
-from bitopro_margin_ext.core.steps import Call, Gather, Sleep
 from bitopro_margin_ext.core.sweep import cancel_and_confirm
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"

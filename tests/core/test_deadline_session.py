@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from bitopro_margin_ext.core.deadline_session import DeadlineSession
 from bitopro_margin_ext.core.errors import Failure, Outcome
-from bitopro_margin_ext.core.guarded_session import guarded_session
+from bitopro_margin_ext.core.guarded_session import DeadlineSession, guarded_session
 from bitopro_margin_ext.core.http_call import CallTimeoutError, HttpCall, NotSentError
 from tests.core import servers
 from tests.core.servers import serving

@@ -6,12 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bitopro_margin_ext.core import nonces as module
+from bitopro_margin_ext.core import signing
+from bitopro_margin_ext.core.calls import MAX_NONCE_RETRIES, Sleep, call
 from bitopro_margin_ext.core.endpoints import BALANCES
 from bitopro_margin_ext.core.errors import Failure, Meaning, classify
-from bitopro_margin_ext.core.nonces import TURN_SECONDS, Nonces, nonces_of
-from bitopro_margin_ext.core.signing import Signer
-from bitopro_margin_ext.core.steps import MAX_NONCE_RETRIES, Sleep, call
+from bitopro_margin_ext.core.signing import TURN_SECONDS, Nonces, Signer, nonces_of
 
 NOW = 1_800_000_000_000
 
@@ -22,7 +21,7 @@ def clock(monkeypatch):
         now = NOW
 
     found = Clock()
-    monkeypatch.setattr(module, "_now_ms", lambda: found.now)
+    monkeypatch.setattr(signing, "_now_ms", lambda: found.now)
     return found
 
 

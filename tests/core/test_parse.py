@@ -6,8 +6,8 @@ from bitopro_margin_ext.core.parse import (
     number,
     parse_cancelled_ids,
     parse_order,
-    parse_trade,
 )
+from bitopro_margin_ext.core.parse_account import parse_trade
 from tests.data import example
 
 ROW = example("margin_get_an_order_data")

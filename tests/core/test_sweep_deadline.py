@@ -2,9 +2,9 @@
 
 import pytest
 
+from bitopro_margin_ext.core.calls import Call, Sleep
 from bitopro_margin_ext.core.endpoints import CANCEL_BATCH, CANCEL_PAIR, OPEN_ORDERS
 from bitopro_margin_ext.core.report import SweepOutcome
-from bitopro_margin_ext.core.steps import Call, Sleep
 from bitopro_margin_ext.core.sweep import cancel_and_confirm
 from tests.core.model import BTC, Clock, Row, a_model, keys, sweep
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bitopro_margin_ext.core.calls import Call, Gather
 from bitopro_margin_ext.core.endpoints import (
     CANCEL_ALL,
     CANCEL_ORDER,
@@ -10,7 +11,6 @@ from bitopro_margin_ext.core.endpoints import (
     ORDERS,
 )
 from bitopro_margin_ext.core.report import SweepOutcome
-from bitopro_margin_ext.core.steps import Call, Gather
 from bitopro_margin_ext.core.sweep import cancel_and_confirm
 from tests.core.model import BTC, ETH, Row, a_model, drive, keys, methods
 

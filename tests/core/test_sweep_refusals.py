@@ -2,10 +2,10 @@
 
 import pytest
 
+from bitopro_margin_ext.core.calls import MAX_REFUSALS
 from bitopro_margin_ext.core.endpoints import CANCEL_ALL, CANCEL_BATCH
 from bitopro_margin_ext.core.errors import Meaning, classify
 from bitopro_margin_ext.core.report import SweepOutcome
-from bitopro_margin_ext.core.retrying_caller import MAX_REFUSALS
 from tests.core.model import BTC, ETH, a_model, keys, methods, sweep
 
 

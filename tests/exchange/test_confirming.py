@@ -3,7 +3,7 @@
 import ccxt
 import pytest
 
-from bitopro_margin_ext.core import rate_limit, sweep_state
+from bitopro_margin_ext.core import evidence, rate_limit
 from bitopro_margin_ext.core.report import SweepOutcome
 from tests.exchange.conftest import seed
 
@@ -107,7 +107,7 @@ def test_fills_that_come_with_the_cancel_are_in_the_report(api, control):
 
 def test_orders_that_were_over_before(api, control, monkeypatch):
     # Who ended an order is told by its date alone.
-    monkeypatch.setattr(sweep_state, "CLOCK_TOLERANCE_MS", -1)
+    monkeypatch.setattr(evidence, "CLOCK_TOLERANCE_MS", -1)
     filled, cancelled, resting = seed(control, 3)
     control.fill(filled)
     control.cancel(cancelled)

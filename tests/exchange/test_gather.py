@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import ccxt.async_support
 import pytest
 
+from bitopro_margin_ext.core.calls import Call, Flow, Gather
 from bitopro_margin_ext.core.client import MarginClient
 from bitopro_margin_ext.core.credentials import Credentials
 from bitopro_margin_ext.core.endpoints import BALANCES, MARK_PRICE, OPEN_ORDERS
 from bitopro_margin_ext.core.errors import Failure, Outcome
 from bitopro_margin_ext.core.report import CancelReport
-from bitopro_margin_ext.core.steps import Call, Flow, Gather
 from bitopro_margin_ext.exchange import register
 from tests.exchange.drivers import KEYS, Blocking
 

@@ -66,7 +66,7 @@ def test_a_failure_blocks_nothing(connect, sandbox, fault):
 
 
 def test_a_slow_answer_is_not_waited_for(connect, sandbox, monkeypatch):
-    monkeypatch.setattr("bitopro_margin_ext.exchange.markets.TERMS_TIMEOUT", 0.3)
+    monkeypatch.setattr("bitopro_margin_ext.exchange.market_data.TERMS_TIMEOUT", 0.3)
     sandbox.control.add_fault(kind="delay", seconds=2, path=TERMS)
     api = connect(sandbox.rest_url)
     began = time.monotonic()

@@ -2,8 +2,8 @@
 
 import ccxt
 
+from bitopro_margin_ext.core.calls import Call, Gather
 from bitopro_margin_ext.core.endpoints import BALANCES, OPEN_ORDERS
-from bitopro_margin_ext.core.steps import Call, Gather
 from tests.exchange.drivers import Blocking
 from tests.exchange.test_deadlines import RawServer
 

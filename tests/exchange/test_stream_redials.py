@@ -8,7 +8,7 @@ from decimal import Decimal
 import ccxt
 import pytest
 
-from bitopro_margin_ext.exchange.pro_redial import MAX_REDIAL_DELAY, SETTLED_AFTER, Redial
+from bitopro_margin_ext.exchange.pro_connection import MAX_REDIAL_DELAY, SETTLED_AFTER, Redial
 from tests.exchange.streaming import SYMBOL, Session, seed, shown, soon
 
 

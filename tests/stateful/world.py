@@ -11,8 +11,8 @@ import aiohttp
 import ccxt
 import requests
 
-from bitopro_margin_ext.core import nonces
-from bitopro_margin_ext.core.steps import Call
+from bitopro_margin_ext.core import signing
+from bitopro_margin_ext.core.calls import Call
 from bitopro_margin_ext.exchange import sync
 from bitopro_margin_ext.registration import register
 from bitopro_margin_ext.sandbox import API_KEY, API_SECRET, EMAIL
@@ -49,7 +49,7 @@ class World:
         self._concurrently = sync.call_concurrently
         sync.call_concurrently = self._in_order
         # A nonce is never repeated in a process, and every world begins at the same moment.
-        nonces._by_key.clear()
+        signing._by_key.clear()
         self.parts = _assembled()
         self.exchange = self.parts.exchange
         self.exchange.reset()

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bitopro_margin_ext.core import sweep_state
+from bitopro_margin_ext.core import evidence
 from bitopro_margin_ext.core.assumptions import LIST_LAG_SECONDS
-from bitopro_margin_ext.core.evidence import Source
+from bitopro_margin_ext.core.calls import Moment
+from bitopro_margin_ext.core.evidence import Source, SweepState
+from bitopro_margin_ext.core.parse import read_open_order, read_order
 from bitopro_margin_ext.core.report import CancelReport
-from bitopro_margin_ext.core.steps import Moment
-from bitopro_margin_ext.core.sweep_state import SweepState, read_open_order, read_order
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
 KEY = (BTC, "1")
@@ -122,7 +122,7 @@ def test_a_history_that_contradicts_the_open_orders_is_behind(state):
 
 
 def test_who_ended_an_order_is_told_by_word_by_attempt_or_by_date():
-    late, early = NOW - sweep_state.CLOCK_TOLERANCE_MS, NOW - sweep_state.CLOCK_TOLERANCE_MS - 1
+    late, early = NOW - evidence.CLOCK_TOLERANCE_MS, NOW - evidence.CLOCK_TOLERANCE_MS - 1
     keys = [(BTC, str(number)) for number in range(5)]
     state = SweepState(None, keys, lambda: NOW)
     state.record_cancelled([order("canceled", keys[0])], at(0))
@@ -168,7 +168,7 @@ def test_what_was_seen_open_is_asked_about_once_it_is_gone():
     state.record_open_orders([], at(1))
     assert state.orders_to_look_up() == [KEY]
     assert state.orders_to_look_up(ETH) == []
-    for _ in range(sweep_state.MAX_LOOKUPS):
+    for _ in range(evidence.MAX_LOOKUPS):
         state.record_lookup(KEY)
     assert state.orders_to_look_up() == []
     assert told(state) == {"unknown": ["1"]}

@@ -1,6 +1,7 @@
-"""Public data as the margin class needs it: which markets can be margined, one USDT, one symbol."""
+"""Public data as the margin class needs it: what can be margined, one USDT, mark prices."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import ccxt
@@ -8,13 +9,23 @@ from ccxt.base.precise import Precise
 
 from ..core import parse_account
 from ..core.assumptions import AMOUNT_DECIMALS, SHORT_CANDLE_DAYS, SHORT_CANDLES
-from ..core.endpoints import BORROW_PROVISIONING, DOCS
+from ..core.endpoints import (
+    BORROW_PROVISIONING,
+    DOCS,
+    MARK_PRICE,
+)
 from ..core.parse import text
-from .arguments import optional_limit, optional_moment
+from .arguments import (
+    optional_limit,
+    optional_moment,
+    require_list,
+    require_pair,
+)
+from .borrowing import lending_terms
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Inherited, Params
-from .loans import lending_terms
-from .margin_exchange import MarginExchange
+from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, MarginExchange, Params, Structure, call
+from .params import no_params
+from .structures import reading, rows_of
 
 TERMS_TIMEOUT: Final = 3.0
 """Seconds that the list of markets waits for what can be margined, before it goes without."""
@@ -157,3 +168,96 @@ def _merge(api: MarginExchange, known: Any, other: Any, row: Any) -> None:
     )
     if fee is not None and (known_fee is None or Precise.string_lt(fee, known_fee)):
         known["fee"], known["limits"] = other["fee"], other["limits"]
+
+
+# -- mark prices -----------------------------------------------------------------------------------
+
+
+UNIT = "USDT"
+"""What the exchange's mark prices are counted in."""
+
+
+@documented(MARK_PRICE)
+def fetch_mark_prices(
+    api: MarginExchange, symbols: list[str] | None = None, params: Params = NO_PARAMS
+) -> Flow[dict[str, Structure]]:
+    """Fetch the mark prices of the margin currencies, as tickers by their pair with USDT.
+
+    :returns: ticker structures with ``markPrice``; the exchange dates them only on its stream.
+    :raises ccxt.BadSymbol: for a pair that is not counted in USDT: no price is made up for it.
+    """
+    return (yield from _mark_prices(api, "fetchMarkPrices", marked_symbols(api, symbols), params))
+
+
+def _mark_prices(
+    api: MarginExchange, method: str, wanted: list[str] | None, params: Params
+) -> Flow[dict[str, Structure]]:
+    raw = no_params(api, method, params)
+    yield LoadMarkets()
+    answer = yield from call(api, MARK_PRICE, raw)
+    prices = rows_of(api, answer, "tokenPrices", dict)
+    with reading(api, "mark prices"):
+        found = mark_tickers(api, prices)
+    return chosen_tickers(api, found, wanted)
+
+
+@documented(MARK_PRICE)
+def fetch_mark_price(
+    api: MarginExchange, symbol: str, params: Params = NO_PARAMS
+) -> Flow[Structure]:
+    """Fetch one mark price, as ``fetch_mark_prices`` does."""
+    symbol = marked_symbol(api, symbol)
+    return (yield from _mark_prices(api, "fetchMarkPrice", [symbol], params))[symbol]
+
+
+def marked_symbols(api: MarginExchange, symbols: Any) -> list[str] | None:
+    """Return the unified symbols of pairs with USDT, or None for all of them."""
+    if symbols is None:
+        return None
+    return [marked_symbol(api, symbol) for symbol in require_list(api, symbols, "symbols")]
+
+
+def marked_symbol(api: MarginExchange, symbol: Any) -> str:
+    """Return the unified symbol of a pair with USDT.
+
+    :raises ccxt.BadSymbol: for another one.
+    """
+    unified = require_pair(api, symbol)
+    if not unified.endswith(f"/{UNIT}"):
+        raise ccxt.BadSymbol(f"{api.id} has mark prices in {UNIT} only, none of {unified}")
+    return unified
+
+
+def chosen_tickers(
+    api: MarginExchange, found: dict[str, Structure], wanted: list[str] | None
+) -> dict[str, Structure]:
+    """Of the tickers those asked for.
+
+    :raises ccxt.BadSymbol: when the exchange has none of one.
+    """
+    if wanted is None:
+        return found
+    for symbol in wanted:
+        if symbol not in found:
+            raise ccxt.BadSymbol(f"{api.id} has no mark price of {symbol}: it is not a margin pair")
+    return {symbol: found[symbol] for symbol in wanted}
+
+
+def mark_tickers(
+    api: MarginExchange, prices: Mapping[str, Any], timestamp: int | None = None
+) -> dict[str, Structure]:
+    """Ticker structures of mark prices by currency; USDT itself has none."""
+    tickers: dict[str, Structure] = {}
+    for name, price in parse_account.parse_mark_prices(prices).items():
+        code = api.safe_currency_code(name)
+        if code == UNIT:
+            continue
+        ticker = {
+            "symbol": f"{code}/{UNIT}",
+            "timestamp": timestamp,
+            "datetime": api.iso8601(timestamp),
+            "markPrice": price,
+            "info": prices[name] if isinstance(prices[name], Mapping) else {name: prices[name]},
+        }
+        tickers[f"{code}/{UNIT}"] = api.safe_ticker(ticker)
+    return tickers

@@ -1,25 +1,30 @@
-"""Unified methods about the margin account as a whole: balances, ratio, liquidations, prices."""
+"""Unified methods about the margin account: balances, ratio, liquidations, transfers."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import ccxt
 from ccxt.base.precise import Precise
 
 from ..core import parse_account
-from ..core.endpoints import BALANCES, CALCULATE_AD_RATIO, MARK_PRICE, USER_LIQUIDATIONS
-from ..core.parse import is_zero, number
+from ..core.assumptions import TRANSFER_CALL_KINDS
+from ..core.endpoints import (
+    BALANCES,
+    CALCULATE_AD_RATIO,
+    TRANSFER,
+    USER_LIQUIDATIONS,
+    USER_TRANSFERS,
+)
+from ..core.parse import is_zero, number, text
 from .arguments import (
     exact_amount,
     known_currency,
+    optional_code,
     optional_pair,
-    require_list,
-    require_pair,
     shown,
 )
+from .borrowing import lending_terms
 from .describe import documented
-from .flow import NO_PARAMS, Flow, LoadMarkets, Params, call
-from .margin_exchange import MarginExchange, Structure
+from .flow import NO_PARAMS, Flow, LoadMarkets, MarginExchange, Params, Structure, call, send_once
 from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import by_code, finish, parsed_rows, reading, rows_of
@@ -144,96 +149,6 @@ def _liquidation(api: MarginExchange, line: Structure) -> Structure:
     return structure
 
 
-UNIT = "USDT"
-"""What the exchange's mark prices are counted in."""
-
-
-@documented(MARK_PRICE)
-def fetch_mark_prices(
-    api: MarginExchange, symbols: list[str] | None = None, params: Params = NO_PARAMS
-) -> Flow[dict[str, Structure]]:
-    """Fetch the mark prices of the margin currencies, as tickers by their pair with USDT.
-
-    :returns: ticker structures with ``markPrice``; the exchange dates them only on its stream.
-    :raises ccxt.BadSymbol: for a pair that is not counted in USDT: no price is made up for it.
-    """
-    return (yield from _mark_prices(api, "fetchMarkPrices", marked_symbols(api, symbols), params))
-
-
-def _mark_prices(
-    api: MarginExchange, method: str, wanted: list[str] | None, params: Params
-) -> Flow[dict[str, Structure]]:
-    raw = no_params(api, method, params)
-    yield LoadMarkets()
-    answer = yield from call(api, MARK_PRICE, raw)
-    prices = rows_of(api, answer, "tokenPrices", dict)
-    with reading(api, "mark prices"):
-        found = mark_tickers(api, prices)
-    return chosen_tickers(api, found, wanted)
-
-
-@documented(MARK_PRICE)
-def fetch_mark_price(
-    api: MarginExchange, symbol: str, params: Params = NO_PARAMS
-) -> Flow[Structure]:
-    """Fetch one mark price, as ``fetch_mark_prices`` does."""
-    symbol = marked_symbol(api, symbol)
-    return (yield from _mark_prices(api, "fetchMarkPrice", [symbol], params))[symbol]
-
-
-def marked_symbols(api: MarginExchange, symbols: Any) -> list[str] | None:
-    """Return the unified symbols of pairs with USDT, or None for all of them."""
-    if symbols is None:
-        return None
-    return [marked_symbol(api, symbol) for symbol in require_list(api, symbols, "symbols")]
-
-
-def marked_symbol(api: MarginExchange, symbol: Any) -> str:
-    """Return the unified symbol of a pair with USDT.
-
-    :raises ccxt.BadSymbol: for another one.
-    """
-    unified = require_pair(api, symbol)
-    if not unified.endswith(f"/{UNIT}"):
-        raise ccxt.BadSymbol(f"{api.id} has mark prices in {UNIT} only, none of {unified}")
-    return unified
-
-
-def chosen_tickers(
-    api: MarginExchange, found: dict[str, Structure], wanted: list[str] | None
-) -> dict[str, Structure]:
-    """Of the tickers those asked for.
-
-    :raises ccxt.BadSymbol: when the exchange has none of one.
-    """
-    if wanted is None:
-        return found
-    for symbol in wanted:
-        if symbol not in found:
-            raise ccxt.BadSymbol(f"{api.id} has no mark price of {symbol}: it is not a margin pair")
-    return {symbol: found[symbol] for symbol in wanted}
-
-
-def mark_tickers(
-    api: MarginExchange, prices: Mapping[str, Any], timestamp: int | None = None
-) -> dict[str, Structure]:
-    """Ticker structures of mark prices by currency; USDT itself has none."""
-    tickers: dict[str, Structure] = {}
-    for name, price in parse_account.parse_mark_prices(prices).items():
-        code = api.safe_currency_code(name)
-        if code == UNIT:
-            continue
-        ticker = {
-            "symbol": f"{code}/{UNIT}",
-            "timestamp": timestamp,
-            "datetime": api.iso8601(timestamp),
-            "markPrice": price,
-            "info": prices[name] if isinstance(prices[name], Mapping) else {name: prices[name]},
-        }
-        tickers[f"{code}/{UNIT}"] = api.safe_ticker(ticker)
-    return tickers
-
-
 Balances = dict[str, Any]
 
 
@@ -271,3 +186,106 @@ def debt(row: Any) -> str:
         return principal or "0"
     total: str = Precise.string_add(principal or "0", interest)
     return total
+
+
+# -- transfers -------------------------------------------------------------------------------------
+
+ACCOUNTS = {"spot": "spot", "margin": "margin", "cross": "margin"}
+"""``cross`` is what ccxt calls the margin account beside isolated ones."""
+
+
+@documented(TRANSFER)
+def transfer(
+    api: MarginExchange,
+    code: str,
+    amount: float | str,
+    fromAccount: str,  # noqa: N803 - ccxt's name
+    toAccount: str,  # noqa: N803 - ccxt's name
+    params: Params = NO_PARAMS,
+) -> Flow[Structure]:
+    """Move money between ``spot`` and ``margin``.
+
+    :returns: a transfer structure of what was asked for; ``status`` ``ok`` says that the exchange
+        took it, ``id`` is the invoice of the paying side, ``timestamp`` is ours.
+    :raises ccxt.BadSymbol: for an unknown currency.
+    :raises ccxt.InvalidOrder: for an amount that is not positive or has more than 8 decimals.
+    :raises ccxt.BadRequest: for unknown accounts, twice the same one, and a currency that the
+        margin account does not take.
+    :raises ccxt.NetworkError: when the outcome is unknown; it is not sent again.
+    """
+    raw = no_params(api, "transfer", params)
+    source, target = _account(api, fromAccount), _account(api, toAccount)
+    if source == target:
+        raise ccxt.BadRequest(
+            f"{api.id} a transfer goes from one account to another, not to itself"
+        )
+    moved = exact_amount(api, amount)
+    code = yield from known_currency(api, code)
+    if target == "margin":
+        yield from _check_taken(api, code)
+    body = {
+        "currency": code.lower(),
+        "amount": moved,
+        "fromBalanceKind": TRANSFER_CALL_KINDS[source],
+        "toBalanceKind": TRANSFER_CALL_KINDS[target],
+    }
+    body = with_raw(api, "transfer", body, raw)
+    answer = yield from send_once(api, TRANSFER, body, "fetch_transfers() and both balances")
+    moment = api.milliseconds()
+    return {
+        "id": text(answer, "fromInvoiceID"),
+        "timestamp": moment,
+        "datetime": api.iso8601(moment),
+        "currency": code,
+        "amount": api.parse_number(moved),
+        "fromAccount": source,
+        "toAccount": target,
+        "status": "ok",
+        "info": answer,
+    }
+
+
+def _account(api: MarginExchange, name: Any) -> str:
+    account = ACCOUNTS.get(name) if isinstance(name, str) else None
+    if account is None:
+        raise ccxt.BadRequest(f"{api.id} has the accounts 'spot' and 'margin', not {shown(name)}")
+    return account
+
+
+def _check_taken(api: MarginExchange, code: str) -> Flow[None]:
+    try:
+        terms = yield from lending_terms(api)
+    except (ccxt.OperationFailed, ccxt.ExchangeError):
+        # Collateral may be needed at once: the exchange is left to judge.
+        return
+    if code not in terms:
+        known = ", ".join(sorted(terms))
+        raise ccxt.BadRequest(f"{api.id} the margin account takes {known}, not {code}")
+    status = text(terms[code], "transferStatus")
+    if status is not None and status != parse_account.SWITCHED_ON:
+        state = "switched off" if status == parse_account.SWITCHED_OFF else "under maintenance"
+        raise ccxt.BadRequest(f"{api.id} moving {code} into the margin account is {state}")
+
+
+@documented(USER_TRANSFERS)
+def fetch_transfers(
+    api: MarginExchange,
+    code: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[Listing]:
+    """Fetch the transfers between ``spot`` and ``margin``, oldest first.
+
+    :returns: transfer structures; ``status`` is ``ok`` or, where no page names the number, None.
+    """
+    words, raw = take_params(api, "fetchTransfers", params)
+    window = read_window(api, since, limit, words)
+    wanted = optional_code(api, code)
+    answer = yield from call(api, USER_TRANSFERS, raw)
+
+    def parse(row: Any) -> Structure | None:
+        line = finish(api, parse_account.parse_transfer(row), ("amount",))
+        return line if wanted in (None, line["currency"]) else None
+
+    return whole_list(api, answer, "transferInvoices", parse, window)

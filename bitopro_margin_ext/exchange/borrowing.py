@@ -25,8 +25,7 @@ from .arguments import (
     require_code,
 )
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, call, send_once
-from .margin_exchange import MarginExchange, Structure
+from .flow import NO_PARAMS, Flow, MarginExchange, Params, Structure, call, send_once
 from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import finish, parsed_rows, reading, rows_of

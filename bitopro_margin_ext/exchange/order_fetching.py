@@ -1,20 +1,19 @@
-"""Unified methods that read margin orders."""
+"""Unified methods that read margin orders and own trades."""
 
 from collections.abc import Collection
 from typing import Any
 
 import ccxt
 
-from ..core import symbols
-from ..core.endpoints import FETCH_ORDER, OPEN_ORDERS, ORDERS
+from ..core import endpoints
+from ..core.endpoints import FETCH_ORDER, OPEN_ORDERS, ORDERS, TRADES
 from ..core.errors import Failure, Meaning
 from .arguments import optional_pair, require_client_id, require_order_id, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Params, call, error_of, failure_of
-from .margin_exchange import MarginExchange
+from .flow import NO_PARAMS, Flow, MarginExchange, Params, call, error_of, failure_of
 from .paging import Listing, Pages, Window, read_window
 from .params import take_params, with_raw
-from .structures import Order, named_order, order_from_row, parsed_rows, rows_of
+from .structures import Order, named_order, order_from_row, parsed_rows, rows_of, trade_from_row
 
 
 @documented(FETCH_ORDER)
@@ -35,7 +34,7 @@ def fetch_order(
     if not id and "clientOrderId" in words:
         return (yield from order_of_client_id(api, words["clientOrderId"], symbol, raw))
     order_id = require_order_id(api, id)
-    path = {"pair": symbols.pair_id(symbol), "orderId": order_id}
+    path = {"pair": endpoints.pair_id(symbol), "orderId": order_id}
     request = with_raw(api, "fetchOrder", path, raw)
     return named_order(api, (yield from call(api, FETCH_ORDER, request)), symbol, order_id)
 
@@ -48,7 +47,7 @@ def order_of_client_id(
     :raises ccxt.OrderNotFound: when the exchange lists none.
     """
     wanted = str(require_client_id(api, client_id))
-    query = with_raw(api, "fetchOrder", {"pair": symbols.pair_id(symbol)}, raw)
+    query = with_raw(api, "fetchOrder", {"pair": endpoints.pair_id(symbol)}, raw)
     pages = Pages(ORDERS, query, lambda row: order_from_row(api, row, symbol), "orderId")
     found = yield from pages.fetch(
         api, Window(limit=1), lambda order: bool(order["clientOrderId"] == wanted)
@@ -76,7 +75,7 @@ def fetch_open_orders(
     words, raw = take_params(api, "fetchOpenOrders", params)
     window = read_window(api, since, limit, words)
     symbol = optional_pair(api, symbol)
-    query = {} if symbol is None else {"pair": symbols.pair_id(symbol)}
+    query = {} if symbol is None else {"pair": endpoints.pair_id(symbol)}
     answer = yield from _open_orders(api, with_raw(api, "fetchOpenOrders", query, raw))
     rows = rows_of(api, answer)
     found = parsed_rows(api, "orders", lambda row: order_from_row(api, row, symbol), rows)
@@ -189,9 +188,77 @@ def _orders(
     words, raw = take_params(api, method, params)
     window = read_window(api, since, limit, words)
     symbol = require_symbol(api, symbol, method)
-    query = with_raw(api, method, {"pair": symbols.pair_id(symbol)}, raw)
+    query = with_raw(api, method, {"pair": endpoints.pair_id(symbol)}, raw)
     pages = Pages(ORDERS, query, lambda row: order_from_row(api, row, symbol), "orderId")
     # The choice by status is ours: the exchange's DONE is documented to leave out what was
     # cancelled before it filled.
     wanted = None if statuses is None else (lambda order: order["status"] in statuses)
+    return (yield from pages.fetch(api, window, wanted))
+
+
+# -- trades ----------------------------------------------------------------------------------------
+
+
+@documented(TRADES)
+def fetch_my_trades(
+    api: MarginExchange,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[Listing]:
+    """Fetch own trades of a pair on the margin account, of the last 90 days, oldest first.
+
+    With ``since`` (ms) all trades from then on are read, page by page, of which ``limit`` keeps the
+    earliest, and those of the same millisecond as the last of these. Without it these are the
+    newest ``limit``, or those of one request (100), or with ``params['paginate']`` all of them.
+    ``params['until']`` is in ms, ``params['orderId']`` narrows to one order,
+    ``params['paginationCalls']`` bounds the number of requests and ``params['limit']`` the rows of
+    each.
+
+    :returns: trade structures; ``.cut`` of the list is None, or says why some are missing.
+    """
+    return (yield from _trades(api, "fetchMyTrades", symbol, since, limit, params))
+
+
+@documented(TRADES)
+def fetch_order_trades(
+    api: MarginExchange,
+    id: str,
+    symbol: str | None = None,
+    since: int | None = None,
+    limit: int | None = None,
+    params: Params = NO_PARAMS,
+) -> Flow[Listing]:
+    """Fetch the trades of one margin order, however many they are.
+
+    As ``fetch_my_trades`` otherwise.
+    """
+    order_id = require_order_id(api, id)
+    return (yield from _trades(api, "fetchOrderTrades", symbol, since, limit, params, order_id))
+
+
+def _trades(
+    api: MarginExchange,
+    method: str,
+    symbol: Any,
+    since: Any,
+    limit: Any,
+    params: Params,
+    order_id: str | None = None,
+) -> Flow[Listing]:
+    words, raw = take_params(api, method, params)
+    window = read_window(api, since, limit, words)
+    symbol = require_symbol(api, symbol, method)
+    if order_id is None and "orderId" in words:
+        order_id = require_order_id(api, words["orderId"])
+    query: Params = {"pair": endpoints.pair_id(symbol)}
+    if order_id is not None:
+        query["orderId"] = order_id
+    if "tradeId" in words:
+        query["tradeId"] = require_order_id(api, words["tradeId"])
+    query = with_raw(api, method, query, raw)
+    pages = Pages(TRADES, query, lambda row: trade_from_row(api, row, symbol), "tradeId")
+    # Whether the exchange honours the filter or not, only this order's trades are returned.
+    wanted = None if order_id is None else (lambda trade: trade["order"] == order_id)
     return (yield from pages.fetch(api, window, wanted))

@@ -1,6 +1,6 @@
 import pytest
 
-from bitopro_margin_ext.core import signing, symbols
+from bitopro_margin_ext.core import endpoints, signing
 from bitopro_margin_ext.core.endpoints import (
     BY_PATH,
     CANCEL_ALL,
@@ -28,9 +28,9 @@ def url(endpoint, params):
     ],
 )
 def test_pairs_in_every_spelling(written, pair):
-    assert symbols.pair_id(written) == pair
-    assert symbols.batch_pair_id(written) == pair.upper()
-    assert symbols.pair_symbol(written) == pair.upper().replace("_", "/")
+    assert endpoints.pair_id(written) == pair
+    assert endpoints.batch_pair_id(written) == pair.upper()
+    assert endpoints.pair_symbol(written) == pair.upper().replace("_", "/")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_pairs_in_every_spelling(written, pair):
 )
 def test_what_is_no_pair(text):
     with pytest.raises(ValueError, match="is not a pair"):
-        symbols.parse_pair(text)
+        endpoints.parse_pair(text)
 
 
 def test_urls():
@@ -86,7 +86,7 @@ def test_a_missing_part_of_the_path_is_named(params):
 
 
 def test_client_ids_are_in_range():
-    found = {symbols.new_client_id() for _ in range(1000)}
+    found = {endpoints.new_client_id() for _ in range(1000)}
     assert len(found) > 990
     assert all(1 <= client_id <= 2147483647 for client_id in found)
 
