@@ -45,7 +45,7 @@ class SandboxControl:
         return self._post("/price", prices=prices)
 
     def list_pair(self, pair: str, price: Amount | None = None) -> Json:
-        """List a pair and open it for margin; without a price, at its currencies' worth."""
+        """List a pair for margin and lend its currencies; without a price, at their worth."""
         return self._post("/pairs/list", pair=pair, price=price)
 
     def delist(self, pair: str) -> Json:

@@ -105,7 +105,7 @@ class ChangePair(Control):
 
 
 class ListPair(Control):
-    """List a pair and open it for margin; without a price, at what its currencies are worth."""
+    """List a pair for margin and lend its currencies; without a price, at what these are worth."""
 
     route = "POST /pairs/list"
     pair: str

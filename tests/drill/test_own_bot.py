@@ -151,7 +151,7 @@ def test_the_pairs_are_those_of_the_whitelist_in_the_stake_currency():
     assert chosen("USDT", "BTC/USDT", "SOL/USDT", blacklist=["BTC/.*"])[0] == "SOL/USDT"
     assert len(chosen("USDT", *(f"COIN{n}/USDT" for n in range(50)))) == 20
     for whitelist in (["BTC/USDT:USDT"], ["*/USDT"], ["nonsense"]):
-        with pytest.raises(ValueError, match="pair_whitelist|Wildcard"):
+        with pytest.raises(ValueError, match=r"pair_whitelist|Wildcard"):
             chosen("USDT", *whitelist)
 
 

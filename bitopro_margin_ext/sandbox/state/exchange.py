@@ -187,7 +187,7 @@ class Exchange:
         return names
 
     def list_pair(self, name: str, price: Decimal | None = None) -> Pair:
-        """List a pair that is not there yet, and open it for margin.
+        """List a pair that is not there yet, and open it for margin; its currencies are lent.
 
         Without a price it has the one that its currencies have elsewhere; what has none anywhere
         is taken to be worth 1 USDT.
@@ -205,6 +205,8 @@ class Exchange:
                 self.pairs[name] = pair_worth(name, base_usdt, quote_usdt)
                 self.quotes[name] = Quote(self.pairs[name], self.clock.now_ms())
             self.set_margin(name, True)
+            for currency in (base, quote):
+                self.loans.lend(currency)
             if price is not None:
                 self.set_price(name, price)
             return self.pairs[name]

@@ -72,6 +72,12 @@ class Loans:
             self.terms[name] = replace(self.terms[name], **changes)
             return self.terms[name]
 
+    def lend(self, currency: str) -> None:
+        """Lend a currency from now on, a million USDT's worth of it, unless it is lent already."""
+        name = currency.upper()
+        worth = floor(Decimal(1_000_000) / (self.mark_price(name) or ONE))
+        self.terms.setdefault(name, LoanTerms(name, worth, worth, ZERO, ONE))
+
     def charge_interest(self, seconds: Decimal, email: str = EMAIL) -> None:
         """Add the interest of so much time without letting it pass."""
         with self._exchange.lock:
