@@ -11,7 +11,9 @@ CANCEL_ALL_INTERVAL_SECONDS: Final = 1.0
 """Cancel-all is limited to 2/s per IP and UID, and to 1/s per IP: keep to the stricter one."""
 
 OPEN_ORDERS_PATHS: Final = ("margin/orders/orders/open", "margin/orders/open")
-"""Documented path first; on 404 the spelling that spot's path suggests, and that is remembered."""
+"""Documented path first; on a 404, whoever says it and in whatever words, the spelling that spot's
+path suggests, and that is remembered. On every other path a 404 that is not the exchange's own JSON
+is no word about anything."""
 
 USER_TRADES_STREAMS: Final = ("margin/margin/user-trades", "margin/user-trades")
 """The same for the user-trades stream: documented first, then with one ``margin``."""

@@ -367,7 +367,8 @@ class RetryingCaller:
                 is_read = endpoint.method == "GET"
                 if not is_read or self.refusal(reads=True):
                     return answer
-            elif not answer.is_retryable:
+            elif not answer.is_retryable or answer.status == 404:
+                # A path that is not there is not there a moment later; a later round asks again.
                 return answer
             if answer.outcome is Outcome.UNKNOWN and not retry_unknown:
                 return answer

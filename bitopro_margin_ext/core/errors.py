@@ -149,7 +149,7 @@ FATAL: Final = frozenset({Meaning.AUTHENTICATION, Meaning.PERMISSION, Meaning.NO
 """Refusals that no retry cures."""
 
 _SAID_BY_GATEWAYS: Final = frozenset({Meaning.RATE_LIMIT, Meaning.TIMEOUT, Meaning.UNAVAILABLE})
-"""What a page of a proxy can say truly; it cannot refuse a key or an order."""
+"""What whoever stands before the exchange can say truly; it cannot refuse a key or an order."""
 
 _HINTS: Final = {
     Meaning.AUTHENTICATION: "check the API key and secret, and that the key is not revoked",
@@ -228,11 +228,17 @@ def classify(
     headers: Mapping[str, str] | None = None,
     now: float | None = None,
 ) -> Failure:
-    """Read an answer that is not a success; ``path`` tells an order's 404 from a path's."""
+    """Read an answer that is not a success; ``path`` tells an order's 404 from a path's.
+
+    The exchange refuses with JSON, ``{"error": "text"}``. A 4xx without it is the word of a gateway
+    or a router: a 404 of theirs does not say that there is no such order. ``body`` is None where it
+    cannot be had, as that of a refused websocket.
+    """
     text = error_text(body)
     headers = {key.lower(): value for key, value in (headers or {}).items()}
     meaning = _meaning(status, text, path)
-    if _is_page(body) and meaning not in _SAID_BY_GATEWAYS:
+    is_own = not _is_page(body) if status < 400 else _is_own_error(body)
+    if not is_own and meaning not in _SAID_BY_GATEWAYS:
         # Not the exchange's word but that of something before it.
         meaning = Meaning.UNAVAILABLE
     return Failure(
@@ -290,6 +296,17 @@ def _meaning_of_text(text: str) -> Meaning | None:
     """What a text that we know means, read whole: "under maintenance" is no unknown pair."""
     whole = " ".join(text.split()).rstrip(".!")
     return next((meaning for known, meaning in _BY_TEXT if known.fullmatch(whole)), None)
+
+
+def _is_own_error(body: str | None) -> bool:
+    """Whether a body is the exchange's own error, as the pages show it; None: nobody saw it."""
+    if body is None:
+        return True
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and isinstance(document.get("error"), str)
 
 
 def _is_page(body: str | None) -> bool:

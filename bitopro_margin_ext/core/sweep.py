@@ -242,7 +242,7 @@ class _Sweep:
             rows = read_collection(reply, list)
             if isinstance(rows, Failure):
                 self._note(rows)
-                if rows.is_retryable or rows.meaning in FATAL:
+                if rows.status != 404 and (rows.is_retryable or rows.meaning in FATAL):
                     return
                 continue
             self.open_orders.remember(endpoint)

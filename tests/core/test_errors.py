@@ -33,19 +33,19 @@ def say(text):
         (403, say("Forbidden"), PAIR, "PermissionDenied"),
         (400, say("margin is not enabled"), PAIR, "PermissionDenied"),
         (404, say("Not found"), ORDER, "OrderNotFound"),
-        (404, "", "/v3/orders/btc_usdt/123", "OrderNotFound"),
+        (404, say("Not found"), "/v3/orders/btc_usdt/123", "OrderNotFound"),
         (404, say("Order 1 not found."), "/v3/x", "OrderNotFound"),
         (404, say("Not found"), PAIR, "BadSymbol"),
         (404, say("Not found"), "/v3/margin/orders/all/btc_usdt", "BadSymbol"),
         (404, say("Not found"), "/v3/margin/orders/trades/btc_usdt", "BadSymbol"),
         (404, say("Not found"), "/v3/tickers/btc_usdt", "BadSymbol"),
-        (404, "404 page not found", "/v3/margin/orders/orders/open", "NotSupported"),
+        (404, say("page not found"), "/v3/margin/orders/orders/open", "NotSupported"),
         (400, say("Order 1 cannot be cancelled."), ORDER, "InvalidOrder"),
         (422, say("Order amount is too small"), PAIR, "InvalidOrder"),
         (400, say("Balance for btc not enough, only has 0"), PAIR, "InsufficientFunds"),
         (400, say("Invalid pair foo_bar"), PAIR, "BadSymbol"),
         (400, say("something else"), PAIR, "BadRequest"),
-        (422, "", PAIR, "BadRequest"),
+        (422, say("no"), PAIR, "BadRequest"),
         (409, say("Conflict"), PAIR, "InvalidNonce"),
         (429, say("Too many requests"), PAIR, "RateLimitExceeded"),
         (429, PAGE, PAIR, "RateLimitExceeded"),
@@ -72,6 +72,40 @@ def test_meaning(status, body, path, meaning):
     told = meaning in ("InvalidNonce", "RateLimitExceeded")
     unknown = issubclass(kind, ccxt.OperationFailed) and not told
     assert (failure.outcome is Outcome.UNKNOWN) == unknown
+
+
+NOT_ITS_OWN = (
+    "",
+    "404 page not found",
+    "Order not found",
+    "{}",
+    "[]",
+    "null",
+    '{"message": "Forbidden"}',
+    '{"detail": "Not Found"}',
+    '{"error": null}',
+    '{"error": {"code": 5}}',
+    '{"error": "Not fou',
+    "[" * 100_000,
+)
+"""What gateways, routers and broken connections answer with."""
+
+
+@pytest.mark.parametrize("body", NOT_ITS_OWN)
+@pytest.mark.parametrize(
+    "path", [ORDER, PAIR, "/v3/margin/orders/orders/open", "/v3/margin/borrow"]
+)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 413, 422, 451])
+def test_only_its_own_error_is_the_exchanges_refusal(status, path, body):
+    failure = classify(status, body, path=path, headers={"Date": "Thu, 01 Jan 1970 00:02:00 GMT"})
+    assert (failure.meaning, failure.outcome) == (Meaning.UNAVAILABLE, Outcome.UNKNOWN)
+    assert failure.is_retryable
+
+
+@pytest.mark.parametrize("body", NOT_ITS_OWN)
+def test_a_gateway_can_say_that_there_were_too_many_or_that_it_waited(body):
+    assert classify(429, body, path=ORDER).meaning is Meaning.RATE_LIMIT
+    assert classify(408, body, path=ORDER).meaning is Meaning.TIMEOUT
 
 
 @pytest.mark.parametrize(
@@ -184,8 +218,8 @@ def test_retry_after(value, seconds):
 )
 def test_the_clock_offset_is_read_from_the_date_of_a_409(date, offset):
     headers = {} if date is None else {"Date": date}
-    assert classify(409, "", headers=headers, now=60.0).clock_offset_ms == offset
-    assert classify(401, "", headers=headers, now=60.0).clock_offset_ms is None
+    assert classify(409, say("x"), headers=headers, now=60.0).clock_offset_ms == offset
+    assert classify(401, say("x"), headers=headers, now=60.0).clock_offset_ms is None
 
 
 @pytest.mark.parametrize(

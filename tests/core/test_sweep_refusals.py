@@ -1,5 +1,7 @@
 """A sweep that is told to wait, or whose key is refused."""
 
+from itertools import pairwise
+
 import pytest
 
 from bitopro_margin_ext.core.calls import MAX_REFUSALS
@@ -96,3 +98,24 @@ def test_a_pair_under_maintenance_whose_lists_are_down_is_unknown():
     report = sweep(model, BTC, deadline=3)
     assert report.outcome is SweepOutcome.UNKNOWN
     assert not any(failure.meaning is Meaning.BAD_SYMBOL for failure in report.failures)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 422])
+@pytest.mark.parametrize("body", ["", "404 page not found", '{"message": "Not Found"}'])
+def test_a_cancel_that_a_gateway_turned_away_is_in_doubt_and_not_repeated_unseen(status, body):
+    model = a_model()
+    real = model.answer
+    model.answer = lambda step: (
+        real(step)
+        if step.endpoint.method == "GET"
+        else model.calls.append((model.clock.now, step.endpoint, step.params))
+        or classify(status, body, path="/v3/margin/orders/btc_usdt/1")
+    )
+    report = sweep(model, BTC, [(BTC, "1")], deadline=3)
+    assert report.in_doubt
+    assert report.outcome is SweepOutcome.UNKNOWN
+    assert keys(report.unknown) == [(BTC, "1"), (BTC, "2")]
+    sent = [(endpoint, params) for _, endpoint, params in model.calls]
+    writes = [one for one in sent if one[0].method != "GET"]
+    assert len(writes) > 2
+    assert not any(a == b and a in writes for a, b in pairwise(sent)), "it looks in between"

@@ -10,6 +10,7 @@ from ccxt.test.exchange.base.test_market import test_market as valid_market
 from ccxt.test.exchange.base.test_order import test_order as valid_order
 from ccxt.test.exchange.base.test_trade import test_trade as valid_trade
 
+from bitopro_margin_ext.core.errors import Outcome
 from tests.data import example
 from tests.exchange.conftest import ON_EVERY_CLASS, seed
 
@@ -279,6 +280,41 @@ def test_errors_by_meaning(api, control, status, body, kind):
     assert str(caught.value).startswith(f"bitopromargin {status} ")
     assert "<" not in str(caught.value)
     assert caught.value.failure.status == status
+
+
+@pytest.mark.parametrize("body", ["", "404 page not found", {}, {"message": "Not Found"}])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
+@pytest.mark.parametrize("method", ["fetch_order", "cancel_order", "fetch_my_trades"])
+def test_what_is_not_the_exchanges_own_error_is_no_refusal(api, control, method, status, body):
+    control.add_fault("status", status=status, body=body, times=None)
+    with pytest.raises(ccxt.ExchangeNotAvailable) as caught:
+        api(method, *(("1", BTC) if method != "fetch_my_trades" else (BTC,)))
+    assert caught.value.failure.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("body", ["", "404 page not found", "<html>404</html>", {"error": "Not"}])
+def test_a_404_at_the_documented_path_of_the_open_orders_means_the_other_one(
+    api, control, log, body
+):
+    control.switches(open_orders_path="plain")
+    (order,) = seed(control, 1)
+    control.add_fault(
+        "status", path="/margin/orders/orders/open", status=404, body=body, times=None
+    )
+    log()
+    report = api("cancel_and_confirm", BTC, [(BTC, order)])
+    assert report.outcome.value == "confirmed"
+    assert report.elapsed_ms < 1000, "a path that is not there is not asked for again and again"
+    assert ("GET", "/margin/orders/open") in log()
+
+
+def test_a_404_at_both_paths_of_the_open_orders_is_no_word_about_them(api, control):
+    control.add_fault("status", path="/margin/orders/*open", status=404, body="", times=None)
+    with pytest.raises(ccxt.ExchangeNotAvailable):
+        api("fetch_open_orders")
+    report = api("cancel_and_confirm", BTC, (), 1.0)
+    assert not report.listed
+    assert report.outcome.value == "unknown"
 
 
 @pytest.mark.parametrize("kind", ["close", "process_close", "cut_off"])

@@ -48,7 +48,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(503)
         else:
             self.send_response(200 if "mark" not in self.path else 401)
-        body = f'{{"path": "{self.path}"}}'.encode()
+        key = "error" if "mark" in self.path else "path"
+        body = f'{{"{key}": "{self.path}"}}'.encode()
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
