@@ -218,10 +218,10 @@ def test_7_an_order_without_an_answer_after_a_borrow(
     if trade_of() is not None and trade_of().is_open:
         assert harness.debt(currency(side)) > 0
         harness.exit(bot)
+    bot.exchange._reconciler.entering.clear()
     if becomes == "rejected":
         # Until it is known that it never arrived.
-        quiet(bot)
-    bot.exchange._reconciler.entering.clear()
+        wait_until(lambda: bot.process() or not harness.debt(currency(side)))
     bot.process()
     bot.process()
     harness.assert_settled(bot, tolerance="0.0001")
