@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import pytest
 
 from bitopro_margin_ext.bot.debt_lines import USER
+from tests.leverage.crashing_bot import crash
 from tests.leverage.harness import BTC, CAPITAL, ETH, LeverageHarness, trade_of
 
 DAY = 86400
@@ -111,13 +109,7 @@ def test_a_second_bot_on_the_account_with_a_ledger_of_its_own(
     first = harness.debt("USDT")
     folder = tmp_path / "second"
     folder.mkdir()
-    script = Path(__file__).with_name("crashing_bot.py")
-    ended = subprocess.run(
-        [sys.executable, str(script), str(folder), harness.server.rest_url, "when open",
-         "side=long", "leverage=2", f"pair={ETH}"],
-        env=os.environ, timeout=60, check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert ended.returncode == -9, ended.stdout + ended.stderr
+    crash(harness, "when open", "long", 2.0, pair=ETH, folder=folder)
     second = harness.debt("USDT") - first
     assert second > 900
     bot.process()
