@@ -17,8 +17,7 @@ from freqtrade.persistence import Trade
 
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
-from .debt_lines import UNIT
-from .leverage_amounts import dec, loan_currency
+from .leverage_amounts import loan_currency, step_size
 from .leverage_options import parse_leverage_options
 from .liquidations import Holdings, liquidation_price, simulated_holdings, with_buffer
 from .loan_commands import Loans
@@ -167,11 +166,7 @@ class LeverageAccount(Bitopromargin):
 
     def step_of(self, pair: str) -> Decimal:
         """The smallest step of an amount."""
-        precision = self.get_precision_amount(pair)
-        if precision is None:
-            return UNIT
-        is_tick = self.precisionMode == ccxt.TICK_SIZE
-        return dec(precision) if is_tick else Decimal(1).scaleb(-int(precision))
+        return step_size(self.get_precision_amount(pair), self.precisionMode)
 
     def _row(self, currency: str) -> dict[str, Any]:
         """The account's own balance of a currency, as it was read last."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
+from ccxt import TICK_SIZE
+
 from .debt_lines import UNIT, ZERO, up
 
 Order = dict[str, Any]
@@ -55,6 +57,13 @@ def fee_in_quote(order: Mapping[str, Any], base: str, quote: str) -> Decimal | N
     if fee["currency"] == base:
         return dec(fee["cost"]) * average_price(order)
     return dec(fee["cost"]) if fee["currency"] == quote else None
+
+
+def step_size(precision: float | None, mode: int | None) -> Decimal:
+    """The smallest step of an amount, from what ccxt says of a market."""
+    if precision is None:
+        return UNIT
+    return dec(precision) if mode == TICK_SIZE else Decimal(1).scaleb(-int(precision))
 
 
 def cut(amount: Decimal, step: Decimal) -> Decimal:

@@ -64,7 +64,8 @@ class Reconciler:
         """Leftovers that the account has no more were sold, by the user or by force."""
         for currency, (amount, _cost) in self._loans.ledger.dust().items():
             gone = amount - account[currency].total
-            if gone > 0:
+            # (It is kept finer than the exchange's units.)
+            if gone > UNIT * 10:
                 cost = self._loans.ledger.use_dust(currency, gone)
                 self._note_unbooked(f"{units(gone)} {currency} of leftovers are gone", cost)
 

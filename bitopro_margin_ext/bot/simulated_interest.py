@@ -25,7 +25,7 @@ from freqtrade.persistence import LocalTrade
 from ..core import assumptions
 from . import freqtrade_internals, positions
 from .debt_lines import ZERO
-from .leverage_amounts import AHEAD_SECONDS, cut, dec, gross_amount, loan_currency
+from .leverage_amounts import AHEAD_SECONDS, cut, dec, gross_amount, loan_currency, step_size
 from .leverage_options import YEAR_SECONDS, RateTable
 from .settlement import put_cost
 
@@ -198,7 +198,12 @@ class SimulatedInterest:
                     for one in trade.orders) == 1  # fmt: skip
         rate = trade.fee_open if first else trade.fee_open / (1 + trade.fee_open)
         fee = _booked(order.filled * rate)
-        left = float(cut(dec(order.filled) - dec(fee), self._exchange.step_of(trade.pair)))
+        left = float(
+            cut(
+                dec(order.filled) - dec(fee),
+                step_size(trade.amount_precision, trade.precision_mode),
+            )
+        )
         if not left:
             return
         # What is left beyond whole steps cannot be sold: live it is kept, at cost.
@@ -224,7 +229,7 @@ class SimulatedInterest:
         wanted = gross_amount(
             dec(net), dec(interest), dec(ahead), ZERO, dec(rate), Decimal("Infinity")
         )
-        gross = -cut(-wanted, self._exchange.step_of(trade.pair))
+        gross = -cut(-wanted, step_size(trade.amount_precision, trade.precision_mode))
         fee = _booked(float(gross) * rate)
         earlier = [
             one
