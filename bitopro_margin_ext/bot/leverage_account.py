@@ -116,12 +116,16 @@ class LeverageAccount(Bitopromargin):
         """Rows of zeros: interest depends on the trade, and is computed where it is known."""
         return await self.simulated.rows(limit, since_ms)
 
+    def max_leverage(self, pair: str, is_short: bool) -> float:
+        """The cap of a pair's side."""
+        is_lent = self.lends(str(self.get_pair_quote_currency(pair)))
+        return self.leverage_options.max_leverage(is_short, is_lent=is_lent)
+
     def get_max_leverage(self, pair: str, stake_amount: float | None) -> float:
         """The higher cap of both sides: Freqtrade does not say which one it asks for."""
         if not self.is_leveraged:
             return float(super().get_max_leverage(pair, stake_amount))
-        options = self.leverage_options
-        return max(options.max_leverage(False), options.max_leverage(True))
+        return max(self.max_leverage(pair, False), self.max_leverage(pair, True))
 
     def marks(self) -> dict[str, float]:
         """Prices in stake currency by currency, a few seconds old at most."""
@@ -130,10 +134,19 @@ class LeverageAccount(Bitopromargin):
             found = freqtrade_internals.ccxt_api(self).fetch_mark_prices()
             usdt = {key.split("/")[0]: float(row["markPrice"]) for key, row in found.items()}
             usdt.setdefault("USDT", 1.0)
-            unit = usdt.get(self.stake_currency) or 1.0
+            unit = usdt.get(self.stake_currency) or self._price_in_usdt(self.stake_currency)
+            usdt[self.stake_currency] = unit
             marks = {currency: price / unit for currency, price in usdt.items()}
             self._marks = (time.monotonic(), marks)
         return marks
+
+    def _price_in_usdt(self, currency: str) -> float:
+        """A currency that has no mark price, as the only page with some names none but lent ones.
+
+        :raises ccxt.BaseError: when the exchange does not say it.
+        """
+        api = freqtrade_internals.ccxt_api(self)
+        return 1.0 / float(api.fetch_ticker(f"USDT/{currency}")["last"])
 
     def get_balances(self, *args: Any, **kwargs: Any) -> Any:
         """The balances less what stands behind positions: see ``shown_balances``."""

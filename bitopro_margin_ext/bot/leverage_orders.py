@@ -73,13 +73,16 @@ class LeverageOrders(LeverageFetching):
         return self._exit(order) if is_exit else self._enter(order)
 
     def _check_leverage(self, pair: str, is_short: bool, leverage: float) -> None:
-        most = self.leverage_options.max_leverage(is_short)
+        most, quote = self.max_leverage(pair, is_short), self.get_pair_quote_currency(pair)
         if leverage > most + 1e-9:
             side = "short" if is_short else "long"
-            self.lock_pair(pair, is_short, f"{leverage:g}x is above the {side} cap of {most:g}x")
+            why = f"the {side} cap of {most:g}x"
+            if not is_short and not self.lends(str(quote)):
+                why = f"1x: {quote} is not lent"
+            self.lock_pair(pair, is_short, f"{leverage:g}x is above {why}")
             raise InvalidOrderException(
-                f"{self.name}: {leverage:g}x {side} is above bitopro_margin.max_leverage of"
-                f" {most:g}x. With EmergencyCancelMixin in the strategy it is cut instead."
+                f"{self.name}: {leverage:g}x {side} of {pair} is above {why}. With"
+                " EmergencyCancelMixin in the strategy it is cut instead."
             )
 
     def lock_pair(
@@ -102,10 +105,11 @@ class LeverageOrders(LeverageFetching):
             raise TemporaryError(f"{self.name}: no entry of {pair}: {error}") from error
         try:
             return self._send(order, "entry", order["amount"])
-        except TemporaryError:
-            # It may be there: the loan stays until that is clear.
-            raise
-        except DependencyException as error:
+        except (TemporaryError, DependencyException) as error:
+            if isinstance(error, TemporaryError) and self.has_unconfirmed_order(pair):
+                # It may be there: the loan stays until that is clear.
+                raise
+            # (Freqtrade calls some refusals temporary, such as that of a pair.)
             if currency is not None:
                 self._reconciler.repay_unused(pair, currency)
             self.lock_pair(pair, is_short, f"entry refused: {error}")

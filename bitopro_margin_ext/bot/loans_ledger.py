@@ -269,6 +269,13 @@ class LoansLedger(LedgerDatabase):
         with self._transaction() as connection:
             _add_dust(connection, currency, amount, amount * price)
 
+    def collect(self, name: str, currency: str, amount: Decimal, cost: Decimal) -> None:
+        """Put a purchase into the dust, and forget the fact that it was made."""
+        with self._transaction() as connection:
+            if amount:
+                _add_dust(connection, currency, amount, cost)
+            connection.execute(delete(META).where(META.c.name == name))
+
     def use_dust(self, currency: str, amount: Decimal) -> Decimal:
         """Take something out of the dust; what it has cost on average, in quote."""
         held, paid = self.dust().get(currency, (Decimal(0), Decimal(0)))
@@ -307,6 +314,12 @@ class LoansLedger(LedgerDatabase):
         with self._transaction() as connection:
             found = connection.execute(select(META.c.value).where(META.c.name == name)).scalar()
         return None if found is None else str(found)
+
+    def metas(self, prefix: str) -> dict[str, str]:
+        """The facts whose names begin with this, by name."""
+        with self._transaction() as connection:
+            wanted = select(META).where(META.c.name.startswith(prefix))
+            return {row.name: str(row.value) for row in connection.execute(wanted)}
 
     def write_meta(self, name: str, value: str | None) -> None:
         """Set a fact about the ledger itself, or forget it."""

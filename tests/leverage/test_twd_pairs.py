@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from freqtrade.persistence import PairLocks
+from freqtrade.persistence import PairLocks, Trade
 
 from bitopro_margin_ext import cli
 from tests.leverage.harness import LeverageHarness, trade_of, wire
@@ -71,8 +71,9 @@ def test_a_short_borrows_the_coin_and_sells_it_for_twd(twd: LeverageHarness, kin
     bot.process()
     # Twice the stake at 100 % a year, for a day.
     bot.update_funding_fees()
-    assert trade_of(PAIR).funding_fees == pytest.approx(-60_000 / 365, rel=0.02)
-    twd.control.set_price("btc_twd", "1880000")
+    Trade.commit()
+    assert trade_of(PAIR).funding_fee_running == pytest.approx(-60_000 / 365, rel=0.02)
+    twd.control.set_price("btc_twd", "1870000")
     twd.exit(bot, PAIR)
     assert not trade_of(PAIR).is_open
     assert twd.profit() > 0
