@@ -17,6 +17,7 @@ from freqtrade.persistence import Trade
 
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
+from .ledger_database import LedgerError
 from .leverage_amounts import loan_currency, step_size
 from .leverage_options import parse_leverage_options
 from .liquidations import Holdings, liquidation_price, simulated_holdings, with_buffer
@@ -215,7 +216,12 @@ class LeverageAccount(Bitopromargin):
             return 0.0
         if self._loans is None:
             return self.simulated.running(trades[0], datetime.now(UTC).timestamp())
-        line = self.loans.line(loan_currency(trades[0]), pair)
+        try:
+            line = self.loans.line(loan_currency(trades[0]), pair)
+        except LedgerError as error:
+            # Asked before each exit: what it costs is booked when its loan is repaid.
+            logger.warning(f"{pair}: its interest cannot be read now: {error}")
+            return float(trades[0].funding_fee_running or 0.0)
         price = 1.0
         if is_short:
             price = self.get_rate(pair, refresh=False, side="exit", is_short=True)
@@ -272,7 +278,7 @@ class LeverageAccount(Bitopromargin):
             if account is None or time.monotonic() - account.moment > MARKS_SECONDS:
                 account = self.loans.read()
             marks = self.marks()
-        except ccxt.BaseError as error:
+        except (ccxt.BaseError, LedgerError) as error:
             raise TemporaryError(f"{self.name}: no account: {type(error).__name__}") from error
         holdings = Holdings(marks=marks)
         for currency, row in account.balances.items():

@@ -14,6 +14,7 @@ import ccxt
 from freqtrade.persistence import Trade
 
 from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
+from .ledger_database import LedgerError
 from .leverage_amounts import (
     average_price,
     buy_back_cost,
@@ -210,7 +211,7 @@ class Settlements:
         try:
             booking = self.begin(trade, row, raw)
             cost = None if booking is None else self.advance(booking)
-        except ccxt.BaseError as error:
+        except (ccxt.BaseError, LedgerError) as error:
             logger.warning(
                 f"{trade.pair}: the loan of exit {row.order_id} is repaid later"
                 f" ({type(error).__name__})."

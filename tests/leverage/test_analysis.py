@@ -65,3 +65,23 @@ def test_hyperopt_with_two_jobs(harness: LeverageHarness) -> None:
         "--disable-param-export",
     )  # fmt: skip
     assert "Best result" in said
+
+
+@pytest.mark.timeout(200)
+def test_freqtrades_own_plots(harness: LeverageHarness) -> None:
+    bot = harness.bot()
+    harness.open(bot, "short", 2.0)
+    harness.exit(bot)
+    harness.restart(bot)
+    write_candles(harness.folder)
+    database = f"sqlite:///{harness.folder}/trades.sqlite"
+    more = ["--trade-source", "DB", "--db-url", database, "-i", "1h"]
+    for command in (
+        ["plot-dataframe", "--strategy", "ByTheClock", "-p", BTC],
+        ["plot-profit", "-p", BTC],
+    ):
+        said = freqtrade(harness, *command, *more)
+        assert "Traceback" not in said
+    plots = {file.name for file in (harness.folder / "plot").iterdir()}
+    assert "freqtrade-profit-plot.html" in plots
+    assert any("BTC_USDT" in name for name in plots)
