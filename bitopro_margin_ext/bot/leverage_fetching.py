@@ -19,6 +19,7 @@ from ..core.report import CancelReport
 from ..exchange import call_scope
 from . import freqtrade_internals, pending_exits, positions
 from .debt_lines import UNIT, ZERO
+from .ledger_database import LedgerError
 from .leverage_account import LeverageAccount
 from .leverage_amounts import (
     average_price,
@@ -83,7 +84,13 @@ class LeverageFetching(LeverageAccount):
         if raw.get("status") not in ("closed", "canceled", "expired") or not raw.get("filled"):
             return shown
         if is_entry:
-            self._note_entry(trade, row, raw, shown)
+            try:
+                self._note_entry(trade, row, raw, shown)
+            except LedgerError as error:
+                # Asked again while the order counts as open; in an emergency nothing waits for it.
+                if settle:
+                    raise TemporaryError(f"{self.name}: {error}") from error
+                logger.warning(f"{pair}: the fee of entry {row.order_id} is not noted: {error}")
         elif settle:
             self._settlements.settle(trade, row, raw)
         return shown
@@ -103,7 +110,12 @@ class LeverageFetching(LeverageAccount):
         """An order that is not in the database: a buy-back of ours by its gross amount."""
         if raw["side"] != "buy":
             return raw
-        for sent in self.loans.ledger.sent_orders(pair):
+        try:
+            orders = self.loans.ledger.sent_orders(pair)
+        except LedgerError as error:
+            logger.warning(f"{pair}: order {raw['id']} is shown as it is: {error}")
+            return raw
+        for sent in orders:
             same_id = sent["order_id"] == str(raw["id"])
             same = sent["order_id"] is None and abs(sent["amount"] - dec(raw["amount"])) < UNIT
             if sent["kind"] != "entry" and sent["side"] == "buy" and (same_id or same):

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
+from freqtrade.persistence import Trade
 
-from tests.leverage.harness import BTC, LeverageHarness
+from tests.leverage.harness import BTC, LeverageHarness, trade_of
 from tests.leverage.test_backtests import RATES, write_candles
 
 RUN = "import bitopro_margin_ext as b, sys; b.enable(); from freqtrade.main import main; main()"
@@ -72,6 +74,10 @@ def test_freqtrades_own_plots(harness: LeverageHarness) -> None:
     bot = harness.bot()
     harness.open(bot, "short", 2.0)
     harness.exit(bot)
+    # When the candles are.
+    trade = trade_of()
+    trade.open_date, trade.close_date = datetime(2026, 1, 3), datetime(2026, 1, 5)
+    Trade.commit()
     harness.restart(bot)
     write_candles(harness.folder)
     database = f"sqlite:///{harness.folder}/trades.sqlite"
