@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.leverage.harness import BTC, LeverageHarness, trade_of
+from tests.leverage.harness import LeverageHarness, trade_of
 
 STOP = {"stoploss": "market", "stoploss_on_exchange": True}
 DAY = 86400
