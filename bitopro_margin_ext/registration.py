@@ -65,7 +65,7 @@ def _register_with_freqtrade() -> None:
     except freqtrade_internals.UnsupportedFreqtradeError as error:
         unsupported = str(error)
 
-    from .bot.leverage import LeveragedBitopromargin
+    from .bot.leveraged_exchange import LeveragedBitopromargin
 
     LeveragedBitopromargin.unsupported = unsupported
     freqtrade.exchange.Bitopromargin = LeveragedBitopromargin

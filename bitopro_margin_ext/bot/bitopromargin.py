@@ -1,28 +1,32 @@
 """Freqtrade's exchange class for BitoPro's margin account: differences, and few overrides."""
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 import ccxt
 from freqtrade import __version__ as freqtrade_version
-from freqtrade.enums import TRADE_MODES, MarginMode, TradingMode
+from freqtrade.enums import TRADE_MODES, MarginMode, RunMode, TradingMode
 from freqtrade.exceptions import (
     InvalidOrderException,
     OperationalException,
 )
 
 from .._version import __version__
+from ..core import redaction
 from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
 from . import freqtrade_internals, positions
 from .options import parse_options
 from .order_stream import OrderStream
-from .simulated_orders import cancel_simulated_orders
-from .start_checks import refuse_what_cannot_work, remember_secrets
+from .positions import find_order
 from .tracked_orders import TrackedOrders
 
 logger = logging.getLogger(__name__)
+
+_ORDERLESS_MODES = (RunMode.UTIL_EXCHANGE, RunMode.UTIL_NO_EXCHANGE, RunMode.PLOT, RunMode.OTHER)
+_SECRET_NAMES = ("key", "secret", "password", "apiKey", "api_key")
 
 
 class Bitopromargin(TrackedOrders):
@@ -205,4 +209,65 @@ class Bitopromargin(TrackedOrders):
             leverage=leverage,
             initial_order=initial_order,
             **kwargs,
+        )
+
+
+def cancel_simulated_orders(
+    orders: MutableMapping[str, Any], pair: str | None, known: Iterable[tuple[str, str]]
+) -> CancelReport:
+    """Cancel every open simulated order of a pair (None: all) and report it like a real sweep.
+
+    A known order that this process has not seen, because the bot was restarted, is taken from the
+    database, as Freqtrade itself does.
+    """
+    started = time.monotonic()
+    for symbol, order_id in known:
+        if order_id not in orders:
+            row = find_order(symbol, order_id)
+            if row is not None:
+                orders[order_id] = row.to_ccxt_object()
+    report = CancelReport(pair or "all", listed=True)
+    for order in orders.values():
+        if pair not in (None, order["symbol"]):
+            continue
+        if order["status"] == "open":
+            order["filled"] = order.get("filled") or 0.0
+            order["remaining"] = order["amount"] - order["filled"]
+            order["status"] = "canceled"
+            report.cancelled.append(dict(order))
+    report.elapsed_ms = round((time.monotonic() - started) * 1000)
+    return report
+
+
+def remember_secrets(exchange_config: Mapping[str, Any]) -> None:
+    """Blank the credentials from the first log line on: Freqtrade logs parts of this config."""
+    for name, value in exchange_config.items():
+        if isinstance(value, Mapping):
+            remember_secrets(value)
+        elif name in _SECRET_NAMES:
+            redaction.add_secret(value)
+
+
+def refuse_what_cannot_work(config: Mapping[str, Any]) -> None:
+    """Stop before anything is sent.
+
+    :raises OperationalException: with one line; Freqtrade exits with 2. It would exit with 0 on its
+        own ``ConfigurationError``.
+    """
+    try:
+        parse_options(config)
+    except ValueError as error:
+        raise OperationalException(str(error)) from None
+    if config.get("runmode") in _ORDERLESS_MODES:
+        return
+    trading_mode = config.get("trading_mode") or TradingMode.SPOT
+    margin_mode = config.get("margin_mode") or MarginMode.NONE
+    if (
+        TradingMode(trading_mode) not in (TradingMode.MARGIN, TradingMode.FUTURES)
+        or MarginMode(margin_mode) != MarginMode.CROSS
+    ):
+        raise OperationalException(
+            "Exchange bitopromargin trades the margin account only: set"
+            ' "trading_mode": "margin" (long only, at 1x) or "futures" (leverage and shorts) and'
+            ' "margin_mode": "cross", or use the exchange name "bitopro" for spot.'
         )

@@ -6,10 +6,10 @@ to what each owed before, so the order in which the exchange books a repayment (
 last), compounding and rounding drop out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
-from typing import Final
+from typing import Any, Final
 
 USER: Final = "user"
 """The holder of what was borrowed by hand, or before the bot came: never repaid by the bot."""
@@ -259,3 +259,17 @@ def add_to(lines: list[Line], holder: str, currency: str, amount: Decimal) -> li
     """The lines after a loan of one holder."""
     found = next((line for line in lines if line.holder == holder), Line(holder, currency))
     return [*(line for line in lines if line.holder != holder), found.borrow(amount)]
+
+
+def after_command(lines: list[Line], command: Mapping[str, Any], amount: Decimal) -> list[Line]:
+    """The shares after a command (its kind, holder and currency) has been carried out."""
+    holder, currency = command["holder"], command["currency"]
+    if command["kind"] == "borrow":
+        return add_to(lines, holder, currency, amount)
+    found = next((line for line in lines if line.holder == holder), Line(holder, currency))
+    return [*(line for line in lines if line.holder != holder), found.repay(amount)]
+
+
+def without_unclear(lines: list[Line]) -> list[Line]:
+    """The shares that have a holder."""
+    return [line for line in lines if line.holder != UNCLEAR]

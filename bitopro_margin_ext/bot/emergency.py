@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
 from ..exchange import call_scope
-from . import database, freqtrade_internals, mapping, order_adoption, positions
+from . import database, freqtrade_internals, mapping, positions
 from .exit_gate import ExitGate
 from .options import Options
 from .pending_exits import (
@@ -331,7 +331,7 @@ class Emergency:
             self._attempt(lambda: self._map_rest(bot))
             if were_swept or self.gate.iteration % EMPTY_TRADES_EVERY == 1:
                 self._attempt(lambda: mapping.remove_empty_trades(bot))
-            self._attempt(lambda: order_adoption.adopt_unconfirmed(bot))
+            self._attempt(lambda: mapping.adopt_unconfirmed(bot))
             self._attempt(self._restore)
             self._attempt(self._persist)
             self.gate.retry_all(time.monotonic())

@@ -18,7 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..core.report import CancelReport
 from ..exchange import call_scope
 from . import freqtrade_internals, pending_exits, positions
-from .buy_back import (
+from .debt_lines import UNIT, ZERO
+from .leverage_account import LeverageAccount
+from .leverage_amounts import (
     average_price,
     dec,
     fee_in_quote,
@@ -26,15 +28,7 @@ from .buy_back import (
     shown_buy_back,
     shown_entry,
 )
-from .debt_lines import UNIT, ZERO
-from .leverage_account import LeverageAccount
-from .liquidation import (
-    PREFIX,
-    ForcedTrade,
-    forced_order,
-    forced_trades,
-)
-from .loans import liquidation_rows
+from .liquidations import PREFIX, ForcedTrade, forced_order, forced_trades, liquidation_rows
 from .settlement import put_cost
 
 logger = logging.getLogger(__name__)

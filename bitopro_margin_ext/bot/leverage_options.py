@@ -2,13 +2,81 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any, Final
 
 from ..core import assumptions
-from .interest import PERIODS, RateTable
 
 BLOCK: Final = "bitopro_margin"
 MIN_LOCK_MINUTES: Final = 1
+
+
+YEAR_SECONDS: Final = 365 * 86400.0
+PERIODS: Final = {"continuous": 0.0, "hour": 3600.0, "day": 86400.0}
+"""How often interest is charged; a period that has begun counts whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateTable:
+    """Yearly percentages by currency: one, or several that each hold from a moment on."""
+
+    rates: Mapping[str, tuple[tuple[float, float], ...]]
+    """By currency: (from when, in seconds since the epoch; percent), oldest first."""
+    period: float = 0.0
+
+    @classmethod
+    def parse(cls, rates: Mapping[str, Any], period: str = "continuous") -> "RateTable":
+        """Read ``{"USDT": 5}`` or ``{"USDT": {"2026-01-01": 5, "2026-03-01": 7}}``.
+
+        :raises ValueError: saying what is wrong.
+        """
+        if period not in PERIODS:
+            raise ValueError(f"must be one of {', '.join(PERIODS)}, not {period!r}")
+        table = {}
+        for currency, rate in rates.items():
+            steps = rate if isinstance(rate, Mapping) else {"1970-01-01": rate}
+            table[currency] = tuple(
+                sorted((_moment(when), _percent(value)) for when, value in steps.items())
+            )
+            if not table[currency]:
+                raise ValueError(f"{currency} has no rate")
+        return cls(table, PERIODS[period])
+
+    def as_json(self) -> dict[str, Any]:
+        """The rates in the form that ``parse`` reads."""
+        return {
+            currency: {datetime.fromtimestamp(at, UTC).isoformat(): rate for at, rate in steps}
+            for currency, steps in self.rates.items()
+        }
+
+    def interest(self, currency: str, principal: float, begin: float, end: float) -> float:
+        """What a principal costs between two moments, in its own currency."""
+        if self.period and end > begin:
+            end = begin + ceil((end - begin) / self.period - 1e-9) * self.period
+        steps = self.rates.get(currency, ())
+        cost = 0.0
+        for at, (since, percent) in enumerate(steps):
+            until = steps[at + 1][0] if at + 1 < len(steps) else end
+            start = begin if at == 0 else max(begin, since)
+            seconds = min(end, until) - start
+            if seconds > 0:
+                cost += principal * percent / 100 * seconds / YEAR_SECONDS
+        return cost
+
+
+def _moment(text: Any) -> float:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no date like 2026-01-31") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _percent(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 100_000:
+        raise ValueError(f"a yearly rate is a percentage like 5, not {value!r}")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,11 @@ from freqtrade.persistence import PairLocks, Trade
 
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
-from .buy_back import (
-    dec,
-    fraction_of,
-    gross_amount,
-)
 from .debt_lines import ZERO, up
+from .ledger_database import LedgerError
+from .leverage_amounts import dec, fraction_of, gross_amount, need_of
 from .leverage_fetching import LeverageFetching
-from .loan_need import need_of
-from .loans import LoanRefusedError, LoanUnknownError
-from .loans_ledger import LedgerError
+from .loan_commands import LoanRefusedError, LoanUnknownError
 
 logger = logging.getLogger(__name__)
 

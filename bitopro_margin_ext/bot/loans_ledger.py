@@ -5,167 +5,37 @@ it. So the ledger has an engine of its own: a small SQLite file named after the 
 tables of their own in the same server when ``db_url`` is no SQLite. One bot at a time holds it.
 """
 
-import contextlib
-import hashlib
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Engine,
-    create_engine,
     delete,
-    event,
     insert,
     select,
-    text,
     update,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from ..core.errors import BitoproMarginError
 from .debt_lines import Line
-from .loans_schema import (
+from .ledger_database import (
     BOOKINGS,
     COMMANDS,
     DUST,
     ENTRY_FEES,
+    KEEP_READINGS_SECONDS,
     LINES,
     META,
-    METADATA,
     READINGS,
     SEEN,
     SENT_ORDERS,
+    LedgerDatabase,
 )
 
-KEEP_READINGS_SECONDS: Final = 400 * 86_400.0
 
-
-class LedgerError(BitoproMarginError):
-    """The ledger of loans cannot be used; the text says what to do."""
-
-
-def ledger_url(db_url: str, user_data_dir: Path | str) -> str:
-    """Where the ledger of a bot's database is: beside a SQLite file, inside any other server."""
-    url = make_url(db_url)
-    if url.get_backend_name() != "sqlite":
-        return db_url
-    if not url.database or url.database == ":memory:":
-        return f"sqlite:///{Path(user_data_dir) / 'bitopro_margin.loans.sqlite'}"
-    database = Path(url.database)
-    return f"sqlite:///{database.with_name(f'{database.stem}.loans.sqlite')}"
-
-
-def ledger_file(url: str) -> str | None:
-    """The file of a ledger; None where it is in a server."""
-    parsed = make_url(url)
-    return parsed.database if parsed.get_backend_name() == "sqlite" else None
-
-
-class LoansLedger:
-    """One bot's ledger, held against every other bot until ``close``.
-
-    Without ``hold`` it is only looked at, or a fact is set, while a bot may be running.
-
-    :raises LedgerError: when another bot holds it, or it cannot be written.
-    """
-
-    def __init__(self, url: str, *, hold: bool = True) -> None:
-        self.url = url
-        self._engine = _engine(url)
-        self._hold: Any = None
-        self._lock_connection: Connection | None = None
-        self._lock_guard = threading.Lock()
-        self._locks = False
-        try:
-            if hold:
-                self._take_hold()
-            self._locks = self._lock_connection is not None
-            METADATA.create_all(self._engine)
-        except SQLAlchemyError as error:
-            self.close()
-            raise LedgerError(
-                f"the ledger of loans {_shown(self._engine)} cannot be opened:"
-                f" {type(error).__name__}. Check that its folder is writable"
-            ) from None
-        except LedgerError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Let another bot have it."""
-        if self._hold is not None:
-            self._hold.close()
-            self._hold = None
-        self._locks = False
-        if self._lock_connection is not None:
-            with contextlib.suppress(SQLAlchemyError):
-                self._lock_connection.close()
-            self._lock_connection = None
-        self._engine.dispose()
-
-    def _take_hold(self) -> None:
-        busy = LedgerError(
-            f"another bot holds the ledger of loans {_shown(self._engine)}: two bots on one ledger"
-            " would repay each other's loans. Give each its own db_url"
-        )
-        if self._engine.dialect.name == "sqlite":
-            import fcntl
-
-            lock_file = Path(f"{self._engine.url.database}.lock")
-            self._hold = lock_file.open("a")
-            try:
-                # Released by the system however the process ends.
-                fcntl.flock(self._hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise busy from None
-        elif self._engine.dialect.name == "postgresql":
-            name = hashlib.sha256(b"bitopro_margin_loans").digest()
-            key = int.from_bytes(name[:8], "big", signed=True)
-            # Released by the server when this connection ends, however the process does.
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            asked = text("SELECT pg_try_advisory_lock(:key)")
-            if not connection.execute(asked, {"key": key}).scalar():
-                connection.close()
-                raise busy
-            self._lock_connection = connection
-
-    def _keep_hold(self) -> None:
-        """Take the lock again that a server has released with its connection."""
-        with self._lock_guard:
-            if not self._locks:
-                return
-            if self._lock_connection is not None:
-                try:
-                    self._lock_connection.execute(text("SELECT 1"))
-                    return
-                except SQLAlchemyError:
-                    lost, self._lock_connection = self._lock_connection, None
-                    with contextlib.suppress(SQLAlchemyError):
-                        lost.invalidate()
-                        lost.close()
-            self._take_hold()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """One transaction, while no other bot holds the ledger.
-
-        :raises LedgerError: when it cannot be read or written; nothing of it is kept then.
-        """
-        try:
-            self._keep_hold()
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise LedgerError(
-                f"the ledger of loans {_shown(self._engine)} cannot be used now:"
-                f" {type(error).__name__}"
-            ) from error
+class LoansLedger(LedgerDatabase):
+    """The rows of one bot's ledger: shares of debts, commands, exits, and how the account stood."""
 
     # -- shares --------------------------------------------------------------------------------
 
@@ -443,35 +313,3 @@ def _write_lines(connection: Connection, currency: str, lines: list[Line]) -> No
 def _see(connection: Connection, kind: str, serial: str) -> None:
     connection.execute(delete(SEEN).where(SEEN.c.kind == kind, SEEN.c.serial == serial))
     connection.execute(insert(SEEN).values(kind=kind, serial=serial))
-
-
-def _engine(url: str) -> Engine:
-    """An engine that bounds what the ledger may wait for, and finds a restarted server again."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "postgresql":
-        engine = create_engine(url)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _sync_fully)
-        return engine
-    wait = {} if "connect_timeout" in parsed.query else {"connect_timeout": 3}
-    engine = create_engine(url, pool_pre_ping=True, connect_args=wait)
-    event.listen(engine, "connect", _wait_briefly)
-    return engine
-
-
-def _wait_briefly(connection: Any, _record: Any) -> None:
-    """An exit is noted here before it is sent: no lock of another session may keep it in."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '2s'")
-        cursor.execute("SET statement_timeout = '5s'")
-    connection.commit()
-
-
-def _sync_fully(connection: Any, _record: Any) -> None:
-    """An intent is on the disk before the command leaves, whatever happens to the machine."""
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA busy_timeout = 5000")
-
-
-def _shown(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)

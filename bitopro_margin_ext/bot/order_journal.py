@@ -1,4 +1,4 @@
-"""Orders noted on disk before they are sent, until the bot's database holds their rows.
+"""What the bot is about to do with an order, noted on disk until its database holds the row.
 
 Freqtrade writes an order's row once its creation has been answered. A process that ends before
 that, or an answer that never comes, would leave an order on the account that no database knows.
@@ -7,23 +7,27 @@ finds the order by its ``clientId``. It is a file of its own, because no lock of
 keep an exit from being sent.
 """
 
+import contextvars
 import hashlib
+import inspect
 import json
 import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from sqlalchemy.engine import make_url
 
+from . import freqtrade_internals
+
 logger = logging.getLogger(__name__)
 
 Kind = Literal["entry", "exit", "stoploss"]
-
 SUFFIX: Final = "-bitopro_margin_orders"
 
 
@@ -173,3 +177,76 @@ def journal_path(config: Mapping[str, Any]) -> Path | None:
     # Several bots may share the folder: each database has a journal.
     named = url.render_as_string(hide_password=True)
     return Path(folder) / f"{hashlib.sha256(named.encode()).hexdigest()[:12]}{SUFFIX}"
+
+
+@dataclass
+class OrderIntent:
+    """The trade, tag and stake of the order that is to be sent; the trade is None for a new one."""
+
+    trade_id: int | None = None
+    tag: str | None = None
+    stake_amount: float | None = None
+    partial: bool = False
+    is_exit: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+
+_intent: contextvars.ContextVar[OrderIntent | None] = contextvars.ContextVar("intent", default=None)
+
+
+def order_intent() -> OrderIntent:
+    """The intent of the bot's method that is running in this thread; an empty one without any."""
+    return _intent.get() or OrderIntent()
+
+
+def follow_orders(bot: Any, done: Callable[[], None]) -> None:
+    """Keep the intent of every order that the bot sends; ``done`` is called after each.
+
+    The methods are wrapped on the bot object: they are the only place where the trade, the tag and
+    the stake of an order are known together.
+    """
+
+    def enter(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        given = _arguments(method, args, kwargs)
+        trade = given.get("trade")
+        intent = OrderIntent(None if trade is None else trade.id, given.get("enter_tag"))
+        with _intended(intent, done):
+            return method(*args, **kwargs)
+
+    def settle_terms(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        found = method(*args, **kwargs)
+        intent = _intent.get()
+        if intent is not None:
+            intent.stake_amount = found[1]
+        return found
+
+    def leave(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        given = _arguments(method, args, kwargs)
+        tag = given.get("exit_tag") or given["exit_check"].exit_reason
+        partial = bool(given.get("sub_trade_amt"))
+        with _intended(OrderIntent(given["trade"].id, tag, None, partial, is_exit=True), done):
+            return method(*args, **kwargs)
+
+    def stop(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        given = _arguments(method, args, kwargs)
+        with _intended(OrderIntent(given["trade"].id), done):
+            return method(*args, **kwargs)
+
+    freqtrade_internals.wrap_method(bot, "execute_entry", enter)
+    freqtrade_internals.wrap_method(bot, "get_valid_enter_price_and_stake", settle_terms)
+    freqtrade_internals.wrap_method(bot, "execute_trade_exit", leave)
+    freqtrade_internals.wrap_method(bot, "create_stoploss_order", stop)
+
+
+def _arguments(method: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    return dict(inspect.signature(method).bind(*args, **kwargs).arguments)
+
+
+@contextmanager
+def _intended(intent: OrderIntent, done: Callable[[], None]) -> Iterator[None]:
+    token = _intent.set(intent)
+    try:
+        yield
+    finally:
+        _intent.reset(token)
+        done()

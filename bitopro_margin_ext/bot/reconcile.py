@@ -1,22 +1,24 @@
 """Once an iteration: what is owed beyond what the trades need is repaid, and every doubt is asked.
 
 Level-triggered: it looks at what is, not at what happened, so it does not matter what was missed.
-The user's debt and coins are left alone.
+The user's debt and coins are left alone. A ledger begins here, too: without open leveraged trades
+all debts are the user's. With some, the ledger was lost: each trade is given what it needs of them,
+and nothing new is borrowed until the user has looked.
 """
 
 import logging
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import ccxt
 from freqtrade.persistence import Trade
 
-from .buy_back import cut, dec
-from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
-from .interest import loan_currency
-from .loan_need import ended_exits, need_of
-from .loans import Account, LoanRefusedError, Loans, LoanUnknownError
+from .debt_lines import CRUMBS, UNIT, USER, ZERO, Line, add_to, down, total, units, up
+from .debt_reading import Account
+from .leverage_amounts import cut, dec, ended_exits, loan_currency, need_of
+from .loan_commands import LoanRefusedError, Loans, LoanUnknownError
 from .settlement import ROUNDS, Settlements, exit_holder
 
 logger = logging.getLogger(__name__)
@@ -226,3 +228,51 @@ class Reconciler:
             float(account.debt),
             interest,
         )
+
+
+class LedgerStart:
+    """Begins one ledger, once."""
+
+    def __init__(self, loans: Loans) -> None:
+        self._loans = loans
+        self._done = False
+
+    def run(self) -> None:
+        """Begin it, unless it has begun; what cannot be asked now is asked next time."""
+        ledger = self._loans.ledger
+        if self._done or ledger.meta("begun"):
+            self._done = True
+            return
+        self._loans.baseline()
+        trades = [
+            trade
+            for trade in Trade.get_open_trades()
+            if not trade.has_no_leverage and need_of(trade)
+        ]
+        if trades:
+            self._adopt_debts(trades)
+            ledger.write_meta("adopted", datetime.now(UTC).isoformat())
+            self._loans.notify(
+                "The ledger of loans is lost, and there are leveraged trades: their debts are taken"
+                " from the account. No entries until bitopro-margin loans --accept; exits go on."
+            )
+        ledger.write_meta("begun", datetime.now(UTC).isoformat())
+        self._done = True
+
+    def _adopt_debts(self, trades: list[Any]) -> None:
+        """Give the trades of each currency what they need of its debt; the rest is the user's."""
+        for currency in {loan_currency(trade) for trade in trades}:
+            needs = {t.pair: need_of(t) for t in trades if loan_currency(t) == currency}
+            owed = total(self._loans.ledger.lines(currency))
+            needed = sum(needs.values(), ZERO)
+            part = min(Decimal(1), owed / needed) if needed else ZERO
+            # What is left over by less than a hundredth is the interest of these loans.
+            rest = owed - needed * part
+            interest = rest if rest <= needed / 100 else ZERO
+            lines = [
+                Line(pair, currency, need * part + interest * need / needed, need * part)
+                for pair, need in needs.items()
+            ]
+            if rest - interest > 0:
+                lines.append(Line(USER, currency, rest - interest, rest - interest))
+            self._loans.ledger.write_lines(currency, lines)

@@ -13,21 +13,22 @@ from typing import Any, Final
 import ccxt
 from freqtrade.persistence import Trade
 
-from .buy_back import (
+from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
+from .leverage_amounts import (
     average_price,
     buy_back_cost,
     cut,
     dec,
+    entry_fee_difference,
     fee_in,
     fee_in_quote,
     fraction_of,
+    loan_currency,
+    position_of,
     shown_buy_back,
 )
-from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
-from .interest import loan_currency
-from .liquidation import PREFIX
-from .loan_need import entry_fee_difference, position_of
-from .loans import LoanRefusedError, Loans, LoanUnknownError
+from .liquidations import PREFIX
+from .loan_commands import LoanRefusedError, Loans, LoanUnknownError
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,18 @@
 """Interest in dry runs and backtests: from a table of rates, over each trade's own orders.
 
+The debt of a trade is replayed from its orders: borrowed at each entry, repaid in
+proportion at each exit.
+
 Freqtrade's backtesting asks for funding fees without saying of which trade; the trade is found by
 side, amount and last fill. Right after a fill it asks again with no time between: then what the
 exchange would really have taken (interest, and fees in base) is put into the order that was filled.
 """
 
+import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from math import floor
@@ -19,7 +24,8 @@ from freqtrade.persistence import LocalTrade
 
 from ..core import assumptions
 from . import freqtrade_internals, positions
-from .interest import Fill, RateTable, fills_of, loan_currency, read_saved, replay, save
+from .leverage_amounts import loan_currency
+from .leverage_options import RateTable
 from .settlement import put_cost
 
 logger = logging.getLogger(__name__)
@@ -223,3 +229,101 @@ def _mark(df: Any, when: datetime) -> float | None:
         return None
     at = df["date"].searchsorted(when, "right") - 1
     return float(df["open_mark"].iloc[max(int(at), 0)])
+
+
+FILE: Final = "bitopro_margin_interest_rates.json"
+"""Beside the candles, so that a backtest gives the same tomorrow, and offline."""
+
+
+def read_saved(folder: Path) -> Mapping[str, Any] | None:
+    """The rates that were saved with the data, or None."""
+    try:
+        saved = json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return saved if isinstance(saved, dict) and saved else None
+
+
+def save(folder: Path, rates: Mapping[str, Any]) -> None:
+    """Save rates with the data, once: what a first download found stays."""
+    file = folder / FILE
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(rates, indent=1) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One filled order of a trade, as far as its loan is concerned."""
+
+    moment: float
+    borrowed: float = 0.0
+    """Of the loan's currency, by an entry."""
+    fraction: float = 0.0
+    """Of the position, closed by an exit."""
+
+
+@dataclass(slots=True)
+class Debt:
+    """A simulated debt; a repayment pays its interest first."""
+
+    principal: float = 0.0
+    interest: float = 0.0
+    lent: float = 0.0
+    """The borrowed sums that are still out: what is owed beyond them is what the loan costs."""
+
+    @property
+    def owed(self) -> float:
+        """Principal and interest."""
+        return self.principal + self.interest
+
+
+def replay(
+    fills: Iterable[Fill], table: RateTable, currency: str, until: float
+) -> tuple[list[float], float]:
+    """What each exit's part of the loan costs, and what has accrued on the rest by ``until``.
+
+    :returns: in the loan's currency, positive.
+    """
+    debt, last, costs = Debt(), 0.0, []
+    for fill in fills:
+        if debt.principal:
+            debt.interest += _booked(table.interest(currency, debt.principal, last, fill.moment))
+        last = fill.moment
+        if fill.borrowed:
+            debt.principal += fill.borrowed
+            debt.lent += fill.borrowed
+        if fill.fraction:
+            pays, returned = debt.owed * fill.fraction, debt.lent * fill.fraction
+            costs.append(pays - returned)
+            first = min(debt.interest, pays)
+            debt.interest -= first
+            debt.principal -= pays - first
+            debt.lent -= returned
+    if debt.principal:
+        debt.interest += table.interest(currency, debt.principal, last, max(until, last))
+    return costs, debt.owed - debt.lent
+
+
+def _booked(interest: float) -> float:
+    """Interest in the units of the balances, cut: what is smaller cannot be owed."""
+    return floor(interest * 1e8 + 1e-6) / 1e8
+
+
+def fills_of(trade: Any, until: float | None = None) -> tuple[list[Any], list[Fill]]:
+    """The filled orders of a trade, oldest first, and what they did to its loan."""
+    orders = [o for o in trade.orders if not o.ft_is_open and o.filled and o.order_filled_date]
+    orders.sort(key=lambda order: order.order_filled_utc)
+    fills, position = [], 0.0
+    for order in orders:
+        moment = order.order_filled_utc.timestamp()
+        amount = order.safe_amount_after_fee
+        if order.ft_order_side == trade.entry_side:
+            position += amount
+            lent = order.safe_filled * order.safe_price * (1 - 1 / (trade.leverage or 1.0))
+            fills.append(Fill(moment, borrowed=amount if trade.is_short else lent))
+        else:
+            whole = position <= 0 or amount >= position * 0.9999999
+            fills.append(Fill(moment, fraction=1.0 if whole else amount / position))
+            position = 0.0 if whole else position - amount
+    return orders, fills

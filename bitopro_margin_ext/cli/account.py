@@ -83,7 +83,7 @@ def _owes(answer: Any) -> bool:
 
 def _liquidation_prices(balances: dict[str, Any], marks: Any, threshold: float) -> dict[str, str]:
     """At which price in USDT of each currency, the others as they are, it comes to that."""
-    from ..bot.liquidation import Holdings, liquidation_price
+    from ..bot.liquidations import Holdings, liquidation_price
 
     if not isinstance(marks, dict):
         return {}

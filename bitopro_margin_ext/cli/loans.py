@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Read both sides, and show them."""
     config = read_config(args.config)
     url = ledger_of(args, config)
-    from ..bot.loans_ledger import LedgerError, LoansLedger
+    from ..bot.ledger_database import LedgerError
+    from ..bot.loans_ledger import LoansLedger
 
     try:
         ledger = LoansLedger(url, hold=False)
@@ -86,7 +87,7 @@ def ledger_of(args: argparse.Namespace, config: dict[str, Any]) -> str:
     """
     from sqlalchemy.exc import ArgumentError
 
-    from ..bot.loans_ledger import ledger_file, ledger_url
+    from ..bot.ledger_database import ledger_file, ledger_url
 
     db_url = args.db_url or config.get("db_url") or "sqlite:///tradesv3.sqlite"
     try:

@@ -41,7 +41,8 @@ def _days(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Draw, and write the file."""
-    from ..bot.loans_ledger import LedgerError, LoansLedger
+    from ..bot.ledger_database import LedgerError
+    from ..bot.loans_ledger import LoansLedger
     from .loans import ledger_of
 
     file = Path(args.output)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitopro_margin_ext.bot.buy_back import (
+from bitopro_margin_ext.bot.leverage_amounts import (
     buy_back_cost,
     gross_amount,
     shown_buy_back,

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bitopro_margin_ext.bot.interest import Fill, RateTable, replay
-from bitopro_margin_ext.bot.leverage_options import parse_leverage_options
-from bitopro_margin_ext.bot.liquidation import (
+from bitopro_margin_ext.bot.leverage_options import RateTable, parse_leverage_options
+from bitopro_margin_ext.bot.liquidations import (
     Holdings,
     forced_trades,
     liquidation_price,
     with_buffer,
 )
+from bitopro_margin_ext.bot.simulated_interest import Fill, replay
 
 D = Decimal
 

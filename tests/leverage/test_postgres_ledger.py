@@ -11,7 +11,8 @@ from freqtrade.persistence import KeyValueStore, Trade
 from sqlalchemy import text
 
 from bitopro_margin_ext.bot.debt_lines import Line
-from bitopro_margin_ext.bot.loans_ledger import LedgerError, LoansLedger
+from bitopro_margin_ext.bot.ledger_database import LedgerError
+from bitopro_margin_ext.bot.loans_ledger import LoansLedger
 from tests.bot.test_postgres import ADDRESS, Postgres
 from tests.leverage.harness import BTC, LeverageHarness, trade_of, wait_until
 

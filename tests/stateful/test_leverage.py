@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bitopro_margin_ext.bot import unconfirmed_orders
 from bitopro_margin_ext.bot.debt_lines import USER, total
-from bitopro_margin_ext.bot.loan_need import need_of
+from bitopro_margin_ext.bot.leverage_amounts import need_of
 from bitopro_margin_ext.sandbox.server import SandboxServer
 from tests.leverage.harness import BTC, CAPITAL, ETH, LeverageHarness, wire
 

@@ -1,8 +1,7 @@
-"""Borrowing and repaying as commands of unknown outcome, and the shares of the debt kept in step.
+"""The margin account as it is read, and the shares of the debt brought up to it.
 
-A command is written down before it is sent and is open until the exchange has said what became of
-it: by its answer, by its lists, or by the balances. An open command is never sent again, and while
-there is one in a currency nothing new is borrowed in it; exits go on.
+A command to borrow or repay is open until the exchange has said what became of it: by its answer,
+by its lists, or by the balances. The readings here decide what became of open ones.
 """
 
 import logging
@@ -16,10 +15,6 @@ from typing import Any, Final
 import ccxt
 
 from ..core import assumptions
-from ..core.errors import BitoproMarginError, Meaning, Outcome
-from ..core.parse_account import parse_liquidation
-from ..exchange.flow import failure_of
-from .buy_back import dec
 from .debt_lines import (
     UNCLEAR,
     UNIT,
@@ -29,30 +24,23 @@ from .debt_lines import (
     Line,
     Owed,
     add_to,
+    after_command,
     bearers,
     follow,
     is_interest,
     settle_unclear,
     total,
     units,
+    without_unclear,
 )
+from .leverage_amounts import dec
+from .liquidations import is_repayment_of_liquidation, liquidation_rows
 from .loans_ledger import LoansLedger
 
 logger = logging.getLogger(__name__)
 
 RATES_SECONDS: Final = 600.0
-REFUSED_SECONDS: Final = 30.0
-MOST_REFUSED_SECONDS: Final = 600.0
-"""How long a repayment that was refused waits, at first and at most."""
 _YEAR: Final = Decimal(365 * 86400)
-
-
-class LoanRefusedError(BitoproMarginError):
-    """The exchange does not lend, or does not take a repayment: nothing has happened."""
-
-
-class LoanUnknownError(BitoproMarginError):
-    """Whether the exchange has lent, or has taken a repayment, is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +89,8 @@ def account_of(answer: Mapping[str, Any], moment: float) -> Account:
     )
 
 
-class Loans:
-    """The loans of one bot on one margin account."""
+class DebtReading:
+    """What one bot's margin account owes, and to whose account each part of it goes."""
 
     def __init__(
         self,
@@ -265,7 +253,7 @@ class Loans:
         for kind, rows in (("borrow", borrows), ("repay", repays)):
             for row in self._not_ours(kind, rows):
                 serials[kind].add(str(row["id"]))
-                if kind == "repay" and _is_liquidation(row, forced):
+                if kind == "repay" and is_repayment_of_liquidation(row, forced):
                     continue
                 name = "borrowed" if kind == "borrow" else "repaid"
                 add(row["currency"], name, dec(row["amount"]))
@@ -343,10 +331,10 @@ class Loans:
             if age < assumptions.LOAN_LIST_LAG_SECONDS:
                 continue
             if abs(moved - command["amount"]) <= command["amount"] * Decimal("0.001"):
-                logger.warning(f"The {_named(command)} is not listed, but the balances show it.")
+                logger.warning(f"The {named(command)} is not listed, but the balances show it.")
                 self._carried_out(command, command["amount"], None)
             elif moved < command["amount"] / 2:
-                logger.warning(f"The {_named(command)} never arrived.")
+                logger.warning(f"The {named(command)} never arrived.")
                 self.ledger.finish(command["id"], "absent")
         for currency, since in list(self._unclear_since.items()):
             if self.open_command(currency):
@@ -368,96 +356,18 @@ class Loans:
 
     def _carried_out(self, command: Mapping[str, Any], amount: Decimal, serial: str | None) -> None:
         """A command whose answer was lost has been carried out."""
-        logger.warning(f"The {_named(command)} had no answer, and was carried out: found.")
+        logger.warning(f"The {named(command)} had no answer, and was carried out: found.")
         currency = command["currency"]
         self._note_lent(command["kind"], currency, amount)
-        lines = _without_unclear(self.ledger.lines(currency))
+        lines = without_unclear(self.ledger.lines(currency))
         self.ledger.finish(
             command["id"],
             "done",
-            lines=_after(lines, command, amount),
+            lines=after_command(lines, command, amount),
             currency=currency,
             amount=amount,
             serial=serial,
         )
-
-    # -- commands ------------------------------------------------------------------------------
-
-    def borrow(self, currency: str, amount: Decimal, holder: str, why: str) -> None:
-        """Borrow for a pair.
-
-        :raises LoanRefusedError: nothing is borrowed, and why.
-        :raises LoanUnknownError: it may be borrowed; the next readings say.
-        """
-        with self.lock:
-            waiting = self.open_command(currency)
-            if waiting is not None:
-                raise LoanUnknownError(f"the {_named(waiting)} has no answer yet")
-            self._send("borrow", currency, amount, holder, why)
-
-    def repay(self, currency: str, amount: Decimal, holder: str, why: str) -> None:
-        """Repay a part of a holder's share.
-
-        :raises LoanRefusedError: nothing is repaid, and why.
-        :raises LoanUnknownError: it may be repaid; the next readings say.
-        """
-        with self.lock:
-            waiting = self.open_command(currency)
-            if waiting is not None:
-                raise LoanUnknownError(f"the {_named(waiting)} has no answer yet")
-            until, seconds = self._waits.get(holder, (0.0, REFUSED_SECONDS / 2))
-            if time.monotonic() < until:
-                raise LoanRefusedError("a repayment was refused, the next one waits")
-            try:
-                self._send("repay", currency, amount, holder, why)
-            except LoanRefusedError as error:
-                cause = error.__cause__
-                busy = isinstance(cause, ccxt.BaseError) and (
-                    failure_of(cause).meaning is Meaning.RATE_LIMIT
-                )
-                if not busy:
-                    seconds = min(seconds * 2, MOST_REFUSED_SECONDS)
-                    self._waits[holder] = (time.monotonic() + seconds, seconds)
-                raise
-            self._waits.pop(holder, None)
-
-    def _send(self, kind: str, currency: str, amount: Decimal, holder: str, why: str) -> None:
-        owed = (self.account or self.read())[currency].owed
-        command = self.ledger.intend(
-            kind,
-            currency,
-            amount,
-            holder,
-            sent=self.now(),
-            owed_before=owed.sum,
-            principal_before=owed.principal,
-            why=why,
-        )
-        call = (
-            self._api().borrow_cross_margin
-            if kind == "borrow"
-            else (self._api().repay_cross_margin)
-        )
-        try:
-            answer = call(currency, f"{amount:f}")
-        except ccxt.BaseError as error:
-            text = f"BitoPro does not {kind} {amount:f} {currency} ({why}): {error}"
-            if failure_of(error).outcome is Outcome.REFUSED:
-                self.ledger.finish(command, "refused")
-                raise LoanRefusedError(text.replace("not borrow", "not lend")) from error
-            raise LoanUnknownError(
-                f"{kind}ing {amount:f} {currency} ({why}) had no answer: {error}"
-            ) from error
-        self._note_lent(kind, currency, amount)
-        row = {"kind": kind, "holder": holder, "currency": currency}
-        self.ledger.finish(
-            command,
-            "done",
-            lines=_after(_without_unclear(self.ledger.lines(currency)), row, amount),
-            currency=currency,
-            invoice=str(answer["id"]),
-        )
-        logger.info(f"{kind}: {amount:f} {currency} for {holder} ({why}), invoice {answer['id']}.")
 
     def _note_lent(self, kind: str, currency: str, amount: Decimal) -> None:
         if kind == "borrow":
@@ -469,30 +379,6 @@ class Loans:
             if line.holder == holder:
                 return line
         return Line(holder, currency)
-
-
-def liquidation_rows(api: Any) -> list[dict[str, Any]]:
-    """The rows of ``user-liquidations`` with their serial, currencies as unified codes."""
-    rows = []
-    for line in api.fetch_my_liquidations():
-        row = parse_liquidation(line["info"])
-        row["serial"] = str(line["info"].get("serial"))
-        for name in ("debtCurrency", "assetCurrency"):
-            row[name] = None if row[name] is None else str(api.safe_currency_code(row[name]))
-        rows.append(row)
-    return rows
-
-
-def _after(lines: list[Line], command: Mapping[str, Any], amount: Decimal) -> list[Line]:
-    holder, currency = command["holder"], command["currency"]
-    if command["kind"] == "borrow":
-        return add_to(lines, holder, currency, amount)
-    found = next((line for line in lines if line.holder == holder), Line(holder, currency))
-    return [*(line for line in lines if line.holder != holder), found.repay(amount)]
-
-
-def _without_unclear(lines: list[Line]) -> list[Line]:
-    return [line for line in lines if line.holder != UNCLEAR]
 
 
 def _has_invoice_of(row: Any, command: Mapping[str, Any]) -> bool:
@@ -510,16 +396,7 @@ def _looks_like(row: Any, command: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_liquidation(row: Any, forced: list[dict[str, Any]]) -> bool:
-    """Whether a listed repayment is the one that a liquidation made."""
-    return any(
-        one["debtCurrency"] == row["currency"]
-        and abs(dec(one["debtAmount"]) - dec(row["amount"])) <= UNIT
-        and abs((one["timestamp"] or 0) - (row["timestamp"] or 0)) <= 5000
-        for one in forced
-    )
-
-
-def _named(command: Mapping[str, Any]) -> str:
+def named(command: Mapping[str, Any]) -> str:
+    """What a command is called in messages."""
     what = "loan" if command["kind"] == "borrow" else "repayment"
     return f"{what} of {command['amount']:f} {command['currency']} for {command['holder']}"

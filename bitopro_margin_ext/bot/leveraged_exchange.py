@@ -15,13 +15,13 @@ from freqtrade.persistence import Trade
 
 from ..exchange import call_scope
 from . import freqtrade_internals
-from .buy_back import average_price, cut, dec, fee_in
 from .debt_lines import UNIT, Line, units
-from .ledger_start import LedgerStart
+from .ledger_database import LedgerError, ledger_url
+from .leverage_amounts import average_price, cut, dec, fee_in
 from .leverage_orders import LeverageOrders
-from .loans import Loans
-from .loans_ledger import LedgerError, LoansLedger, ledger_url
-from .reconcile import Reconciler
+from .loan_commands import Loans
+from .loans_ledger import LoansLedger
+from .reconcile import LedgerStart, Reconciler
 from .settlement import Settlements
 
 logger = logging.getLogger(__name__)

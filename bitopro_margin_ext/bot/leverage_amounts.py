@@ -1,12 +1,13 @@
-"""How a short is bought back, and how fees in base are shown to Freqtrade. Pure.
+"""The amounts of leveraged trades: gross and net, what is borrowed, what the fees were. Pure.
 
-Freqtrade thinks of a leveraged position as one whose fees and interest are paid in quote. On the
-margin account a bought coin pays its fee in itself, and a short owes interest in the coin that it
-sold: more must be bought than the position (*gross*), so that the position (*net*), the interest
-and the fee are covered. Freqtrade is shown the net amount and a fee in quote of the same value.
+A short is closed by buying more than the position: interest and the fee, which is taken in base,
+come on top, while Freqtrade must see the position alone. What a trade needs borrowed follows from
+its orders, by the walk of Freqtrade's ``recalc_trade_from_orders``: an entry adds, an exit takes
+its fraction of everything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
@@ -140,3 +141,97 @@ def buy_back_cost(
     used = min(-left, amount)
     worth_used = worth * used / amount if amount else ZERO
     return (received - net) * price + worth_used, (amount - used, worth - worth_used)
+
+
+def loan_currency(trade: Any) -> str:
+    """What a trade owes: a short its base, a long its quote."""
+    return str(trade.safe_base_currency if trade.is_short else trade.safe_quote_currency)
+
+
+@dataclass(slots=True)
+class Position:
+    """What the ended orders of a trade have made of it."""
+
+    amount: Decimal = ZERO
+    borrowed: Decimal = ZERO
+    """In the loan's currency, what is still needed of it."""
+    value: Decimal = ZERO
+    """In quote, at entry prices: amount times average."""
+    fees: Decimal = ZERO
+    """In quote, what the entries have really paid."""
+    fees_known: bool = True
+
+
+def position_of(
+    trade: Any, fees: Mapping[str, Decimal] | None = None, without: str | None = None
+) -> Position:
+    """The position that the ended orders have left, up to the order ``without``.
+
+    :param fees: what entries have paid, by order id, in quote.
+    :param without: an exit that is about to be settled, and does not count yet.
+    """
+    position = Position()
+    part_borrowed = 1 - 1 / dec(trade.leverage or 1)
+    for order in trade.orders:
+        amount = dec(order.safe_amount_after_fee)
+        if order.ft_is_open or not amount or order.order_id == without:
+            continue
+        if order.ft_order_side == trade.entry_side:
+            position.amount += amount
+            position.value += amount * dec(order.safe_price)
+            fee = (fees or {}).get(order.order_id)
+            position.fees_known &= fee is not None
+            position.fees += fee or ZERO
+            if trade.is_short:
+                position.borrowed += amount
+            else:
+                value = amount * dec(order.safe_price)
+                paid = value + (value * dec(trade.fee_open) if fee is None else fee)
+                position.borrowed += up(paid * part_borrowed)
+        else:
+            left = 1 - fraction_of(amount, position.amount)
+            position.amount = position.amount - amount if left else ZERO
+            position.borrowed *= left
+            position.value *= left
+            position.fees *= left
+    return position
+
+
+def open_entries(trade: Any) -> Decimal:
+    """What the open entry orders of a trade need borrowed, in the loan's currency."""
+    part_borrowed = 1 - 1 / dec(trade.leverage or 1)
+    return sum(
+        (
+            dec(order.safe_amount)
+            if trade.is_short
+            else up(dec(order.safe_amount) * dec(order.safe_placement_price) * part_borrowed)
+            for order in trade.open_orders
+            if order.ft_order_side == trade.entry_side
+        ),
+        ZERO,
+    )
+
+
+def need_of(trade: Any, fees: Mapping[str, Decimal] | None = None) -> Decimal:
+    """What a trade needs borrowed, position and open entry orders together."""
+    return position_of(trade, fees).borrowed + open_entries(trade)
+
+
+def ended_exits(trade: Any) -> Iterable[Any]:
+    """The exit orders of a trade (stops too) that have ended with a fill, oldest first."""
+    return [
+        order
+        for order in trade.orders
+        if order.ft_order_side != trade.entry_side and not order.ft_is_open and order.filled
+    ]
+
+
+def entry_fee_difference(trade: Any, position: Position, net: Decimal) -> Decimal:
+    """What the entries of an exited part have paid in fees beyond what Freqtrade counts.
+
+    Freqtrade applies the rate of the last entry to all of them.
+    """
+    if not position.fees_known or position.amount <= 0:
+        return ZERO
+    part = fraction_of(net, position.amount)
+    return position.fees * part - position.value * part * dec(trade.fee_open)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from .buy_back import dec
+from ..core.parse_account import parse_liquidation
+from .debt_lines import UNIT
+from .leverage_amounts import dec
 
 PREFIX: Final = "liquidation-"
 """How the ids of orders begin that stand for what the exchange sold or bought by force."""
@@ -150,3 +152,25 @@ def forced_order(trade: ForcedTrade, pair: str) -> dict[str, Any]:
         "trades": [],
         "info": {},
     }
+
+
+def liquidation_rows(api: Any) -> list[dict[str, Any]]:
+    """The rows of ``user-liquidations`` with their serial, currencies as unified codes."""
+    rows = []
+    for line in api.fetch_my_liquidations():
+        row = parse_liquidation(line["info"])
+        row["serial"] = str(line["info"].get("serial"))
+        for name in ("debtCurrency", "assetCurrency"):
+            row[name] = None if row[name] is None else str(api.safe_currency_code(row[name]))
+        rows.append(row)
+    return rows
+
+
+def is_repayment_of_liquidation(row: Any, forced: list[dict[str, Any]]) -> bool:
+    """Whether a listed repayment is the one that a liquidation made."""
+    return any(
+        one["debtCurrency"] == row["currency"]
+        and abs(dec(one["debtAmount"]) - dec(row["amount"])) <= UNIT
+        and abs((one["timestamp"] or 0) - (row["timestamp"] or 0)) <= 5000
+        for one in forced
+    )
