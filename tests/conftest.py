@@ -1,8 +1,30 @@
-"""For every room: the tests' processes are interruptible, however the suite was started."""
+"""For every room: how its processes are started, and in which order the tests run."""
 
+import os
 import signal
+from pathlib import Path
+
+import pytest
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # `nohup … &` and some build servers start us with SIGINT ignored, and children inherit that:
     # a bot or a guard that is sent one at the end of its test would never end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Freqtrade is started dozens of times, and without its bytecode each start takes ten seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+LONG_FIRST = ("stateful", "drill", "benchmarks", "leverage", "bot", "readme", "cli")
+"""The rooms with long tests, the longest first: no worker is left with one when all others end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by their rooms; within a room they stay as they are."""
+    here = Path(__file__).parent
+    places = {room: place for place, room in enumerate(LONG_FIRST)}
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        return places.get(room, len(places))
+
+    items.sort(key=place)

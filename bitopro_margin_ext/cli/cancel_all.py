@@ -5,12 +5,12 @@ import contextlib
 import json
 import signal
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final
 
 from ..core.endpoints import BALANCES, REPAY
-from ..core.errors import Failure, Meaning, Outcome
+from ..core.errors import Failure, Meaning, Outcome, unreadable
 from ..core.report import CancelReport, SweepOutcome
 from . import common
 from .common import (
@@ -33,7 +33,11 @@ ORDERS_ONLY: Final = (
     "  orders only: debts are not repaid and positions are not closed"
     " (--repay repays what free balances allow)"
 )
-EMPTY_DOCUMENT: Final = CancelReport("all").to_json() | {"dry_run": False, "interrupted": False}
+EMPTY_DOCUMENT: Final = CancelReport("all").to_json() | {
+    "dry_run": False,
+    "interrupted": False,
+    "repay": None,
+}
 """What ``--json`` prints where nothing was asked; ``outcome`` and ``error`` say why."""
 _SHOWN: Final = 10
 """How many ids of a pair are written out where all went well."""
@@ -45,10 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what to cancel, and how sure to be."""
     parser.epilog = (
         "Keys come from BITOPRO_API_KEY and BITOPRO_API_SECRET (BITOPRO_EMAIL if wanted), a "
-        "Freqtrade config, or the system keyring. Without a terminal nothing is asked, but an n "
-        "on standard input is a no. Exit codes: 0 confirmed that nothing in scope is open, 1 "
-        "orders remain, 2 usage or configuration, 3 outcome unknown, 130 interrupted or not "
-        "agreed to. Orders only: debts are not repaid and positions are not closed."
+        "Freqtrade config, or the system keyring. Without a terminal nothing is asked, but an "
+        "answer on standard input counts: y or yes agrees, anything else does not. Exit codes: 0 "
+        "confirmed that nothing in scope is open, 1 orders remain, 2 usage or configuration, 3 "
+        "outcome unknown, 130 interrupted or not agreed to. Orders only: debts are not repaid and "
+        "positions are not closed."
     )
     add_pair_argument(parser)
     parser.add_argument(
@@ -83,17 +88,17 @@ def run(args: argparse.Namespace) -> int:
     what = f"open {scope} margin orders" if pairs else "every open margin order"
     task = f"list {what}, cancel nothing" if args.dry_run else f"cancel {what}"
     asks = not args.dry_run and not args.yes
-    terminal = asks and common.on_terminal()
-    unasked = " (no terminal: not asking)" if asks and not terminal else ""
+    unasked = " (no terminal: not asking)" if asks and not common.on_terminal() else ""
     show = print_err if args.json else print_out
     show(f"BitoPro margin account {credentials.account} at {base_url}: {task}{unasked}")
     with contextlib.suppress(ValueError):  # not the main thread, so not our process either
         # Whoever ends this early (``timeout``, a service manager) sees what is known, too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = CancelReport(scope)
-    if asks and not (_agreed() if terminal else not common.refused_by_pipe()):
-        print_err("nothing was sent")
-        _print_document(args, report, ExitCode.INTERRUPTED, "not agreed to: nothing was sent")
+    if asks and common.ask("Go on?") is False:
+        text = f"{common.NOT_AGREED}: nothing was sent (--yes asks nothing)"
+        print_err(text)
+        _print_document(args, report, ExitCode.INTERRUPTED, text)
         return ExitCode.INTERRUPTED
     # Only now: the terminal has its first line while the slowest import runs.
     from ..core import sweep
@@ -117,16 +122,25 @@ def run(args: argparse.Namespace) -> int:
     code = ExitCode.INTERRUPTED if interrupted else verdict.code
     lines = verdict.lines(dry_run=args.dry_run, interrupted=interrupted)
     error = None if verdict.code is ExitCode.CONFIRMED and not interrupted else lines[-1]
-    _print_document(args, report, verdict.code, error, interrupted=interrupted)
     is_over = not interrupted and not args.dry_run
-    if is_over and not args.repay:
-        show(ORDERS_ONLY)
+    if not is_over or not args.repay:
+        _print_document(args, report, verdict.code, error, interrupted=interrupted)
+        if is_over:
+            show(ORDERS_ONLY)
+        for line in lines:
+            show(line)
+        return code
     for line in lines:
         show(line)
-    if not is_over or not args.repay:
-        return code
-    repaid = repay_free_balances(client, deadline=args.deadline, ask=not args.yes, show=show)
-    return code or repaid
+    repayment = Repayment()
+    try:
+        repayment.carry_out(client, deadline=args.deadline, ask=not args.yes, show=show)
+    except KeyboardInterrupt:
+        repayment.end(ExitCode.INTERRUPTED, "interrupted: see the account")
+        print_err(f"repaying was {repayment.error}")
+    code = code or repayment.code
+    _print_document(args, report, code, error or repayment.error, repayment=repayment)
+    return code
 
 
 def _print_document(
@@ -136,18 +150,13 @@ def _print_document(
     error: str | None,
     *,
     interrupted: bool = False,
+    repayment: "Repayment | None" = None,
 ) -> None:
     if args.json:
         document = report.to_json() | {"outcome": OUTCOMES[code], "error": error}
         document |= {"dry_run": args.dry_run, "interrupted": interrupted}
+        document["repay"] = None if repayment is None else repayment.to_json()
         print_out(json.dumps(document))
-
-
-def _agreed() -> bool:
-    try:
-        return common.confirm("Go on?")
-    except KeyboardInterrupt:
-        return False
 
 
 class Progress:
@@ -294,47 +303,109 @@ def _name(order: dict[str, Any]) -> tuple[str, str]:
 # -- --repay: after the orders -----------------------------------------------------------------
 
 
-def repay_free_balances(
-    client: Any, *, deadline: float, ask: bool, show: Callable[[str], Any]
-) -> ExitCode:
-    """Repay every debt as far as the free balance of its currency goes, each once, and say it.
+class Repayment:
+    """Repays every debt as far as the free balance of its currency goes, each once, and says it.
 
     A repayment without an answer is not sent again: the next balances tell what became of it.
     """
-    answer = client.read(BALANCES, deadline=deadline)
-    if isinstance(answer, Failure):
-        show(f"UNKNOWN: nothing is repaid, because the balances cannot be read: {answer}")
-        return ExitCode.UNKNOWN
-    wishes, missing = _payable(answer)
-    if not wishes and not missing:
-        show("nothing is owed")
-        return ExitCode.CONFIRMED
-    for currency, amount in wishes.items():
-        show(f"  {amount:f} {currency} can be repaid")
-    for currency, amount in missing.items():
-        show(f"  {amount:f} {currency} are owed beyond what is free")
-    if wishes and ask and not (common.on_terminal() and common.confirm("Repay?")):
-        print_err("nothing was repaid" if common.on_terminal() else "not repaid: give --yes")
-        return ExitCode.INTERRUPTED
-    code = ExitCode.REMAINING if missing else ExitCode.CONFIRMED
-    for currency, amount in wishes.items():
-        body = {"currency": currency.lower(), "repayAmount": f"{amount:f}"}
-        reply = client.call(REPAY, body, min(deadline, REPAY_SECONDS))
-        if not isinstance(reply, Failure):
-            show(f"  repaid {amount:f} {currency}")
-        elif reply.outcome is Outcome.UNKNOWN:
-            show(f"  UNKNOWN whether {amount:f} {currency} were repaid: {reply}; see the account")
-            code = ExitCode.UNKNOWN
+
+    def __init__(self) -> None:
+        self.code = ExitCode.CONFIRMED
+        self.error: str | None = None
+        self.repaid: dict[str, Decimal] = {}
+        self.unknown: dict[str, Decimal] = {}
+        self.owed: dict[str, Decimal] = {}
+        """What is left to repay, as far as the exchange has said it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What became of the debts, by currency, amounts as strings."""
+        amounts = {"repaid": self.repaid, "unknown": self.unknown, "owed": self.owed}
+        found = {
+            name: {currency: f"{amount:f}" for currency, amount in rows.items()}
+            for name, rows in amounts.items()
+        }
+        return {"outcome": OUTCOMES[self.code], "error": self.error, **found}
+
+    def end(self, code: ExitCode, error: str) -> None:
+        """Note a worse end than the one so far; its first reason stays."""
+        if code > self.code:
+            self.code, self.error = code, error
+
+    def carry_out(
+        self, client: Any, *, deadline: float, ask: bool, show: Callable[[str], Any]
+    ) -> None:
+        """Read the balances, ask, and repay."""
+        answer = client.read(BALANCES, deadline=deadline)
+        if not isinstance(answer, Failure):
+            try:
+                wishes, missing = _payable(answer)
+            except (AttributeError, LookupError, TypeError, ArithmeticError):
+                answer = unreadable("balances of another form")
+        if isinstance(answer, Failure):
+            text = f"UNKNOWN: nothing is repaid, because the balances cannot be read: {answer}"
+            self.end(ExitCode.UNKNOWN, text)
+            show(text)
+            return
+        self.owed = {
+            currency: wishes.get(currency, Decimal(0)) + missing.get(currency, Decimal(0))
+            for currency in sorted(wishes | missing)
+        }
+        if not self.owed:
+            show("nothing is owed")
+        for currency, amount in wishes.items():
+            show(f"  {amount:f} {currency} can be repaid")
+        for currency, amount in missing.items():
+            text = f"  {amount:f} {currency} are owed beyond what is free"
+            self.end(ExitCode.REMAINING, text.strip())
+            show(text)
+        if wishes and ask and not self._agreed():
+            return
+        for currency, amount in wishes.items():
+            self._repay(client, currency, amount, min(deadline, REPAY_SECONDS), show)
+
+    def _agreed(self) -> bool:
+        answer = common.ask("Repay?")
+        if answer is None:
+            # Money is moved by an explicit yes alone.
+            text = "nothing was repaid: there is no terminal to ask on, give --yes"
         else:
-            show(f"  NOT repaid: {amount:f} {currency}: {reply}")
-            code = max(code, ExitCode.REMAINING)
-    return code
+            text = f"{common.NOT_AGREED}: nothing was repaid"
+        if not answer:
+            self.end(ExitCode.INTERRUPTED, text)
+            print_err(text)
+        return bool(answer)
+
+    def _repay(
+        self, client: Any, currency: str, amount: Decimal, deadline: float, show: Callable[..., Any]
+    ) -> None:
+        body = {"currency": currency.lower(), "repayAmount": f"{amount:f}"}
+        # Until the exchange has answered, also where the user interrupts.
+        self.unknown[currency] = amount
+        reply = client.call(REPAY, body, deadline)
+        if not isinstance(reply, Failure):
+            del self.unknown[currency]
+            self.repaid[currency] = amount
+            self.owed[currency] -= amount
+            show(f"  repaid {amount:f} {currency}")
+            return
+        if reply.outcome is Outcome.UNKNOWN:
+            text = f"UNKNOWN whether {amount:f} {currency} were repaid: {reply}; see the account"
+            self.end(ExitCode.UNKNOWN, text)
+        else:
+            del self.unknown[currency]
+            text = f"NOT repaid: {amount:f} {currency}: {reply}"
+            self.end(ExitCode.REMAINING, text)
+        show(f"  {text}")
 
 
 def _payable(answer: Any) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-    """What can be repaid now, and what is owed beyond it, by currency."""
+    """What can be repaid now, and what is owed beyond it, by currency.
+
+    :raises Exception: of several kinds, where the answer does not say it.
+    """
     wishes, missing = {}, {}
-    for currency, row in (answer.get("balances") or {}).items():
+    balances = answer["balances"]
+    for currency, row in (balances if balances is not None else {}).items():
         owed = _decimal(row, "borrowAmount") + _decimal(row, "borrowInterestAmount")
         payable = min(owed, _decimal(row, "availableAmount"))
         if payable > 0:
@@ -345,7 +416,7 @@ def _payable(answer: Any) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
 
 
 def _decimal(row: Any, name: str) -> Decimal:
-    try:
-        return Decimal(str(row.get(name) or "0").replace(",", ""))
-    except (AttributeError, InvalidOperation):
-        return Decimal(0)
+    amount = Decimal(str(row[name] or "0").replace(",", ""))
+    if not amount.is_finite():
+        raise ArithmeticError(name)
+    return amount

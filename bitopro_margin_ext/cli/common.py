@@ -43,7 +43,9 @@ OUTCOMES: Final = {
 """The word for each in the field ``outcome`` of every document."""
 
 PIPE_PATIENCE: Final = 0.2
-"""Seconds to wait for the first byte of a pipe: what writes it may have started just now."""
+"""Seconds to wait for a byte of a pipe: what writes it may have started just now."""
+LONGEST_ANSWER: Final = 64
+NOT_AGREED: Final = "the answer is not y or yes"
 
 
 class UsageError(BitoproMarginError):
@@ -86,12 +88,22 @@ def write_line(line: str, stream: TextIO | None) -> bool:
     return True
 
 
-def confirm(question: str) -> bool:
-    """Ask on the terminal; no answer is a no."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+def ask(question: str) -> bool | None:
+    """Ask on the terminal, where no answer is a no; without one, read the line that was piped in.
+
+    On a pipe y and yes agree, and any other word is a no: it was meant as an answer. None where
+    nothing is said: a kill switch in a script must not wait to be agreed to.
+    """
+    if on_terminal():
+        if sys.stderr is not None:
+            sys.stderr.write(f"{question} [y/N] ")
+            sys.stderr.flush()
+        try:
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+        except KeyboardInterrupt:
+            return False
+    line = _piped_line().strip().lower()
+    return line in (b"y", b"yes") if line else None
 
 
 def on_terminal() -> bool:
@@ -99,17 +111,22 @@ def on_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def refused_by_pipe() -> bool:
-    """Whether the first thing on standard input, which is no terminal, is an explicit no.
-
-    Nothing, or anything else, is none: a kill switch in a script must not wait to be agreed to.
-    """
+def _piped_line() -> bytes:
+    """One line of standard input, as far as it is there; what follows it is left for others."""
+    line = b""
+    if sys.stdin is None:
+        return line
     try:
-        ready, _, _ = select.select([sys.stdin], [], [], PIPE_PATIENCE)
-        words = os.read(sys.stdin.fileno(), 64).split() if ready else []
+        while len(line) < LONGEST_ANSWER and not line.endswith(b"\n"):
+            if not select.select([sys.stdin], [], [], PIPE_PATIENCE)[0]:
+                break
+            character = os.read(sys.stdin.fileno(), 1)
+            if not character:
+                break
+            line += character
     except (AttributeError, OSError, ValueError):
-        return False
-    return bool(words) and words[0].lower() in (b"n", b"no")
+        return b""  # nothing that can be read
+    return line
 
 
 def finish() -> None:

@@ -20,7 +20,7 @@ from .doctor import add_strategy_arguments, find_config
 from .view import Cell, Column, Rows, print_table
 
 if TYPE_CHECKING:
-    from ..drill.bot_process import OwnBot
+    from ..drill.own_bot import OwnBot
     from ..drill.verdict import Verdict
 
 HELP: Final = "rehearse an emergency exit with a real freqtrade process on the sandbox"
@@ -95,6 +95,14 @@ def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("freqtrade") is None:
         raise ModuleNotFoundError("freqtrade", name="freqtrade")
     if args.leverage:
+        names = ("config", "userdir", "strategy", "strategy_path", "scope", "deadline")
+        given = [name.replace("_", "-") for name in names if getattr(args, name)]
+        given += ["scenario"] if args.scenario != "all" else []
+        if given:
+            raise UsageError(
+                f"--leverage plays a scenario of its own: give it without --{given[0]}; a bot of "
+                'your own with "trading_mode": "futures" is rehearsed without it'
+            )
         return _run_leverage(args)
     ways = WAYS if args.scenario == "all" else (args.scenario,)
     if args.config or args.strategy or args.userdir or args.strategy_path:
@@ -126,34 +134,54 @@ def _plan_own(args: argparse.Namespace, ways: tuple[str, ...]) -> Plan:
 
     :raises UsageError: where it cannot be loaded, or has no such way.
     """
-    from ..drill.bot_process import STAKE_CURRENCY, OwnBot
+    from ..drill.own_bot import OwnBot, choose_pairs
 
     userdir = args.userdir or Path("user_data")
     config = read_config(args.config or [str(find_config(args.userdir))])
     name = args.strategy or config.get("strategy")
     if not name:
         raise UsageError("no strategy: name one with -s, or in the config")
-    if config.get("stake_currency") != STAKE_CURRENCY:
-        raise UsageError(f"the sandbox rehearses pairs in {STAKE_CURRENCY}: see stake_currency")
     block = config.setdefault("bitopro_margin", {})
-    for option, value in (("scope", args.scope), ("deadline", args.deadline)):
-        if value is not None:
-            block[option] = value
-    _check_options(block)
+    if isinstance(block, dict):
+        for option, value in (("scope", args.scope), ("deadline", args.deadline)):
+            if value is not None:
+                block[option] = value
+    _check_config(config)
+    try:
+        pairs = choose_pairs(config)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     given = (userdir / "strategies", args.strategy_path, config.get("strategy_path"))
     folders = tuple(Path(folder) for folder in given if folder and Path(folder).is_dir())
-    own = OwnBot(config, str(name), folders)
-    ways = _possible_ways(own, ways)
-    return Plan(ways, block.get("scope", "pair"), float(block.get("deadline", DEADLINE)), own)
+    own = OwnBot(config, str(name), folders, pairs)
+    loaded = _load(own)
+    return Plan(
+        _possible_ways(loaded, ways),
+        block.get("scope", "pair"),
+        float(block.get("deadline", DEADLINE)),
+        own.controllable(loaded),
+    )
 
 
-def _possible_ways(own: "OwnBot", ways: tuple[str, ...]) -> tuple[str, ...]:
+def _check_config(config: dict[str, Any]) -> None:
+    """Refuse what would not be this plugin's bot: it could call other places than the sandbox."""
+    from ..doctor import State
+    from ..doctor.config_checks import check_settings
+
+    for result in check_settings(config):
+        # The log is the copy's own.
+        if result.state is State.FAIL and result.subject not in ("log_config", "pair_whitelist"):
+            raise UsageError(f"{result.subject}: {result.text}; {result.fix}")
+    _check_options(config.get("bitopro_margin") or {})
+
+
+def _load(own: "OwnBot") -> dict[str, Any]:
     from ..doctor import State
     from ..doctor.strategy_checks import check_mixin, load
 
     with _folder(keep=False) as folder:
-        path = own.write(folder, rest_url="http://127.0.0.1:1/v3", key="none", secret="none")  # noqa: S106
         try:
+            path = own.write_as_it_is(folder)
             config, strategy = load(
                 {"config": [str(path)], "user_data_dir": str(folder), "strategy": own.strategy}
             )
@@ -163,6 +191,10 @@ def _possible_ways(own: "OwnBot", ways: tuple[str, ...]) -> tuple[str, ...]:
     mixin = check_mixin(type(strategy))
     if mixin.state is State.FAIL:
         raise UsageError(f"{mixin.text}: {mixin.fix}")
+    return config
+
+
+def _possible_ways(config: dict[str, Any], ways: tuple[str, ...]) -> tuple[str, ...]:
     missing = {}
     if not config.get("order_types", {}).get("stoploss_on_exchange"):
         missing["stop-rejected"] = "order_types.stoploss_on_exchange is off"
@@ -193,6 +225,7 @@ def _check_options(block: dict[str, Any]) -> None:
 def _play(way: str, plan: Plan, args: argparse.Namespace) -> "tuple[Verdict | None, str | None]":
     """One scenario on a sandbox of its own: its verdict, or why it could not be played."""
     from ..drill.scenario import SCENARIOS, Drill, DrillError
+    from ..sandbox.control_client import ControlError
     from ..sandbox.server import SandboxServer
 
     story: Callable[[str], object] = print_err if args.json else print_out
@@ -214,6 +247,8 @@ def _play(way: str, plan: Plan, args: argparse.Namespace) -> "tuple[Verdict | No
             verdict = drill.play()
         except DrillError as error:
             return None, str(error)
+        except ControlError as error:
+            return None, f"an order was gone before the drill could fill it: {error}"
         finally:
             if args.keep:
                 story(f"kept: {folder}")
@@ -228,8 +263,10 @@ def _run_leverage(args: argparse.Namespace) -> int:
     from ..drill.scenario import DrillError
     from ..sandbox.server import SandboxServer
 
-    story = print_err if args.json else print_out
+    story: Callable[[str], object] = print_err if args.json else print_out
     with _folder(keep=args.keep) as folder, SandboxServer() as server:
+        if args.watch:
+            _show_page(f"{server.url}/", story)
         try:
             verdict = LeverageDrill(server, folder, story=story).play()
         except DrillError as error:

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,16 +11,16 @@ from ..core.errors import BitoproMarginError
 from ..sandbox import API_KEY, API_SECRET
 from ..sandbox.control_client import ControlError
 from ..sandbox.server import SandboxServer
-from .bot_process import CHANGED, PAIRS, BotControl, BotProcess, OwnBot, write_userfolder
+from .bot_process import PAIRS, BotProcess, write_userfolder
+from .own_bot import BotControl, OwnBot
 from .verdict import BotDatabase, Row, Verdict, compare_orders, empty_trades
 
 SCENARIOS: Final = {
     "stop-rejected": "the stoploss is refused by the exchange, so the bot exits at once",
     "exit-timeout": "an exit order does not fill in time, so the bot exits at market",
 }
-EXITING: Final = PAIRS[0]
-OTHER: Final = PAIRS[1]
-
+STAKE_USDT: Final = 1000
+"""What an entry is worth; the account has a hundred times as much."""
 SETTLING_SECONDS: Final = 2.5
 NOT_CONFIRMED: Final = "What is not confirmed stays open in the database"
 """What the bot says when a sweep could not confirm everything."""
@@ -64,7 +65,13 @@ class Drill:
         self._patience = patience
         self._started = time.monotonic()
         self._person: BotControl | None = None
+        self._own = own
         self._leveraged = own is not None and own.config.get("trading_mode") == "futures"
+        self.pairs = PAIRS if own is None else own.pairs
+        self.exiting, self.other = self.pairs[:2]
+        self.stake_currency = "USDT" if own is None else own.stake_currency
+        for pair in self.pairs:
+            self.control.list_pair(_wire(pair))
         if own is None:
             config = write_userfolder(
                 folder,
@@ -76,7 +83,13 @@ class Drill:
             )
             self.bot = BotProcess(folder, config, *arguments)
         else:
-            config = own.write(folder, rest_url=server.rest_url, key=API_KEY, secret=API_SECRET)
+            config = own.write(
+                folder,
+                rest_url=server.rest_url,
+                key=API_KEY,
+                secret=API_SECRET,
+                stake=float(self._worth(self.stake_currency, STAKE_USDT)),
+            )
             self._person = BotControl(config)
             self.bot = BotProcess(folder, config, *arguments, strategy=own.strategy)
         self.database = BotDatabase(folder / "trades.sqlite")
@@ -89,8 +102,8 @@ class Drill:
         self._prepare()
         with self.bot:
             self.log("freqtrade trade is starting on it")
-            if self._person is not None:
-                self.log(CHANGED)
+            if self._own is not None and self._person is not None:
+                self.log(self._own.changes)
                 self._enter_by_hand(self._person)
             entries = self._await_entries()
             if self.scenario == "stop-rejected":
@@ -109,23 +122,31 @@ class Drill:
     # -- scenes --------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        self.control.set_prices({"btc_usdt": "60000", "eth_usdt": "3000"})
-        self.control.set_balances({"USDT": "100000", "BTC": "0", "ETH": "0"})
+        stake = self._worth(self.stake_currency, 100 * STAKE_USDT)
+        bases = {pair.partition("/")[0]: Decimal(0) for pair in self.pairs}
+        self.control.set_balances({**bases, self.stake_currency: stake})
+        wishes = [
+            (self.exiting, "sell", 600, "1.5"),
+            (self.exiting, "buy", 600, "0.5"),
+            (self.other, "buy", 1500, "0.5"),
+        ]
         self.by_hand = [
             order["id"]
             for order in self.control.seed_orders(
-                [
-                    {"pair": "btc_usdt", "action": "sell", "amount": "0.01", "price": "90000"},
-                    {"pair": "btc_usdt", "action": "buy", "amount": "0.01", "price": "30000"},
-                    {"pair": "eth_usdt", "action": "buy", "amount": "0.5", "price": "1500"},
-                ]
+                {
+                    "pair": _wire(pair),
+                    "action": action,
+                    "amount": self._worth(pair.partition("/")[0], usdt),
+                    "price": self._near(pair, factor),
+                }
+                for pair, action, usdt, factor in wishes
             )
         ]
         self.log(f"sandbox is up; three orders placed by hand on the account: {self.by_hand}")
 
     def _enter_by_hand(self, person: BotControl) -> None:
         self._await("the bot's REST server", person.is_up)
-        for pair in PAIRS:
+        for pair in (self.exiting, self.other):
             if not any(_symbol(order) == pair for order in self._bot_orders()):
                 refused = person.enter(pair, self._price(pair, "bid"))
                 # Its own signal may have come first.
@@ -134,13 +155,13 @@ class Drill:
 
     def _exit(self) -> None:
         if self._person is None:
-            (self.folder / f"exit-{EXITING.replace('/', '-')}").touch()
+            (self.folder / f"exit-{self.exiting.replace('/', '-')}").touch()
             return
         if self._sells(stop=False):
             return  # its strategy was first
-        trades = [trade for trade in self.database.trades() if trade.pair == EXITING]
-        if refused := self._person.exit(trades[0].trade_id, self._price(EXITING, "ask")):
-            raise DrillError(f"the bot refuses to exit {EXITING}: {refused}")
+        trades = [trade for trade in self.database.trades() if trade.pair == self.exiting]
+        if refused := self._person.exit(trades[0].trade_id, self._price(self.exiting, "ask")):
+            raise DrillError(f"the bot refuses to exit {self.exiting}: {refused}")
 
     def _fill_exit(self, fraction: str) -> str:
         """Wait for the exit and fill a part of it; the bot may replace it in the meantime."""
@@ -154,11 +175,19 @@ class Drill:
             return bool(filled)
 
         self._await("the exit order", fill)
-        self.log(f"{EXITING}: the bot placed its exit {filled[0]}, which will time out")
+        self.log(f"{self.exiting}: the bot placed its exit {filled[0]}, which will time out")
         return filled[0]
 
     def _price(self, pair: str, side: str) -> str:
-        return str(self.control.state()["prices"][pair.lower().replace("/", "_")][side])
+        return str(self.control.state()["prices"][_wire(pair)][side])
+
+    def _near(self, pair: str, factor: str) -> Decimal:
+        """That part of a pair's price, to five digits."""
+        return _digits(Decimal(self._price(pair, "price")) * Decimal(factor), 5)
+
+    def _worth(self, currency: str, usdt: int) -> Decimal:
+        """How much of a currency is worth so many USDT, to four digits."""
+        return _digits(usdt / Decimal(self.control.state()["mark_prices"][currency]), 4)
 
     def _await_entries(self) -> dict[str, str]:
         """Wait for the bot's two entries and return their ids by pair."""
@@ -170,33 +199,38 @@ class Drill:
                 if order["action"] == "BUY"
             }
 
-        self._await("both entry orders", lambda: len(entries()) == len(PAIRS))
+        self._await("both entry orders", lambda: {self.exiting, self.other} <= set(entries()))
         found = entries()
         self.log(f"the bot placed its entries: {found}")
-        self.control.fill(found[OTHER], fraction="0.4")
-        self.log(f"{OTHER}: entry {found[OTHER]} fills to 40 % and stays open")
+        self.control.fill(found[self.other], fraction="0.4")
+        self.log(f"{self.other}: entry {found[self.other]} fills to 40 % and stays open")
         return found
 
     def _play_stop_rejected(self, entries: dict[str, str]) -> None:
         self.control.reject_stops(1)
-        wrong_moment = entries[OTHER] if self.scope == "all" else self.by_hand[0]
+        wrong_moment = entries[self.other] if self.scope == "all" else self.by_hand[0]
         self._arm(wrong_moment)
-        self.control.fill(entries[EXITING])
-        self.log(f"{EXITING}: entry {entries[EXITING]} is filled; the stoploss will be refused")
+        self.control.fill(entries[self.exiting])
+        self.log(
+            f"{self.exiting}: entry {entries[self.exiting]} is filled; the stoploss will be refused"
+        )
 
     def _play_exit_timeout(self, entries: dict[str, str]) -> None:
-        self.control.fill(entries[EXITING])
-        self.log(f"{EXITING}: entry {entries[EXITING]} is filled")
+        self.control.fill(entries[self.exiting])
+        self.log(f"{self.exiting}: entry {entries[self.exiting]} is filled")
         self._await("the stoploss on the exchange", lambda: bool(self._sells(stop=True)))
-        self.log(f"{EXITING}: the stoploss {self._sells(stop=True)[0]['id']} rests on the exchange")
+        self.log(
+            f"{self.exiting}: the stoploss {self._sells(stop=True)[0]['id']} rests on the exchange"
+        )
         self._exit()
         exit_order = self._fill_exit("0.3")
         self._arm(exit_order)
-        self.log(f"{EXITING}: exit {exit_order} fills to 30 %")
+        self.log(f"{self.exiting}: exit {exit_order} fills to 30 %")
 
     def _arm(self, order_id: str) -> None:
         """Fill a part of one order in the instant before it is cancelled, and set the faults."""
-        path = "*/margin/orders/all" if self.scope == "all" else "*/margin/orders/btc_usdt"
+        named = "all" if self.scope == "all" else _wire(self.exiting)
+        path = f"*/margin/orders/{named}"
         self.control.add_fault(
             "fill_before", method="DELETE", path=path, times=1, ids=[order_id], fraction="0.2"
         )
@@ -206,7 +240,7 @@ class Drill:
 
     def _await_end(self) -> Verdict:
         """Wait for the exit, then until both sides agree and still do a moment later."""
-        self._await("the emergency exit", self._exit_sent_or_needless)
+        self._await("the emergency exit", self._has_exited)
         self._log_sweep()
         verdict = self.judge()
         try:
@@ -231,7 +265,7 @@ class Drill:
         """Compare both sides as they are now."""
         recorded = self.database.orders()
         trades = self.database.trades()
-        exiting = [trade for trade in trades if trade.pair == EXITING]
+        exiting = [trade for trade in trades if trade.pair == self.exiting]
         verdict = Verdict(self.scenario, self.scope, log=str(self.bot.logfile))
         verdict.rows = compare_orders(
             self.control.orders(kind="margin"), recorded, leveraged=self._leveraged
@@ -249,21 +283,18 @@ class Drill:
         return any(
             row.owner == "by hand" and row.exchange.startswith("open")
             for row in rows
-            if self.scope == "all" or row.pair == EXITING
+            if self.scope == "all" or row.pair == self.exiting
         )
 
     def _complaints(self, verdict: Verdict) -> list[str]:
         complaints = []
-        sold = sum(
-            float(order["executedAmount"]) for order in self._bot_orders(EXITING) if _sells(order)
-        )
-        bought = sum(
-            float(order["executedAmount"])
-            for order in self._bot_orders(EXITING)
-            if not _sells(order)
-        )
+        orders = self._bot_orders(self.exiting)
+        sold = sum(float(order["executedAmount"]) for order in orders if _sells(order))
+        bought = sum(float(order["executedAmount"]) for order in orders if not _sells(order))
         if sold > bought:
-            complaints.append(f"the exit of {sold} {EXITING} exceeds the {bought} that were bought")
+            complaints.append(
+                f"the exit of {sold} {self.exiting} exceeds the {bought} that were bought"
+            )
         if verdict.remaining and not (self.may_remain and self._has_warned()):
             complaints.append("an order placed by hand still rests in the scope of the sweep")
         return complaints
@@ -283,15 +314,29 @@ class Drill:
     def _sells(self, *, stop: bool) -> list[dict[str, Any]]:
         return [
             order
-            for order in self._bot_orders(EXITING)
+            for order in self._bot_orders(self.exiting)
             if _sells(order) and bool(order["stopPrice"]) == stop
         ]
+
+    def _has_exited(self) -> bool:
+        """Look for the emergency exit; where it takes several time-outs, exit again by hand."""
+        if self._exit_sent_or_needless():
+            return True
+        waiting = any(order["open"] for order in self._sells(stop=False))
+        if self._person is not None and self.scenario == "exit-timeout" and not waiting:
+            for trade in self.database.trades():
+                if trade.pair == self.exiting and trade.is_open:
+                    # A refusal means that the bot was faster.
+                    self._person.exit(trade.trade_id, self._price(self.exiting, "ask"))
+        return False
 
     def _exit_sent_or_needless(self) -> bool:
         """Whether the exit is there; fills in the last instant can have made it needless."""
         if any(order["type"] == "MARKET" for order in self._sells(stop=False)):
             return True
-        return any(not trade.is_open for trade in self.database.trades() if trade.pair == EXITING)
+        return any(
+            not trade.is_open for trade in self.database.trades() if trade.pair == self.exiting
+        )
 
     def _log_sweep(self) -> None:
         for line in self.control.requests():
@@ -307,6 +352,14 @@ class Drill:
             if time.monotonic() > deadline:
                 raise DrillError(f"waited {self._patience:g} s for {what}; see {self.bot.logfile}")
             time.sleep(0.2)
+
+
+def _wire(pair: str) -> str:
+    return pair.lower().replace("/", "_")
+
+
+def _digits(amount: Decimal, count: int) -> Decimal:
+    return amount.quantize(Decimal(1).scaleb(amount.adjusted() - count + 1), ROUND_DOWN)
 
 
 def _symbol(order: Mapping[str, Any]) -> str:

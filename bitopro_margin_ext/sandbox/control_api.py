@@ -146,6 +146,7 @@ class Reset(Control):
 CONTROLS: Final[tuple[type[Control], ...]] = (
     controls.SetPrice,
     controls.ChangePair,
+    controls.ListPair,
     controls.MoveClock,
     controls.PlaceByHand,
     controls.FillOrder,

@@ -44,6 +44,10 @@ class SandboxControl:
         """Move several prices, in that order."""
         return self._post("/price", prices=prices)
 
+    def list_pair(self, pair: str, price: Amount | None = None) -> Json:
+        """List a pair for margin and lend its currencies; without a price, at their worth."""
+        return self._post("/pairs/list", pair=pair, price=price)
+
     def delist(self, pair: str) -> Json:
         """Take a pair off the list; its open orders are cancelled, its paths answer 404."""
         return self._post("/pairs", pair=pair, listed=False)

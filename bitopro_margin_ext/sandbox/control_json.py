@@ -180,6 +180,7 @@ def state(exchange: Exchange, streams: list[str]) -> Json:
         "now_ms": exchange.clock.now_ms(),
         "offset_ms": exchange.clock.offset_ms,
         "prices": {name: exchange.describe_price(name) for name in exchange.pairs},
+        "mark_prices": {name: plain(p) for name, p in exchange.loans.mark_prices().items()},
         "accounts": [account(exchange, email) for email in exchange.accounts],
         "orders": [order(one) for one in exchange.orders()],
         "trades": [trade(one) for one in exchange.matching.trades],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -102,6 +102,19 @@ class ChangePair(Control):
         elif self.maintain is not None:
             exchange.set_maintenance(self.pair, self.maintain, self.text)
         return {"pairs": sorted(exchange.pairs)}
+
+
+class ListPair(Control):
+    """List a pair for margin and lend its currencies; without a price, at what these are worth."""
+
+    route = "POST /pairs/list"
+    pair: str
+    price: Annotated[Decimal, Field(gt=0)] | None = None
+
+    def apply(self, sandbox: Parts) -> Json:
+        """List it unless it is there."""
+        pair = sandbox.exchange.list_pair(self.pair, self.price)
+        return {pair.name: sandbox.exchange.describe_price(pair.name)}
 
 
 class MoveClock(Control):

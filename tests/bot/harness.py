@@ -90,8 +90,8 @@ class BotHarness:
         )
         del config["log_config"]
         config["exchange"]["enable_ws"] = False
-        # ccxt's pauses between requests are no subject here.
-        config["exchange"]["ccxt_config"]["rateLimit"] = 1
+        # ccxt's pauses between requests, and on closing, are no subject here.
+        config["exchange"]["ccxt_config"] |= {"rateLimit": 1, "timeout_on_exit": 0}
         config |= {"strategy": strategy, "strategy_path": str(STRATEGIES)}
         # What times out is said by the strategy.
         config["unfilledtimeout"] |= {"exit": 600}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bitopro_margin_ext.drill.scenario import EXITING, OTHER, Drill
+from bitopro_margin_ext.drill.scenario import Drill
 from bitopro_margin_ext.drill.verdict import BotDatabase
 from bitopro_margin_ext.sandbox import API_KEY, API_SECRET
 from bitopro_margin_ext.sandbox.server import SandboxServer
@@ -44,7 +44,7 @@ def test_nothing_that_signs_is_written_anywhere(tmp_path: Path) -> None:
             # Killed while the exchange, which has cancelled everything, has not yet answered.
             control.add_fault("delay", method="DELETE", path="*/orders/all", seconds=60,
                               when="after")  # fmt: skip
-            control.fill(entries[EXITING])
+            control.fill(entries[drill.exiting])
             wait_until(lambda: any(rule["hits"] for rule in control.faults()), 40)
             bot.kill()
             control.clear_faults()
@@ -53,7 +53,9 @@ def test_nothing_that_signs_is_written_anywhere(tmp_path: Path) -> None:
             database = BotDatabase(tmp_path / "trades.sqlite")
             wait_until(
                 lambda: (
-                    not any(trade.is_open for trade in database.trades() if trade.pair == EXITING)
+                    not any(
+                        trade.is_open for trade in database.trades() if trade.pair == drill.exiting
+                    )
                 ),
                 60,
             )
@@ -62,7 +64,7 @@ def test_nothing_that_signs_is_written_anywhere(tmp_path: Path) -> None:
             code = bot.stop()
     assert code in (0, 130, -signal.SIGINT)
     assert verdict.agrees, verdict.to_json()
-    assert OTHER in {row.pair for row in verdict.rows}
+    assert drill.other in {row.pair for row in verdict.rows}
     searched = 0
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name != "config.json":

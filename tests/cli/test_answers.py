@@ -104,9 +104,30 @@ def test_flows_that_take_turns_each_get_their_own_answers() -> None:
 
 @pytest.mark.parametrize(
     ("text", "cancels"),
-    [("n\n", False), ("No\n", False), ("  n", False), ("y\n", True), ("", True), ("\n", True)],
+    [
+        ("n\n", False),
+        ("No\n", False),
+        ("  n", False),
+        ("nope\n", False),
+        ("nein\n", False),
+        ("q\n", False),
+        ("maybe\n", False),
+        ("yes, but not BTC\n", False),
+        ("yn\n", False),
+        ("否\n", False),
+        ("0\n", False),
+        ("\x00\n", False),
+        ("n\ny\n", False),
+        ("y" * 1000, False),
+        ("y\n", True),
+        ("YES\r\n", True),
+        ("  Yes", True),
+        ("y\nn\n", True),
+        ("", True),
+        ("\n", True),
+    ],
 )
-def test_an_explicit_no_on_a_pipe_is_a_no(
+def test_what_is_piped_in_is_an_answer_and_only_yes_agrees(
     text: str,
     cancels: bool,
     sandbox: SandboxServer,
@@ -124,7 +145,156 @@ def test_an_explicit_no_on_a_pipe_is_a_no(
     assert done.returncode == (0 if cancels else 130)
     assert len(open_ids(sandbox)) == (0 if cancels else 3)
     assert "no terminal: not asking" in done.stdout.splitlines()[0]
-    assert ("nothing was sent" in done.stderr) is not cancels
+    assert done.stderr == (
+        "" if cancels else "the answer is not y or yes: nothing was sent (--yes asks nothing)\n"
+    )
+
+
+def test_an_answer_that_comes_in_pieces_is_read_whole(
+    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+) -> None:
+    process = subprocess.Popen(
+        command("cancel-all", "--base-url", sandbox.rest_url),
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    for piece in (b"y", b"e", b"t\n"):
+        process.stdin.write(piece)
+        process.stdin.flush()
+        time.sleep(0.02)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert len(open_ids(sandbox)) == 3
+
+
+def test_one_line_is_read_and_the_rest_left_to_others(
+    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+) -> None:
+    kill = " ".join(command("cancel-all", "--base-url", sandbox.rest_url))
+    done = subprocess.run(
+        ["sh", "-c", f"{kill} >&2; cat"],
+        env=environment,
+        input="y\nthe rest of a script\n",
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout == "the rest of a script\n"
+    assert open_ids(sandbox) == []
+
+
+@pytest.mark.parametrize("stdin", ["closed", "a file", "not open for reading"])
+def test_any_kind_of_standard_input_is_lived_with(
+    stdin: str,
+    sandbox: SandboxServer,
+    seeded: list[str],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    answer = tmp_path / "answer"
+    answer.write_text("no\n")
+    redirection = {
+        "closed": "<&-",
+        "a file": f"<{answer}",
+        "not open for reading": f"0>{tmp_path}/other",
+    }[stdin]
+    kill = " ".join(command("cancel-all", "--base-url", sandbox.rest_url))
+    done = subprocess.run(
+        ["sh", "-c", f"{kill} {redirection}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (130 if stdin == "a file" else 0)
+    assert len(open_ids(sandbox)) == (3 if stdin == "a file" else 0)
+
+
+# -- repaying ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "code", "repaid"),
+    [
+        ("", [], 130, False),  # money is moved by an explicit yes alone
+        ("y\n", [], 130, False),  # the first answer is about the orders
+        ("y\nn\n", [], 130, False),
+        ("y\nsure\n", [], 130, False),
+        ("y\ny\n", [], 0, True),
+        ("", ["--yes"], 0, True),
+        ("n\n", ["--yes"], 0, True),  # nothing is asked, so nothing is answered
+    ],
+)
+def test_repaying_takes_an_answer_of_its_own(
+    text: str,
+    more: list[str],
+    code: int,
+    repaid: bool,
+    sandbox: SandboxServer,
+    environment: dict[str, str],
+) -> None:
+    sandbox.control.borrow("USDT", "500")
+    done = subprocess.run(
+        command("cancel-all", "--repay", "--json", *more, "--base-url", sandbox.rest_url),
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    document = json.loads(done.stdout)
+    assert done.returncode == code, done.stderr
+    owed = float(sandbox.control.state()["accounts"][0]["debts"]["USDT"])
+    assert (owed < 1) is repaid
+    repay = document["repay"]
+    assert (repay["outcome"] == "confirmed") is repaid
+    assert bool(repay["repaid"]) is repaid
+    assert document["outcome"] == ("confirmed" if repaid else "interrupted")
+    if not repaid:
+        assert "nothing was repaid" in document["error"]
+        assert float(repay["owed"]["USDT"]) >= 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        "{}",
+        '{"balances": []}',
+        '{"balances": {"USDT": null}}',
+        '{"balances": {"USDT": {"availableAmount": "1", "borrowAmount": "a lot"}}}',
+        '{"balances": {"USDT": {"availableAmount": "1"}}}',
+    ],
+)
+def test_debts_that_cannot_be_read_are_unknown_rather_than_none(
+    body: str, sandbox: SandboxServer, run_here: Runner
+) -> None:
+    sandbox.control.borrow("USDT", "500")
+    sandbox.control.add_fault(
+        "status", path="*/balances", status=200, body=json.loads(body), times=None
+    )
+    done = run_here(
+        "cancel-all",
+        "--repay",
+        "--yes",
+        "--json",
+        "--deadline",
+        "2",
+        "--base-url",
+        sandbox.rest_url,
+    )
+    document = json.loads(done.out)
+    assert (done.code, document["outcome"], document["repay"]["outcome"]) == (
+        3,
+        "unknown",
+        "unknown",
+    )
+    assert "nothing is owed" not in done.err
+    assert "POST" not in methods(sandbox)
 
 
 def test_a_pipe_that_says_nothing_is_not_waited_for(
@@ -172,6 +342,7 @@ FIELDS = {
         "unknown",
         "requests",
         "elapsed_ms",
+        "repay",
     },
     "orders": {"scope", "outcome", "error", "listed", "orders"},
     "account": {"outcome", "error", "adRatio", "adRatioLabel", "totalDebt", "balances"},

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from bitopro_margin_ext.cli.drill import _print_verdict
+from bitopro_margin_ext.cli.drill import WAYS, _print_verdict
 from bitopro_margin_ext.cli.init import build_config
-from bitopro_margin_ext.drill.bot_process import OwnBot
+from bitopro_margin_ext.drill.own_bot import OwnBot, choose_pairs
 from bitopro_margin_ext.drill.verdict import Row, Verdict
 
 STRATEGY = """
@@ -106,10 +106,93 @@ def test_it_is_played_and_left_as_it_was(mine):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("stake", "whitelist", "scenario", "played_pairs"),
+    [
+        ("TWD", ["BTC/TWD", "SOL/TWD", "ETH/TWD"], "exit-timeout", ["BTC/TWD", "SOL/TWD"]),
+        ("USDT", ["XRP/USDT"], "stop-rejected", ["XRP/USDT", "BTC/USDT"]),
+        ("BTC", ["ADA/BTC", ".*/BTC"], "stop-rejected", ["ADA/BTC", "ETH/BTC"]),
+    ],
+)
+def test_any_stake_currency_and_any_pairs_are_played(
+    stake, whitelist, scenario, played_pairs, mine
+):
+    path = mine / "config.json"
+    config = json.loads(path.read_text())
+    config |= {"stake_currency": stake, "max_open_trades": 1}
+    config["exchange"] |= {"pair_whitelist": whitelist, "pair_blacklist": ["DOGE/.*"]}
+    path.write_text(json.dumps(config))
+    played = drill(mine, *OWN, "--scenario", scenario, "--json")
+    assert played.returncode == 0, played.stdout + played.stderr
+    (document,) = json.loads(played.stdout)
+    assert document["agrees"]
+    pairs = {row["pair"] for row in document["rows"]}
+    assert set(played_pairs) <= pairs
+    assert "DOGE" not in played.stderr
+    assert {pair.split("/")[1] for pair in pairs} == {stake}
+    exited = [row for row in document["rows"] if row["pair"] == played_pairs[0]]
+    assert any(row["cancel_reason"] or row["side"] == "sell" for row in exited)
+
+
+def test_the_pairs_are_those_of_the_whitelist_in_the_stake_currency():
+    def chosen(stake, *whitelist, blacklist=()):
+        exchange = {"pair_whitelist": list(whitelist), "pair_blacklist": list(blacklist)}
+        return choose_pairs({"stake_currency": stake, "exchange": exchange})
+
+    assert chosen("USDT") == ("BTC/USDT", "ETH/USDT")
+    assert chosen("BTC") == ("ETH/BTC", "SOL/BTC")
+    assert chosen("TWD", "BTC/USDT", "XRP/TWD", "XRP/TWD") == ("XRP/TWD", "BTC/TWD")
+    assert chosen("USDT", "SOL/USDT", "PEPE/USDT", "ADA/USDT") == (
+        "SOL/USDT",
+        "PEPE/USDT",
+        "ADA/USDT",
+    )
+    assert chosen("USDT", "BTC/USDT", "SOL/USDT", blacklist=["BTC/.*"])[0] == "SOL/USDT"
+    assert len(chosen("USDT", *(f"COIN{n}/USDT" for n in range(50)))) == 20
+    for whitelist in (["BTC/USDT:USDT"], ["*/USDT"], ["nonsense"]):
+        with pytest.raises(ValueError, match=r"pair_whitelist|Wildcard"):
+            chosen("USDT", *whitelist)
+
+
+@pytest.mark.timeout(300)
+def test_a_strategy_that_enters_at_market_and_by_itself_is_played_too(mine):
+    """What is in the strategy alone counts as well: its time-outs, and its types of orders."""
+    strategy = mine / "user_data" / "strategies" / "mine.py"
+    text = STRATEGY.replace('"entry": "limit"', '"entry": "market"').replace(
+        "def populate_entry_trend(self, dataframe, metadata): return dataframe",
+        "process_only_new_candles = False\n"
+        "    def populate_entry_trend(self, dataframe, metadata):\n"
+        "        dataframe['enter_long'] = 1\n"
+        "        return dataframe",
+    )
+    strategy.write_text(text)
+    path = mine / "config.json"
+    config = json.loads(path.read_text())
+    del config["unfilledtimeout"]
+    config["entry_pricing"]["price_side"] = "other"
+    path.write_text(json.dumps(config))
+    played = drill(mine, *OWN, "--scenario", "exit-timeout")
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "position closed" in played.stdout
+
+
+@pytest.mark.parametrize(
+    "more", [("-s", "Mine"), ("-c", "config.json"), ("--scope", "pair"), ("--scenario", WAYS[0])]
+)
+def test_leverage_takes_no_options_that_it_would_ignore(more, mine):
+    played = drill(mine, "--leverage", *more)
+    assert played.returncode == 2
+    assert "--leverage plays a scenario of its own" in played.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"stake_currency": "TWD"}, "see stake_currency"),
+        ({"stake_currency": "TWD"}, "no pair of the pair_whitelist is in TWD, the stake currency"),
+        ({"stake_currency": "twd/x"}, "no stake currency: 'twd/x'; write it like USDT"),
+        ({"trading_mode": "spot"}, "trading_mode: 'spot', not 'margin'"),
+        ({"exchange": {"name": "binance", "pair_whitelist": ["BTC/USDT"]}}, "exchange.name: "),
         (
             {
                 "order_types": {
@@ -152,7 +235,8 @@ def test_the_copy_keeps_what_it_need_not_change(tmp_path):
         "bitopro_margin": {"deadline": 7, "heartbeat_file": "/elsewhere/beat"},
     }
     before = json.dumps(config)
-    path = OwnBot(config, "Mine", ()).write(tmp_path, rest_url="http://x/v3", key="k", secret="s")
+    own = OwnBot(config, "Mine", (), ("BTC/USDT", "ETH/USDT"))
+    path = own.write(tmp_path, rest_url="http://x/v3", key="k", secret="s", stake=10.0)
     copy = json.loads(path.read_text())
     assert json.dumps(config) == before
     assert copy["minimal_roi"] == {"0": 0.5}

@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from bitopro_margin_ext.sandbox.server import SandboxServer
+from tests.bot.conftest import quick_lookups
 from tests.leverage.harness import LeverageHarness
+
+__all__ = ["quick_lookups"]
 
 
 @pytest.fixture(scope="session")

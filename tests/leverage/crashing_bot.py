@@ -2,44 +2,57 @@
 
 import os
 import signal
-import sys
+import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from bitopro_margin_ext.sandbox.control_client import SandboxControl
+from tests.leverage.harness import BTC, LeverageHarness, wire
 
-def die() -> None:
+SECONDS = 60
+"""After which a bot that has not reached its point is ended, and its test fails."""
+
+
+def crash(harness: LeverageHarness, point: str, side: str, leverage: float) -> None:
+    """Let a child process live until it is killed: a real end without any clean-up."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(SECONDS)
+        try:
+            _live(harness, point, side, leverage)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"it ended by itself: {status}"
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(folder: str, rest_url: str, point: str, *plan: str) -> None:
-    from types import SimpleNamespace
-
-    import requests
-
-    from tests.leverage.harness import BTC, LeverageHarness, wire
-
-    wishes = dict(wish.split("=") for wish in plan)
-    control = __import__(
-        "bitopro_margin_ext.sandbox.control_client", fromlist=["SandboxControl"]
-    ).SandboxControl(rest_url.rsplit("/", 1)[0])
-    assert requests
+def _live(parent: LeverageHarness, point: str, side: str, leverage: float) -> None:
+    # Nothing that is connected is shared with the parent.
     harness = LeverageHarness.__new__(LeverageHarness)
-    harness.server = SimpleNamespace(rest_url=rest_url)  # type: ignore[assignment]
-    harness.control, harness.folder, harness._bots = control, Path(folder), []
+    harness.server = SimpleNamespace(rest_url=parent.server.rest_url)  # type: ignore[assignment]
+    harness.control = SandboxControl(parent.server.url)
+    harness.folder, harness._bots = Path(parent.folder), []
     bot = harness.bot()
     api = bot.exchange._api
-    side, leverage = wishes["side"], float(wishes["leverage"])
 
     def before(name: str) -> None:
         own = getattr(api, name)
-        setattr(api, name, lambda *a, **k: die() or own(*a, **k))
+        setattr(api, name, lambda *a, **k: _die() or own(*a, **k))
 
     def after(name: str) -> None:
         own = getattr(api, name)
 
         def call(*args: Any, **kwargs: Any) -> None:
             own(*args, **kwargs)
-            die()
+            _die()
 
         setattr(api, name, call)
 
@@ -50,7 +63,7 @@ def main(folder: str, rest_url: str, point: str, *plan: str) -> None:
         bot.process()
         return
     harness.open(bot, side, leverage)
-    control.advance(86400)
+    harness.control.advance(86400)
     if point == "after repay":
         after("repay_cross_margin")
     else:
@@ -58,10 +71,5 @@ def main(folder: str, rest_url: str, point: str, *plan: str) -> None:
     bot.strategy.leave[BTC] = "told_to"
     bot.process()
     for order in harness.truth(pair=wire(BTC), open=True, by_hand=False):
-        control.fill(order["id"])
+        harness.control.fill(order["id"])
     bot.process()
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    main(*sys.argv[1:])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +12,7 @@ from freqtrade.exceptions import OperationalException
 from freqtrade.persistence import PairLocks, Trade
 
 from bitopro_margin_ext.bot import unconfirmed_orders
+from tests.leverage.crashing_bot import crash
 from tests.leverage.harness import BTC, ETH, LeverageHarness, trade_of, wait_until
 
 DAY = 86400
@@ -221,27 +219,15 @@ def test_7_an_order_without_an_answer_after_a_borrow(
         assert harness.debt(currency(side)) > 0
         harness.exit(bot)
     bot.exchange._reconciler.entering.clear()
+    if becomes == "rejected":
+        # Until it is known that it never arrived.
+        wait_until(lambda: bot.process() or not harness.debt(currency(side)))
     bot.process()
     bot.process()
     harness.assert_settled(bot, tolerance="0.0001")
 
 
 # -- crashes -----------------------------------------------------------------------------------
-
-
-def crash(harness: LeverageHarness, point: str, **plan: Any) -> None:
-    """A bot in a process of its own that is killed at a point of its life."""
-    script = Path(__file__).with_name("crashing_bot.py")
-    command = [sys.executable, str(script), str(harness.folder), harness.server.rest_url, point]
-    ended = subprocess.run(
-        [*command, *(f"{name}={value}" for name, value in plan.items())],
-        env=os.environ,
-        timeout=60,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == -9, ended.stdout + ended.stderr
 
 
 @SIDES

@@ -12,9 +12,9 @@ from decimal import Decimal
 
 from .. import API_KEY, API_SECRET, EMAIL
 from .accounts import Account, ApiKey, Kind
-from .amounts import plain
+from .amounts import ONE, plain
 from .loans import Loans, liquidate_thin_accounts
-from .markets import LENT_CURRENCIES, PAIRS, CallKind, Closed, Maintenance, Pair, Quote
+from .markets import LENT_CURRENCIES, PAIRS, CallKind, Closed, Maintenance, Pair, Quote, pair_worth
 from .matching import MatchingEngine
 from .orders import (
     Change,
@@ -185,6 +185,31 @@ class Exchange:
             if pair.margin:
                 names += [name for name in (pair.base, pair.quote) if name not in names]
         return names
+
+    def list_pair(self, name: str, price: Decimal | None = None) -> Pair:
+        """List a pair that is not there yet, and open it for margin; its currencies are lent.
+
+        Without a price it has the one that its currencies have elsewhere; what has none anywhere
+        is taken to be worth 1 USDT.
+        """
+        with self.lock:
+            name = name.lower()
+            base, _, quote = name.partition("_")
+            if not (base.isalnum() and quote.isalnum() and base != quote):
+                raise ValueError(f"no pair of two currencies: {name!r}; write it like sol_twd")
+            if name not in self.pairs:
+                quote_usdt = self.loans.mark_price(quote) or ONE
+                base_usdt = self.loans.mark_price(base) or ONE
+                if price is not None:
+                    base_usdt = price * quote_usdt
+                self.pairs[name] = pair_worth(name, base_usdt, quote_usdt)
+                self.quotes[name] = Quote(self.pairs[name], self.clock.now_ms())
+            self.set_margin(name, True)
+            for currency in (base, quote):
+                self.loans.lend(currency)
+            if price is not None:
+                self.set_price(name, price)
+            return self.pairs[name]
 
     def set_margin(self, name: str, margin: bool) -> None:
         """Open or close a pair for margin trading, whether or not its currencies are lent."""

@@ -72,6 +72,12 @@ class Loans:
             self.terms[name] = replace(self.terms[name], **changes)
             return self.terms[name]
 
+    def lend(self, currency: str) -> None:
+        """Lend a currency from now on, a million USDT's worth of it, unless it is lent already."""
+        name = currency.upper()
+        worth = floor(Decimal(1_000_000) / (self.mark_price(name) or ONE))
+        self.terms.setdefault(name, LoanTerms(name, worth, worth, ZERO, ONE))
+
     def charge_interest(self, seconds: Decimal, email: str = EMAIL) -> None:
         """Add the interest of so much time without letting it pass."""
         with self._exchange.lock:
@@ -91,16 +97,31 @@ class Loans:
             self.set_terms(name, lent_to_others=terms.lent_to_others + taken)
 
     def mark_prices(self) -> dict[str, Decimal]:
-        """Return the mark price of every margin currency: its last price in USDT."""
-        quotes = self._exchange.quotes
-        return {
-            name: ONE
-            if name == "USDT"
-            else ONE / quotes["usdt_twd"].last
-            if name == "TWD"
-            else quotes[f"{name.lower()}_usdt"].last
-            for name in self._exchange.margin_currencies()
-        }
+        """Return the mark price of every margin currency: its last price in USDT.
+
+        What has a price in nothing that leads to USDT counts for nothing.
+        """
+        names = self._exchange.margin_currencies()
+        return {name: self.mark_price(name) or ZERO for name in names}
+
+    def mark_price(self, currency: str, passed: frozenset[str] = frozenset()) -> Decimal | None:
+        """Return a currency's last price in USDT, by way of other quotes where it has none."""
+        name, quotes = currency.upper(), self._exchange.quotes
+        if name == "USDT":
+            return ONE
+        if direct := quotes.get(f"{name.lower()}_usdt"):
+            return direct.last
+        if inverse := quotes.get(f"usdt_{name.lower()}"):
+            return ONE / inverse.last
+        passed |= {name}
+        for quote in quotes.values():
+            pair = quote.pair
+            other = pair.quote if pair.base == name else pair.base
+            if name in (pair.base, pair.quote) and other not in passed:
+                price = self.mark_price(other, passed)
+                if price is not None:
+                    return price * quote.last if pair.base == name else price / quote.last
+        return None
 
     def standing(self, email: str = EMAIL) -> Standing:
         """Compute what a margin account has and owes, interest up to now included."""

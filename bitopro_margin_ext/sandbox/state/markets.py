@@ -118,6 +118,26 @@ PAIRS: Final[tuple[Pair, ...]] = (
     _pair("SOL_USDT", "150", 2, "0.01", "100000", "5"),
 )
 
+
+def pair_worth(name: str, base_usdt: Decimal, quote_usdt: Decimal) -> Pair:
+    """A margin pair whose currencies are worth so much in USDT, with limits of the usual kind."""
+    base, _, quote = name.upper().partition("_")
+    price = base_usdt / quote_usdt
+    decimals = max(0, 4 - price.adjusted())
+    least = Decimal(5)  # in USDT
+    low = Decimal(1).scaleb((least / base_usdt).adjusted())
+    return Pair(
+        base,
+        quote,
+        max(price.quantize(Decimal(1).scaleb(-decimals)), Decimal(1).scaleb(-decimals)),
+        decimals,
+        min_base=low,
+        max_base=low * 10_000_000,
+        min_quote=Decimal(1).scaleb((least / quote_usdt).adjusted()),
+        margin=True,
+    )
+
+
 CURRENCIES: Final[tuple[Currency, ...]] = (
     Currency("TWD", "15", "100", "1000000", "2000000", "0"),
     Currency("BTC", "0.0005", "0.001", "20", "100", "3"),
