@@ -53,9 +53,11 @@ class Bitopromargin(TrackedOrders):
     unsupported: str | None = None
     """Why this Freqtrade will not do, if so."""
 
-    def __new__(cls, config: Any, **kwargs: Any) -> "Bitopromargin":
+    def __new__(cls, config: Any = None, **kwargs: Any) -> "Bitopromargin":
         """Make a leveraged one where the config asks for it, and load only then what it needs."""
-        if cls is Bitopromargin and config.get("trading_mode") == TradingMode.FUTURES:
+        # A copy, as hyperopt's workers get one, is made without a config.
+        mode = None if config is None else config.get("trading_mode")
+        if cls is Bitopromargin and mode == TradingMode.FUTURES:
             from .leveraged_exchange import LeveragedBitopromargin
 
             cls = LeveragedBitopromargin
@@ -75,7 +77,6 @@ class Bitopromargin(TrackedOrders):
         self._stream: Any = None
         self._initialized = self._warned = False
         super().__init__(config, exchange_config=exchange_config, **kwargs)
-        self.ccxt = freqtrade_internals.ccxt_api(self)
         self._initialized = True
 
     @property
@@ -149,12 +150,14 @@ class Bitopromargin(TrackedOrders):
         if self._config["dry_run"]:
             report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, known)
         else:
-            report = self.ccxt.cancel_and_confirm(pair, list(known), deadline, first)
+            report = freqtrade_internals.ccxt_api(self).cancel_and_confirm(
+                pair, list(known), deadline, first
+            )
         return report, self._remember_ends(report.ends())
 
     def complete_sweep(self, report: CancelReport, deadline: float) -> tuple[CancelReport, Ends]:
         """Learn within ``deadline`` seconds what became of the pairs that were not waited for."""
-        found = self.ccxt.confirm_rest(report, deadline)
+        found = freqtrade_internals.ccxt_api(self).confirm_rest(report, deadline)
         return found, self._remember_ends(found.ends())
 
     def _remember_ends(self, ends: Ends) -> Ends:
@@ -173,7 +176,7 @@ class Bitopromargin(TrackedOrders):
             return
         from .order_stream import OrderStream
 
-        self._stream = OrderStream(self.ccxt)
+        self._stream = OrderStream(freqtrade_internals.ccxt_api(self))
         self._stream.start()
 
     def attach(self, emergency: Any) -> None:

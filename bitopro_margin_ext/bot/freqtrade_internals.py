@@ -7,6 +7,7 @@ there: a Freqtrade that changed must stop with one line, not fail in the middle 
 import functools
 import inspect
 import json
+import operator
 import threading
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
@@ -186,9 +187,8 @@ def custom_data() -> Any:
     return _CustomData
 
 
-def ccxt_api(exchange: Any) -> Any:
-    """The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
-    return exchange._api
+ccxt_api: Final[Callable[[Any], Any]] = operator.attrgetter("_api")
+"""The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
 
 
 def ccxt_async_api(exchange: Any) -> Any:

@@ -19,6 +19,7 @@ from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.exceptions import InvalidOrderException
 from freqtrade.persistence import Order, Trade
 from freqtrade.util import dt_from_ts
+from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..exchange import call_scope
@@ -150,7 +151,10 @@ def _is_entry(waiting: tuple[Any, Any]) -> bool:
 
 def _map_order(bot: Any, order: Any, end: dict[str, Any]) -> None:
     """Hand one order to Freqtrade's handler for its kind."""
-    trade = order.trade
+    state, trade = inspect(order), order.trade
+    if state.detached or state.deleted:
+        # What was pending has removed it.
+        return
     if trade is None:
         logger.warning(f"Order {order.order_id} has no trade any more: left as it is.")
         return
