@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -20,11 +21,13 @@ from freqtrade.rpc.rpc import RPC
 
 from bitopro_margin_ext.bot.pending_exits import rests
 from bitopro_margin_ext.drill.bot_process import build_config
-from bitopro_margin_ext.sandbox import API_KEY, API_SECRET
+from bitopro_margin_ext.sandbox import API_KEY, API_SECRET, EMAIL
 
 from .world import World
 
 DEADLINE = 5.0
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where the databases lie, so that no commit waits for a disk."""
 
 
 @functools.cache
@@ -53,6 +56,9 @@ def _base_config() -> dict[str, Any]:
         logging.root.handlers, logging.root.level = handlers, level
     found["strategy"] = "ProofStrategy"
     found["strategy_path"] = str(Path(__file__).parent)
+    # No indicator needs more candles, and each start reads them.
+    found["exchange"]["_ft_has_params"] = {"ohlcv_candle_limit": 10}
+    found["exchange"]["ccxt_config"]["login"] = EMAIL
     found["unfilledtimeout"] = {
         "entry": 60,
         "exit": 10,
@@ -66,15 +72,22 @@ class BotRunner:
     """Starts, steps, kills and restarts one bot; its database lives as long as this object."""
 
     def __init__(
-        self, world: World, scope: str, reasons: Sequence[str] = ("emergency_exit",)
+        self,
+        world: World,
+        scope: str,
+        reasons: Sequence[str] = ("emergency_exit",),
+        *,
+        stream: bool = False,
     ) -> None:
         self.world = world
-        self.folder = Path(tempfile.mkdtemp(prefix="proof-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="proof-", dir=MEMORY))
         self.config = deepcopy(_base_config())
         self.config["user_data_dir"] = self.folder
         self.config["db_url"] = f"sqlite:///{self.folder}/trades.sqlite"
         self.config["exchange"]["ccxt_config"]["urls"]["api"]["rest"] = world.rest_url
         self.config["bitopro_margin"] |= {"scope": scope, "cancel_on": list(reasons)}
+        self.config["bitopro_margin"]["stream"] = stream
+        self.config["exchange"]["enable_ws"] = stream
         self.held_up: list[float] = []
         logging.disable(logging.CRITICAL)
         self._start()

@@ -135,3 +135,27 @@ pair_faults = st.builds(
     st.sampled_from([1, 2, 20]),
 )
 """One pair in trouble: everything about it, or all calls of one method."""
+
+
+def _rule_of_stream(kind: dict[str, Any], path: str, times: int) -> dict[str, Any]:
+    return {**kind, "method": "WS", "path": path, "times": times}
+
+
+stream_faults = st.builds(
+    _rule_of_stream,
+    st.sampled_from(
+        [
+            {"kind": "close"},
+            {"kind": "delay", "seconds": 3},
+            {"kind": "close_after_accept"},
+            {"kind": "silent", "messages": 0},
+            {"kind": "silent", "messages": 2},
+            {"kind": "drop_pushes", "every": 2},
+            {"kind": "drop_pushes", "every": 3},
+            {"kind": "reorder"},
+        ]
+    ),
+    st.sampled_from(["*", "*/histories", "*/orders"]),
+    st.sampled_from([1, 2, 20]),
+)
+"""What becomes of a stream from its next handshake on."""

@@ -17,7 +17,7 @@ from bitopro_margin_ext.sandbox.state import Refusal
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .bots import DEADLINE, BotRunner
-from .faults import CALLS, faults, pair_faults
+from .faults import CALLS, faults, pair_faults, stream_faults
 from .profiles import is_deep, profile
 from .transport import PowerCut
 from .world import PAIRS, World, wire_name
@@ -50,6 +50,7 @@ class BotMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.world.__enter__()
+        self.follows = False
         for currency, amount in (("USDT", "100000"), ("BTC", "1"), ("ETH", "10")):
             # Coins beside the bot's own: an exit that is too large would be possible.
             self.world.exchange.set_balance("margin", currency, Decimal(amount))
@@ -67,9 +68,11 @@ class BotMachine(RuleBasedStateMachine):
     @initialize(
         scope=st.sampled_from(["pair", "all"]),
         reasons=st.sampled_from([["emergency_exit"], ["emergency_exit", "force_exit", "told"]]),
+        stream=st.booleans(),
     )
-    def start(self, scope, reasons):
-        self.runner = BotRunner(self.world, scope, reasons)
+    def start(self, scope, reasons, stream):
+        self.follows = stream
+        self.runner = BotRunner(self.world, scope, reasons, stream=stream)
         self.runner.strategy.wanted = set(PAIRS)
         self.iterate()
 
@@ -177,7 +180,9 @@ class BotMachine(RuleBasedStateMachine):
     @rule(
         pair=pairs,
         what=st.sampled_from(["entry", "exit", "stop", "emergency"]),
-        end=st.sampled_from(["open", "part", "filled", "cancelled", "part and cancelled", "none"]),
+        end=st.sampled_from(
+            ["open", "part", "filled", "cancelled", "part and cancelled", "rejected", "none"]
+        ),
         blind=st.sampled_from([0, 1, 3]),
         killed=st.booleans(),
     )
@@ -202,9 +207,10 @@ class BotMachine(RuleBasedStateMachine):
         create = f"^/margin/orders/{wire_name(pair)}$"
         refused = 1 if what == "emergency" else 0
         kind = "close" if end == "none" else "process_close"
-        self.world.arm(
-            [{"kind": kind, "method": "POST", "path": create, "regex": True, "after": refused}]
-        )
+        lost = {"method": "POST", "path": create, "regex": True, "after": refused}
+        self.world.arm([{"kind": kind, **lost}])
+        if end == "rejected":
+            self.world.arm([{"kind": "created_order", "becomes": "rejected", **lost}])
         if blind or killed:
             self.world.arm(
                 {"kind": "status", "status": 503, "method": method, "path": path, "regex": True,
@@ -271,6 +277,36 @@ class BotMachine(RuleBasedStateMachine):
     @rule(weather=weathers)
     def break_something(self, weather):
         self.world.arm(weather)
+
+    @rule(seconds=st.lists(st.sampled_from([0.0, 0.2, 1.5, 9.0]), min_size=1, max_size=6))
+    def slow_connections(self, seconds):
+        """The next requests find their connection late: some when nobody waits any more."""
+        self.world.blocking.connecting = seconds
+
+    # -- the private order stream ----------------------------------------------------------------
+
+    @precondition(lambda self: self.follows)
+    @rule(
+        refused=st.sampled_from([0, 0, 1, 4]),
+        rules=st.lists(stream_faults, max_size=2),
+        pattern=st.sampled_from(["*", "*/histories", "*/orders"]),
+    )
+    def drop_the_streams(self, refused, rules, pattern):
+        """Connections are cut; what is dialled next may be refused, silent, or out of order."""
+        self.world.parts.streams.refusals.extend([503] * refused)
+        self.world.arm(rules)
+        self.world.parts.streams.drop(pattern)
+
+    @precondition(lambda self: self.follows)
+    @rule(
+        lateness=st.lists(st.sampled_from([0.0, 0.1, 0.7, 4.0, 30.0]), max_size=3),
+        mute=st.sampled_from([False, False, True]),
+        repeats=st.booleans(),
+    )
+    def trouble_the_messages(self, lateness, mute, repeats):
+        """From now on they come late, in another order, twice, or not at all."""
+        weather = self.world.stream_weather
+        weather.lateness, weather.is_mute, weather.repeats = lateness, mute, repeats
 
     # -- time ----------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from bitopro_margin_ext.core.http_call import CURRENT_CALL
 from bitopro_margin_ext.exchange import call_scope
 from bitopro_margin_ext.sandbox.gateway import Gateway
 
+from .streams import Socket, StreamWeather
 from .timeline import Timeline
 
 
@@ -228,8 +229,9 @@ class AwaitingTransport:
 
     closed = False
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, weather: StreamWeather) -> None:
         self._gateway = gateway
+        self._weather = weather
         self.headers: dict[str, str] = {}
 
     def get(self, url: Any, **more: Any) -> "_Reply":
@@ -243,6 +245,9 @@ class AwaitingTransport:
 
     def delete(self, url: Any, **more: Any) -> "_Reply":
         return _Reply(self._gateway, "DELETE", str(url), more)
+
+    def ws_connect(self, url: Any, **more: Any) -> Socket:
+        return Socket(self._gateway, str(url), more.get("headers") or {}, self._weather)
 
     async def close(self) -> None:
         self.closed = True

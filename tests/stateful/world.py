@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -21,6 +22,7 @@ from bitopro_margin_ext.sandbox.server import Parts, assemble
 from bitopro_margin_ext.sandbox.state import Exchange, Order, Switches
 from bitopro_margin_ext.sandbox.state.orders import Action, Seed
 
+from .streams import FollowedHere, StreamWeather
 from .timeline import Timeline
 from .transport import AwaitingTransport, BlockingTransport, Power
 
@@ -33,6 +35,11 @@ LATENCY_MS: Final = 20
 def _assembled() -> Parts:
     """The exchange's application: it takes longer to build than most examples to run."""
     return assemble(Exchange(Switches(latency_ms=LATENCY_MS)))
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class World:
@@ -54,6 +61,10 @@ class World:
         self.exchange = self.parts.exchange
         self.exchange.reset()
         self.power = Power()
+        self.stream_weather = StreamWeather()
+        self.parts.streams.refusals.clear()
+        self._followed_here = FollowedHere(self.timeline)
+        self._followed_here.__enter__()
         self.blocking = BlockingTransport(self.parts.gateway, self.timeline, self.power)
         self._asked: list[tuple[str, str, int]] = []
         self._read = 0
@@ -61,6 +72,7 @@ class World:
         return self
 
     def __exit__(self, *failure: object) -> None:
+        self._followed_here.__exit__(*failure)
         sync.call_concurrently = self._concurrently
         self.timeline.__exit__(*failure)
 
@@ -83,16 +95,22 @@ class World:
     def only_network(self) -> Iterator[None]:
         """Let every session that is opened meanwhile reach this exchange, and no other place."""
         init, awaiting = requests.Session.__init__, aiohttp.ClientSession
+        context = ssl.create_default_context
 
         def connected(session: requests.Session) -> None:
             init(session)
             session.mount("http://", self.blocking)
 
         requests.Session.__init__ = connected
-        aiohttp.ClientSession = lambda **more: AwaitingTransport(self.parts.gateway)
+        aiohttp.ClientSession = lambda **more: AwaitingTransport(
+            self.parts.gateway, self.stream_weather
+        )
+        # No connection is encrypted, and to read all certificates takes longer than most steps.
+        ssl.create_default_context = lambda *args, **more: _certificates()
         try:
             yield
         finally:
+            ssl.create_default_context = context
             requests.Session.__init__ = init
             aiohttp.ClientSession = awaiting
 
@@ -119,6 +137,9 @@ class World:
     def disarm(self) -> None:
         """Drop all faults."""
         self.parts.faults.clear()
+        self.parts.streams.refusals.clear()
+        self.stream_weather.clear()
+        self.blocking.connecting = []
 
     @property
     def armed(self) -> list[dict[str, Any]]:
@@ -151,7 +172,9 @@ class World:
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
-        self.timeline.sleep(seconds)
+        # (What runs meanwhile may open a session.)
+        with self.only_network():
+            self.timeline.sleep(seconds)
 
     def let_another_bot_cancel_all(self) -> None:
         """Use up the account's cancel-all of this second, as another program on it would."""
