@@ -59,9 +59,12 @@ def test_a_short_bought_back_and_repaid_by_hand(harness: LeverageHarness, repaid
         harness.control.repay("BTC", str(harness.debt("BTC")))
     for _ in range(4):
         bot.process()
-    assert_closed(harness, bot)
-    # What they have bought beyond the debt is there.
-    assert harness.wallet("BTC") > 0
+    # What they have bought beyond the debt is there, and is theirs, at what they have paid.
+    kept = harness.wallet("BTC")
+    assert kept > 0
+    (bought,) = harness.truth(by_hand=True)
+    received = Decimal(bought["executedAmount"]) - Decimal(bought["fee"])
+    assert_closed(harness, bot, -kept * Decimal(bought["total"]) / received)
 
 
 @pytest.mark.parametrize("all_of_it", [True, False])

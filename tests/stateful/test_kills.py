@@ -4,7 +4,6 @@ A long at 3x and a short at 2x are entered, left in part, left whole and repaid.
 before every step of that, a quick one before some of them.
 """
 
-import os
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -14,7 +13,7 @@ from freqtrade.persistence import Trade
 from tests.leverage.harness import BTC, ETH, unlock
 
 from .leveraged import LeveragedWorld
-from .profiles import is_deep
+from .profiles import is_deep, shard
 from .transport import PowerCut
 
 HOUR = 3600
@@ -125,7 +124,7 @@ def points() -> Iterator[int]:
     """The steps before which to die; all of them in the deep run."""
     steps = len(live_through(None))
     assert steps > 100
-    begin, of = (int(n) for n in os.environ.get("PROOF_SHARD", "0/1").split("/"))
+    begin, of = shard()
     every = of if is_deep() else max(1, steps // SAMPLE)
     yield from range(begin, steps, every)
 

@@ -13,16 +13,17 @@ from tests.drill.fault_rules import FAULTS
 from tests.leverage.harness import BTC, ETH, trade_of, wire
 
 from .leveraged import LeveragedWorld
-from .profiles import is_deep
+from .profiles import is_deep, shard
 
 WAYS = ("stop-rejected", "exit-timeout")
 CELLS = [(name, way, scope) for name in FAULTS for way in WAYS for scope in ("pair", "all")]
+CHOSEN = CELLS[shard()[0] :: shard()[1]] if is_deep() else CELLS[3::10]
 DAY = 86400
 
 pytestmark = pytest.mark.timeout(0 if is_deep() else 300)
 
 
-@pytest.mark.parametrize(("name", "way", "scope"), CELLS if is_deep() else CELLS[3::10])
+@pytest.mark.parametrize(("name", "way", "scope"), CHOSEN)
 def test_a_short_gets_out(name: str, way: str, scope: str) -> None:
     stops = {"stoploss_on_exchange": True, "stoploss": "limit"}
     with LeveragedWorld(order_types=stops, scope=scope, stoploss=-0.9) as world:
