@@ -146,9 +146,12 @@ class LeverageOrders(LeverageFetching):
                 self._check_ratio(pair, is_short, currency, missing)
                 self.loans.borrow(currency, missing, pair, f"entry of {pair}")
             except LoanRefusedError as error:
+                self._reconciler.entering.pop(pair, None)
                 self.lock_pair(pair, is_short, str(error))
                 raise InvalidOrderException(f"{self.name}: {error}") from error
             except (LoanUnknownError, ccxt.NetworkError) as error:
+                # No order follows: what was lent all the same is repaid as soon as it is found.
+                self._reconciler.entering.pop(pair, None)
                 self.lock_pair(pair, is_short, str(error), minutes=1.0)
                 raise TemporaryError(f"{self.name}: no entry of {pair}: {error}") from error
         return currency

@@ -49,11 +49,11 @@ class Reconciler:
         """Look at everything once; what fails is looked at again in the next iteration."""
         try:
             account = self._loans.read()
-            self._note(account)
             self._look_after_dust(account)
             self._settle_exits()
             self._exchange.collect_bought()
             self._repay_what_nobody_needs()
+            self._note(self._loans.account or account)
         except ccxt.BaseError as error:
             logger.warning(
                 f"The loans cannot be looked at now ({type(error).__name__}); the next iteration"

@@ -158,8 +158,6 @@ def test_4_a_borrow_carried_out_without_an_answer(
     mark = harness.mark
     for _ in range(3):
         bot.process()
-    bot.exchange._reconciler.entering.clear()
-    bot.process()
     assert BORROW not in harness.lines(mark)
     assert harness.debt(currency(side)) < Decimal("0.000001")
     assert bot.exchange.loans.open_command(currency(side)) is None

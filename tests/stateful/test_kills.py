@@ -17,7 +17,7 @@ from .profiles import is_deep, shard
 from .transport import PowerCut
 
 HOUR = 3600
-SAMPLE = 12
+SAMPLE = 8
 PLAN = ((BTC, "long", 3.0), (ETH, "short", 2.0))
 
 pytestmark = pytest.mark.timeout(0 if is_deep() else 300)

@@ -330,5 +330,5 @@ class LeverageMachine(RuleBasedStateMachine):
                     self.control.fill(order["id"])
 
 
-LeverageMachine.TestCase.settings = profile(quick=25, steps=20, shrink=False)
+LeverageMachine.TestCase.settings = profile(quick=12, steps=20, shrink=False)
 TestLeverage = LeverageMachine.TestCase
