@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import sys
 import threading
 import time
 from abc import ABCMeta
@@ -23,12 +24,8 @@ from .options import Options, check_reasons, parse_options, start_warnings
 logger = logging.getLogger(__name__)
 
 
-class WrongBaseOrderError(BitoproMarginError, OperationalException, ImportError):  # type: ignore[misc]
-    """The mixin stands behind ``IStrategy``, where nothing of it would be called.
-
-    An ``ImportError`` too: it is one of the errors for which Freqtrade leaves a strategy file out
-    and goes on, so ``list-strategies`` lists the file as failed and the others as they are.
-    """
+class WrongBaseOrderError(BitoproMarginError, OperationalException):  # type: ignore[misc]
+    """The mixin stands behind ``IStrategy``, where nothing of it would be called."""
 
 
 class _StrategyMeta(ABCMeta):
@@ -43,15 +40,26 @@ class _StrategyMeta(ABCMeta):
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
     ) -> "_StrategyMeta":
         before = bases[: bases.index(IStrategy)] if IStrategy in bases else bases
-        if any(isinstance(base, _StrategyMeta) for base in bases[len(before) :]):
-            raise WrongBaseOrderError(
-                f"EmergencyCancelMixin must stand before IStrategy:"
-                f" class {name}(EmergencyCancelMixin, IStrategy). As it is, no emergency would be"
-                " handled."
-            )
-        return super().__new__(mcs, name, bases, namespace, **kwargs)
+        if not any(isinstance(base, _StrategyMeta) for base in bases[len(before) :]):
+            return super().__new__(mcs, name, bases, namespace, **kwargs)
+        text = (
+            f"EmergencyCancelMixin must stand before IStrategy:"
+            f" class {name}(EmergencyCancelMixin, IStrategy). As it is, no emergency would be"
+            " handled."
+        )
+        if namespace.get("__module__") in sys.modules:
+            raise WrongBaseOrderError(text)
+        # Freqtrade, which loads a strategy's file without making a module of it, would only warn,
+        # and then say that there is no such strategy. It goes on, and is refused when it makes the
+        # strategy: so the other strategies of a list are listed, and a start ends with our line.
+        logger.warning(text)
+        right = sorted(bases, key=lambda base: not isinstance(base, _StrategyMeta))
+        return super().__new__(mcs, name, tuple(right), {**namespace, "_refusal": text}, **kwargs)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        refusal = getattr(cls, "_refusal", None)
+        if refusal:
+            raise WrongBaseOrderError(refusal)
         strategy = super().__call__(*args, **kwargs)
         # The last call before the first iteration, and the first with the bot complete. A strategy
         # that overrides it need not call ``super()``.

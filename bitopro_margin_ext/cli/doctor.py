@@ -36,8 +36,22 @@ def add_strategy_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="Freqtrade's user folder; its config.json is taken if none is named",
     )
-    parser.add_argument("-s", "--strategy", metavar="NAME", help="the strategy's class")
-    parser.add_argument("--strategy-path", metavar="FOLDER", help="where to look for it first")
+    parser.add_argument("-s", "--strategy", type=_name, metavar="NAME", help="the strategy's class")
+    parser.add_argument(
+        "--strategy-path", type=_folder, metavar="FOLDER", help="where to look for it first"
+    )
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier():
+        raise argparse.ArgumentTypeError("give the name of a class")
+    return text
+
+
+def _folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
+    return text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +107,14 @@ def find_config(userdir: Path | None) -> Path:
 
 
 def _checks(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[CheckResult]":
-    from ..doctor import fail, note, ok
-    from ..doctor.config_checks import check_orders, check_settings, check_versions
+    from ..doctor import State, fail, note, ok
+    from ..doctor.account_checks import check_host
+    from ..doctor.config_checks import (
+        check_orders,
+        check_sections,
+        check_settings,
+        check_versions,
+    )
 
     address: str | None = None
     try:
@@ -105,7 +125,14 @@ def _checks(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Check
         kind = "the live exchange" if address == REST_URL else "not the live exchange"
         yield ok("address", f"{address}, {kind}")
     yield from check_versions()
+    misshapen = list(check_sections(config))
+    if misshapen:
+        yield from misshapen
+        yield note("Freqtrade", "not asked: it would stumble at the above")
+        return
     yield from check_settings({**config, "config_files": args.config[::-1]})
+    host = [] if args.offline or address is None else list(check_host(address))
+    reached = all(result.subject != "host" or result.state is not State.FAIL for result in host)
     if importlib.util.find_spec("freqtrade") is None:
         yield note("strategy", "cannot be checked without Freqtrade")
         yield from check_orders(config)
@@ -117,23 +144,20 @@ def _checks(args: argparse.Namespace, config: dict[str, Any]) -> "Iterator[Check
             arguments["user_data_dir"] = str(args.userdir)
         if args.strategy_path is not None:
             arguments["strategy_path"] = args.strategy_path
-        online = None if args.offline else address
+        online = address if host and reached else None
         yield from check_strategy(config, arguments, base_url=online)
-    if not args.offline and address is not None:
-        yield from _online(args, config, address)
+    yield from host
+    if host and address is not None:
+        yield from _check_account(args, config, address, reached=reached)
 
 
-def _online(
-    args: argparse.Namespace, config: dict[str, Any], address: str
+def _check_account(
+    args: argparse.Namespace, config: dict[str, Any], address: str, *, reached: bool
 ) -> "Iterator[CheckResult]":
     from ..core.client import MarginClient
-    from ..doctor import State, fail, note
-    from ..doctor.account_checks import check_host, check_key
+    from ..doctor import fail, note
+    from ..doctor.account_checks import check_key
 
-    reached = True
-    for result in check_host(address):
-        reached &= not (result.subject == "host" and result.state is State.FAIL)
-        yield result
     try:
         credentials, _ = read_access(args, config)
     except UsageError as error:

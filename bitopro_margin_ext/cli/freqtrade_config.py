@@ -72,10 +72,14 @@ def _load_files(
     for name in files:
         if name == "-":
             return _parse(sys.stdin.read(), "standard input")
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigurationError("the name of a config file is empty, or no text")
         path = Path(name) if base is None else base / name
         found = _load_file(path)
         on_file(path)
         if "add_config_files" in found:
+            if not isinstance(found["add_config_files"], list):
+                raise ConfigurationError(f"{path}: add_config_files must be a list of files")
             added = _load_files(
                 found["add_config_files"], path.resolve().parent, level + 1, on_file
             )
@@ -86,7 +90,11 @@ def _load_files(
 
 def _load_file(path: Path) -> Config:
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("\ufeff"):
+            # Freqtrade does not read it either.
+            raise ConfigurationError(f"{path} begins with a byte order mark: save it without")
+        return _parse(text, str(path))
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path} is not a text file in UTF-8") from None
     except OSError as error:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, default=PORT, help="port, 0 for any (default %(default)s)"
     )
     parser.add_argument(
-        "--latency-ms", type=float, default=0, metavar="MS", help="round trip to imitate"
+        "--latency-ms", type=_milliseconds, default=0, metavar="MS", help="round trip to imitate"
     )
     parser.add_argument(
         "--no-rate-limits", action="store_true", help="do not enforce the documented limits"
@@ -35,6 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _reference()
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 60_000:
+        raise argparse.ArgumentTypeError("give milliseconds, from 0 to 60000")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:

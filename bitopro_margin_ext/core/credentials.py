@@ -95,15 +95,32 @@ def find_base_url(
     """
     if given is not None:
         return require_address(given)
+    exchange = _section(config, "exchange")
+    for name in ("ccxt_config", "ccxt_sync_config"):
+        _section(exchange, name, "exchange.")
     ccxt_config = _ccxt_config(config)
-    urls = _mapping(ccxt_config.get("urls"))
+    urls = _section(ccxt_config, "urls", "exchange.ccxt_config.")
     # ccxt takes the word from the config itself or from its options; other values than True are no.
     places = (ccxt_config, _mapping(ccxt_config.get("options")))
     if any(place.get(name) is True for place in places for name in ("sandbox", "testnet")):
-        rest = _mapping(urls.get("test")).get("rest") or sandbox_rest_url(environment)
+        side, default = "test", sandbox_rest_url(environment)
     else:
-        rest = _mapping(urls.get("api")).get("rest") or REST_URL
+        side, default = "api", REST_URL
+    rest = _section(urls, side, "exchange.ccxt_config.urls.").get("rest", default)
     return require_address(str(rest))
+
+
+def _section(parent: Mapping[str, Any], name: str, place: str = "") -> Mapping[str, Any]:
+    """A part of the config that may be missing.
+
+    :raises CredentialError: where it is something else: no address is taken for another's.
+    """
+    value = parent.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise CredentialError(f"{place}{name} in the config must be an object, not a single value")
+    return value
 
 
 def sandbox_rest_url(environment: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ BitoproMarginError
   + NotSentError: a request was held back before its first byte
   + UnsupportedFreqtradeError: something of Freqtrade's that we need is not there any more
   + UsageError: a command line that cannot be carried out
-  + WrongBaseOrderError (Freqtrade's, and an ImportError): the mixin stands behind IStrategy
+  + WrongBaseOrderError (Freqtrade's OperationalException): the mixin stands behind IStrategy
 
 What the exchange refuses or leaves open is a ``Failure`` inside and an error of ccxt outside: see
 ``exchange.flow.UnknownOutcome``.

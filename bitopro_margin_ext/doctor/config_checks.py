@@ -12,6 +12,33 @@ FACTORY: Final = "bitopro_margin_ext.enable"
 _COPY: Final = "add the block that `bitopro-margin init --print-log-config` prints"
 TRADING_MODES: Final = ("margin", "futures")
 HOOK: Final = "emergency_exit"
+SECTIONS: Final = (
+    "exchange",
+    "order_types",
+    "order_time_in_force",
+    "unfilledtimeout",
+    "entry_pricing",
+    "exit_pricing",
+    "internals",
+    "api_server",
+    "log_config",
+    "bitopro_margin",
+)
+CCXT_SECTIONS: Final = ("ccxt_config", "ccxt_sync_config", "ccxt_async_config")
+
+
+def check_sections(config: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """Sections that are something else than an object, at which Freqtrade would stumble."""
+    places = [(name, config.get(name)) for name in SECTIONS]
+    exchange = config.get("exchange")
+    if isinstance(exchange, Mapping):
+        places += [(f"exchange.{name}", exchange.get(name)) for name in CCXT_SECTIONS]
+    elif "exchange" not in config:
+        yield fail("exchange", "missing", 'add "exchange": {"name": "bitopromargin", …}')
+    for name, value in places:
+        present = name.rpartition(".")[2] in (exchange if "." in name else config)  # type: ignore[operator]
+        if present and not isinstance(value, Mapping):
+            yield fail(name, f"{value!r} is no object of settings", f'write "{name}": {{…}}')
 
 
 def check_settings(config: Mapping[str, Any]) -> Iterator[CheckResult]:

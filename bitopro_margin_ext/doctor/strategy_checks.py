@@ -43,7 +43,8 @@ def check_strategy(
         with _silence():
             strategy = _load_strategy(config)
     except Exception as error:
-        yield fail("strategy", f"cannot be loaded: {_line(error)}", "correct it, or name it by -s")
+        text = f"cannot be loaded: {_line(error)}{_import_problem(config)}"
+        yield fail("strategy", text, "correct it, or name it by -s")
         yield from check_orders(merged)
         return
     yield ok("strategy", f"{type(strategy).__name__} loads")
@@ -120,7 +121,7 @@ def _check_pairlists(
     from freqtrade.plugins.pairlistmanager import PairListManager
 
     methods = [str(entry.get("method")) for entry in config.get("pairlists", [])]
-    names = ", ".join(methods)
+    names = ", ".join(methods) or "none"
     static = 'use "StaticPairList" with a pair_whitelist'
     try:
         with _silence():
@@ -227,6 +228,25 @@ def _load_strategy(config: dict[str, Any]) -> Any:
     return StrategyResolver.load_strategy(config)
 
 
+def _import_problem(config: dict[str, Any]) -> str:
+    """Why a strategy's file could not be imported, which Freqtrade says in a warning only."""
+    found: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    resolver = logging.getLogger("freqtrade.resolvers.iresolver")
+    with _silence(), contextlib.suppress(Exception):
+        logging.disable(logging.NOTSET)
+        before, resolver.propagate = resolver.propagate, False
+        resolver.addHandler(handler)
+        try:
+            _load_strategy(config)
+        finally:
+            resolver.removeHandler(handler)
+            resolver.propagate = before
+    said = [redaction.redact(line) for line in found if line.startswith("Could not import")]
+    return f" {' '.join(said[-1].split())[:300]}" if said else ""
+
+
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """A strategy may print, and Freqtrade sets up the logging that the config asks for."""
@@ -240,4 +260,9 @@ def _silence() -> Iterator[None]:
 
 def _line(error: Exception) -> str:
     text = redaction.redact(str(error)).strip() or type(error).__name__
+    # Freqtrade gives its schema's words on, but not which setting they are about.
+    first = error.__context__
+    path = getattr(first, "absolute_path", None)
+    if path and getattr(first, "message", None) == str(error):
+        text = f"{'.'.join(map(str, path))}: {text}"
     return " ".join(text.split())[:300]

@@ -146,7 +146,7 @@ def test_real_processes_end_with_a_code_and_one_line(harness: BotHarness, tmp_pa
     assert "has no FreqtradeBot.handle_cancel_exit" in ends["private"][2][0]
     assert "Supported: " in ends["private"][2][0]
     assert 'use the exchange name "bitopro"' in ends["spot"][2][0]
-    assert "must stand before IStrategy" in ends["order"][1]
+    assert ends["order"][2][0].startswith("EmergencyCancelMixin must stand before IStrategy: class")
     private = [line for line in harness.lines() if not line.startswith("GET")]
     assert private == []
 
