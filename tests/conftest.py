@@ -1,6 +1,7 @@
 """For every room: how its processes are started, and in which order the tests run."""
 
 import functools
+import gc
 import os
 import signal
 import ssl
@@ -44,3 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return places.get(room, len(places))
 
     items.sort(key=place)
+
+
+def pytest_sessionfinish() -> None:
+    """Let finalizers run before Hypothesis parses sources for its summary.
+
+    CPython 3.11's parser counts wrongly when the garbage collector calls it within itself, and a
+    finalizer that logs a traceback does ("AST constructor recursion depth mismatch").
+    """
+    gc.collect()
