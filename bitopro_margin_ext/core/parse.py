@@ -99,7 +99,7 @@ def milliseconds(row: Row, *keys: str) -> int | None:
 
 def is_zero(amount: str | None) -> bool:
     """Whether a decimal string is absent or zero, without making a float of it."""
-    return amount is None or not re.sub(r"[eE].*", "", amount).strip("-+0.")
+    return amount is None or not amount.lower().partition("e")[0].strip("-+0.")
 
 
 def is_order_id(text: str) -> bool:
