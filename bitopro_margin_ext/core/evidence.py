@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 from .assumptions import LIST_LAG_SECONDS
 from .calls import Moment
 from .endpoints import OrderKey, pair_symbol
-from .parse import ParsedOrder, is_order_id
+from .parse import ORDER_ID, ParsedOrder
 from .report import CancelReport
 
 
@@ -186,7 +186,7 @@ class SweepState:
     def _ask_about(self, name: str, order_id: str) -> None:
         try:
             symbol = pair_symbol(name)
-            if not is_order_id(order_id):
+            if not ORDER_ID.fullmatch(order_id):
                 raise ValueError(order_id)
         except ValueError:
             # A caller's slip must not stop a sweep; the report says that nothing was learnt.

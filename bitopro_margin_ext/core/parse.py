@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(
     r"[-+]?(\d{1,40}|\d{1,3}(,\d{3}){1,12})(\.\d{0,40})?([eE][-+]?\d{1,2})?", re.ASCII
 )
 
-_ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 ORDER_STATUSES = {
     "-1": "open",
@@ -104,7 +104,7 @@ def is_zero(amount: str | None) -> bool:
 
 def is_order_id(text: str) -> bool:
     """Whether a text can be an order's id; one that cannot might change the path of a call."""
-    return _ORDER_ID.fullmatch(text) is not None
+    return ORDER_ID.fullmatch(text) is not None
 
 
 def order_status(row: Row) -> str | None:
