@@ -280,8 +280,8 @@ def _run_leverage(args: argparse.Namespace) -> int:
                 story(f"kept: {folder}")
     if args.json:
         ended = "confirmed" if verdict.agrees else "failed"
-        error = "; ".join(verdict.complaints) or None
-        print_out(json.dumps([verdict.to_json() | {"outcome": ended, "error": error}], indent=2))
+        why = "; ".join(verdict.complaints) or None
+        print_out(json.dumps([verdict.to_json() | {"outcome": ended, "error": why}], indent=2))
         return ExitCode.CONFIRMED if verdict.agrees else ExitCode.REMAINING
     columns = [Column("pair"), Column("side"), Column("leverage", right=True), Column("left by")]
     columns += [Column(name, right=True) for name in ("interest", "profit", "owed", "of")]
