@@ -192,6 +192,20 @@ class LeverageAccount(Bitopromargin):
             return float(trade.amount)
         return debt
 
+    def is_missing(self, trade: Any) -> bool:
+        """Whether the account, as it was read last, shows less than a position, unexplained.
+
+        A short whose coins were repaid with what no order has bought is as large as it was.
+        """
+        account = self.loans.account
+        if account is None:
+            return False
+        row = account[trade.safe_base_currency]
+        there = row.owed.sum if trade.is_short else row.total
+        if float(there) >= self._repaid_otherwise.get(trade.id, float("inf")) * 0.999:
+            return False
+        return there < dec(trade.amount) * (1 - dec(1e-6))
+
     def get_funding_fees(
         self, pair: str, amount: float, is_short: bool, open_date: datetime
     ) -> float:

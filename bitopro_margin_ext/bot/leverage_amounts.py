@@ -106,6 +106,20 @@ def shown_buy_back(
     return result
 
 
+def part_of_order(order: Order, fraction: Decimal) -> Order:
+    """An order as if only this fraction of it had been placed, filled and charged."""
+    part = dict(order)
+    for name in ("amount", "filled", "remaining", "cost"):
+        if order.get(name) is not None:
+            part[name] = float(dec(order[name]) * fraction)
+    fees = [
+        {**fee, "cost": float(dec(fee.get("cost")) * fraction)}
+        for fee in order.get("fees") or [order.get("fee")]
+        if fee
+    ]
+    return {**part, "fees": fees, "fee": fees[0] if len(fees) == 1 else None, "trades": None}
+
+
 def _with_quote_fee(order: Order, fee: Decimal, shown: Decimal, quote: str) -> Order:
     """The same value of fee in quote, with the rate that Freqtrade applies to what is shown."""
     price = average_price(order)

@@ -23,8 +23,11 @@ from .leverage_account import LeverageAccount
 from .leverage_amounts import (
     average_price,
     dec,
+    fee_in,
     fee_in_quote,
+    fraction_of,
     left_by_entry,
+    part_of_order,
     shown_buy_back,
     shown_entry,
 )
@@ -78,6 +81,8 @@ class LeverageFetching(LeverageAccount):
             return self._shown_unknown(raw, pair)
         trade = row.trade
         is_entry = row.ft_order_side == trade.entry_side
+        if not is_entry and self._sent_as(raw, pair) is None:
+            raw = self._closing_part(raw, trade, dec(row.ft_amount))
         side = trade.entry_side if is_entry else trade.exit_side
         shown = self._shown(raw, side, is_entry, row.ft_amount)
         if raw.get("status") not in ("closed", "canceled", "expired") or not raw.get("filled"):
@@ -102,14 +107,19 @@ class LeverageFetching(LeverageAccount):
 
     def _shown_unknown(self, raw: dict[str, Any], pair: str) -> Any:
         """An order that is not in the database: a buy-back of ours by its gross amount."""
-        if raw["side"] != "buy":
+        sent = None if raw["side"] != "buy" else self._sent_as(raw, pair)
+        if sent is None or sent["kind"] == "entry":
             return raw
+        return self._shown(raw, "buy", False, float(sent["net"]))
+
+    def _sent_as(self, raw: dict[str, Any], pair: str) -> Any:
+        """What the ledger has noted of an order when it was sent; None for one of the user's."""
         for sent in self.loans.ledger.sent_orders(pair):
             same_id = sent["order_id"] == str(raw["id"])
             same = sent["order_id"] is None and abs(sent["amount"] - dec(raw["amount"])) < UNIT
-            if sent["kind"] != "entry" and sent["side"] == "buy" and (same_id or same):
-                return self._shown(raw, "buy", False, float(sent["net"]))
-        return raw
+            if sent["side"] == raw["side"] and (same_id or same):
+                return sent
+        return None
 
     def as_seen(self, order: dict[str, Any]) -> dict[str, Any]:
         """An order that has no row yet: a buy-back of ours by its net amount."""
@@ -152,6 +162,13 @@ class LeverageFetching(LeverageAccount):
                 return forced_order(forced, pair)
         raise InvalidOrderException(f"{self.name}: no order {order_id} of {pair}.")
 
+    def fetch_raw_exit(self, trade: Any, row: Any) -> dict[str, Any]:
+        """An exit as the exchange says it; of one of the user's, the part that closes a trade."""
+        raw = self.fetch_raw_order(row.order_id, trade.pair)
+        if row.order_id.startswith(PREFIX) or self._sent_as(raw, trade.pair) is not None:
+            return raw
+        return self._closing_part(raw, trade, dec(row.ft_amount))
+
     def _forced_trades(self, pair: str) -> list[ForcedTrade]:
         """What liquidations sold and bought of a pair's base."""
         base, quote = pair.split("/")[0], pair.split("/")[1].split(":")[0]
@@ -167,13 +184,49 @@ class LeverageFetching(LeverageAccount):
         orders = super().fetch_orders(pair, since, params)
         if not self.is_live:
             return list(orders)
-        shown = [self._shown_known(order, pair, settle=False) for order in orders]
-        found = [*shown, *self._forced_orders(pair)]
         trade = next(iter(Trade.get_trades_proxy(pair=pair, is_open=True)), None)
+        by_hand = {} if trade is None else self._closed_by_hand(trade, orders)
+        shown = [
+            by_hand.get(order["id"]) or self._shown_known(order, pair, settle=False)
+            for order in orders
+        ]
+        found = [*shown, *self._forced_orders(pair)]
         if trade is not None and trade.is_short and not _has_unknown_exit(trade, found):
             # Repaid with coins that no order bought: the position is as large as it was.
             self._repaid_otherwise[trade.id] = self._debt_of(trade)
         return found
+
+    def _closed_by_hand(self, trade: Any, orders: list[Any]) -> dict[str, Any]:
+        """The user's own orders that have closed a position: as much of each as it was part of."""
+        found, left = {}, dec(trade.amount)
+        for order in orders:
+            is_ours = positions.find_order(trade.pair, str(order["id"])) is not None
+            if order["side"] != trade.exit_side or not order.get("filled") or is_ours:
+                continue
+            if self._sent_as(order, trade.pair) is not None:
+                continue
+            received = dec(order["filled"])
+            if trade.is_short:
+                received -= fee_in(order, trade.safe_base_currency)
+            net = min(left, received)
+            left -= net
+            if net > 0:
+                part = self._closing_part(order, trade, net)
+                found[order["id"]] = self._shown(part, trade.exit_side, False, float(net))
+        return found
+
+    def _closing_part(self, raw: dict[str, Any], trade: Any, net: Decimal) -> dict[str, Any]:
+        """Of an order of the user's, the part that closes so much of a position, interest and all.
+
+        What is beyond it is the user's own trade.
+        """
+        filled, needed = dec(raw.get("filled")), net
+        received = filled
+        if trade.is_short:
+            received -= fee_in(raw, trade.safe_base_currency)
+            line = self.loans.line(trade.safe_base_currency, trade.pair)
+            needed += max(line.interest, ZERO) * fraction_of(net, dec(trade.amount))
+        return part_of_order(raw, needed / received) if received > needed else raw
 
     def _forced_orders(self, pair: str) -> list[dict[str, Any]]:
         """The forced trades of an open position, as closed exit orders."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import ccxt
 from freqtrade.exceptions import (
     DependencyException,
+    ExchangeError,
     InvalidOrderException,
     TemporaryError,
 )
@@ -16,7 +17,7 @@ from freqtrade.persistence import PairLocks, Trade
 
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
-from .debt_lines import ZERO, up
+from .debt_lines import ZERO, units, up
 from .ledger_database import LedgerError
 from .leverage_amounts import dec, fraction_of, gross_amount, need_of
 from .leverage_fetching import LeverageFetching
@@ -180,11 +181,33 @@ class LeverageOrders(LeverageFetching):
         if order["side"] == "sell":
             return self._send(order, "exit", net)
         order = {**order, "amount": self._gross(order["pair"], net, AHEAD_SECONDS)}
+        self._refuse_without_debt(order["pair"], whole=True)
         if order["ordertype"] == "market":
             # A market buy is counted in quote: an aggressive limit buys an exact amount.
             slippage = 1 + self.leverage_options.buy_back_slippage
             order.update(ordertype="limit", rate=self._ask(order) * slippage, time_in_force="GTC")
         return self._send(order, "exit", net)
+
+    def _refuse_without_debt(self, pair: str, *, whole: bool) -> None:
+        """Buy nothing back that the exchange says is not owed: it would be a new position.
+
+        Freqtrade then looks for the order that has closed the trade; where there is none, because
+        the debt was repaid with other coins, the position counts as open again. ``whole`` refuses
+        only where nothing at all is owed, since getting out comes first.
+
+        :raises ExchangeError: nothing is sent.
+        """
+        base = pair.split("/")[0]
+        account = self.loans.account
+        for trade in Trade.get_trades_proxy(pair=pair, is_open=True):
+            if not trade.is_short or account is None or not self.is_missing(trade):
+                continue
+            owed = account[base].owed.sum
+            if not whole or owed <= 0:
+                raise ExchangeError(
+                    f"{self.name}: {units(owed)} {base} are owed, and the trade has"
+                    f" {trade.amount:f}: nothing is bought before it is known what repaid the rest."
+                )
 
     def _ask(self, order: dict[str, Any]) -> float:
         try:
@@ -256,6 +279,7 @@ class LeverageOrders(LeverageFetching):
         sent = amount
         if side == "buy":
             sent = self._gross(pair, amount, self.leverage_options.stop_interest_days * 86400)
+            self._refuse_without_debt(pair, whole=False)
         order = {"pair": pair, "side": side, "amount": sent, "rate": stop_price}
         number = self._note_sending({**order, "leverage": leverage}, "stoploss", amount)
         try:

@@ -5,12 +5,11 @@ An entry borrows first, an exit is repaid, and interest goes where Freqtrade cou
 In ``margin`` mode everything here leaves the class below as it is.
 """
 
+import contextlib
 import logging
 from typing import Any
 
-from freqtrade.exceptions import (
-    OperationalException,
-)
+from freqtrade.exceptions import ExchangeError, OperationalException
 from freqtrade.persistence import Trade
 
 from ..exchange import call_scope
@@ -100,21 +99,23 @@ class LeveragedBitopromargin(LeverageOrders):
         """Have Freqtrade see at once that a position is smaller than it thinks.
 
         It reads the account only when it trades; until then a liquidated position, or one that the
-        user has closed, would count as open.
+        user has closed, would count as open. Nor does it look while a stop is open: that of a short
+        comes down, since it would buy what is not owed any more.
         """
-        account = self.loans.account
-        if account is None or self._emergency is None:
+        if self._emergency is None:
             return
-        for trade in Trade.get_open_trades():
-            if not trade.has_open_position or trade.has_open_orders:
-                continue
-            row = account[trade.safe_base_currency]
-            there = row.owed.sum if trade.is_short else row.total
-            if float(there) >= self._repaid_otherwise.get(trade.id, float("inf")) * 0.999:
-                continue
-            if there < dec(trade.amount) * (1 - dec(1e-6)):
-                self._emergency.bot.wallets.update()
-                return
+        missing = [
+            trade
+            for trade in Trade.get_open_trades()
+            if trade.has_open_position and not trade.has_open_orders and self.is_missing(trade)
+        ]
+        for trade in missing:
+            for stop in trade.open_sl_orders if trade.is_short else ():
+                logger.warning(f"{trade.pair}: less is owed than was sold: its stop is cancelled.")
+                with contextlib.suppress(ExchangeError):
+                    self.cancel_stoploss_order(stop.order_id, trade.pair)
+        if missing:
+            self._emergency.bot.wallets.update()
 
     def _renew_stops(self) -> None:
         """Take down the stop of a short whose interest ahead is used up: Freqtrade sets it anew."""

@@ -63,7 +63,7 @@ class Reconciler:
         for trade in self._trades_with_exits():
             for row in ended_exits(trade):
                 if self._loans.ledger.booking(trade.pair, row.order_id) is None:
-                    raw = self._exchange.fetch_raw_order(row.order_id, trade.pair)
+                    raw = self._exchange.fetch_raw_exit(trade, row)
                     self._settlements.begin(trade, row, raw)
         for booking in self._loans.ledger.bookings("repaying"):
             if self._settlements.advance(booking) is not None:
