@@ -65,10 +65,10 @@ def _register_with_freqtrade() -> None:
     except freqtrade_internals.UnsupportedFreqtradeError as error:
         unsupported = str(error)
 
-    from .bot.leveraged_exchange import LeveragedBitopromargin
+    from .bot.bitopromargin import Bitopromargin
 
-    LeveragedBitopromargin.unsupported = unsupported
-    freqtrade.exchange.Bitopromargin = LeveragedBitopromargin
+    Bitopromargin.unsupported = unsupported
+    freqtrade.exchange.Bitopromargin = Bitopromargin
 
 
 __all__ = ["__version__", "enable", "register"]

@@ -19,8 +19,8 @@ from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
 from . import freqtrade_internals, positions
 from .options import parse_options
-from .order_stream import OrderStream
 from .positions import find_order
+from .sweeps import Ends
 from .tracked_orders import TrackedOrders
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,17 @@ class Bitopromargin(TrackedOrders):
     unsupported: str | None = None
     """Why this Freqtrade will not do, if so."""
 
+    def __new__(cls, config: Any = None, **kwargs: Any) -> "Bitopromargin":
+        """Make a leveraged one where the config asks for it, and load only then what it needs."""
+        # A copy, as hyperopt's workers get one, is made without a config.
+        mode = None if config is None else config.get("trading_mode")
+        if cls is Bitopromargin and mode == TradingMode.FUTURES:
+            from .leveraged_exchange import LeveragedBitopromargin
+
+            cls = LeveragedBitopromargin
+        made: Bitopromargin = super().__new__(cls)
+        return made
+
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         if self.unsupported:
             raise OperationalException(self.unsupported)
@@ -63,7 +74,7 @@ class Bitopromargin(TrackedOrders):
             f" ccxt {ccxt.__version__}). With EmergencyCancelMixin in the strategy,"
             f" {parse_options(config).describe()}."
         )
-        self._stream: OrderStream | None = None
+        self._stream: Any = None
         self._initialized = self._warned = False
         super().__init__(config, exchange_config=exchange_config, **kwargs)
         self._initialized = True
@@ -127,12 +138,14 @@ class Bitopromargin(TrackedOrders):
         known: Iterable[OrderKey],
         deadline: float,
         first: str | None = None,
-    ) -> CancelReport:
+    ) -> tuple[CancelReport, Ends]:
         """Cancel and confirm all margin orders of a pair (None: all); simulated ones in a dry run.
 
         Ends within ``deadline`` seconds, or when the pair ``first`` is settled: then
         ``complete_sweep`` completes the report. Every end that the exchange states is remembered,
         so that Freqtrade's own handling of these orders costs no request and cannot go wrong.
+
+        :returns: the report, and the ends in it by symbol and id, as Freqtrade must see them.
         """
         if self._config["dry_run"]:
             report = cancel_simulated_orders(freqtrade_internals.dry_run_orders(self), pair, known)
@@ -140,20 +153,19 @@ class Bitopromargin(TrackedOrders):
             report = freqtrade_internals.ccxt_api(self).cancel_and_confirm(
                 pair, list(known), deadline, first
             )
-        self._remember_ends(report)
-        return report
+        return report, self._remember_ends(report.ends())
 
-    def complete_sweep(self, report: CancelReport, deadline: float) -> CancelReport:
+    def complete_sweep(self, report: CancelReport, deadline: float) -> tuple[CancelReport, Ends]:
         """Learn within ``deadline`` seconds what became of the pairs that were not waited for."""
-        found: CancelReport = freqtrade_internals.ccxt_api(self).confirm_rest(report, deadline)
-        self._remember_ends(found)
-        return found
+        found = freqtrade_internals.ccxt_api(self).confirm_rest(report, deadline)
+        return found, self._remember_ends(found.ends())
 
-    def _remember_ends(self, report: CancelReport) -> None:
-        for key, order in report.ends().items():
+    def _remember_ends(self, ends: Ends) -> Ends:
+        for key, order in ends.items():
             # Where a fee is still to come, the exchange will be asked for it.
             if not order["filled"] or self.order_has_fee(order):
                 self.swept[key] = order
+        return ends
 
     # -- the stream ----------------------------------------------------------------------------
 
@@ -162,6 +174,8 @@ class Bitopromargin(TrackedOrders):
         if self._config["dry_run"] or not self._config["exchange"].get("enable_ws", True):
             logger.info("bitopro_margin.stream needs a live run and exchange.enable_ws: it is off.")
             return
+        from .order_stream import OrderStream
+
         self._stream = OrderStream(freqtrade_internals.ccxt_api(self))
         self._stream.start()
 

@@ -7,15 +7,17 @@ waits ``PATIENCE_SECONDS``, and a commit happens if the database can be written;
 pending stays in memory, and is left to Freqtrade's next commit.
 """
 
+import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from freqtrade.persistence import Trade
 from sqlalchemy import event, inspect
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from . import freqtrade_internals
@@ -34,11 +36,22 @@ _waiting = threading.local()
 server gave it no connection in this one."""
 
 
-class EmergencySession:
-    """One thread's session during an emergency."""
+class Records(Protocol):
+    """What an emergency has to write beside Freqtrade's rows, in the custom data of trades."""
 
-    def __init__(self, session: Any) -> None:
+    changed: set[int]
+    """The trades whose records the database does not have as they are."""
+
+    def write(self) -> None:
+        """Put what has changed into the custom data of its trades."""
+
+
+class EmergencySession:
+    """One thread's session during an emergency. The records go with whatever is committed next."""
+
+    def __init__(self, session: Any, records: Records | None = None) -> None:
         self._session = session
+        self.records = records
         self._collecting = False
         self.lock_busy = False
         """Whether a commit was left out, because the database could not be written."""
@@ -46,7 +59,11 @@ class EmergencySession:
 
     def commit(self) -> None:
         """Commit if the database can be written now; otherwise everything stays pending."""
-        if self._collecting or self._given_up:
+        if self._collecting:
+            # What follows must read it, as after a commit.
+            self._session.flush()
+            return
+        if self._given_up or not self._is_pending():
             return
         self.lock_busy = not self._take_write_lock()
         if self.lock_busy:
@@ -57,45 +74,81 @@ class EmergencySession:
         try:
             self._commit_now()
         except SQLAlchemyError as error:
+            roll_back(self._session)
+            pending.restore(self._session)
+            if self.records is not None and self.records.changed:
+                logger.error(f"An exit that must come could not be noted in the database: {error}")
+                self.records = None
+                self.commit()
+                return
             logger.error(f"The database cannot be written, and is left for later: {error}")
             # Not tried again in this emergency: a full disk is no lock that is let go.
             self.lock_busy = self._given_up = True
-            freqtrade_internals.roll_back(self._session)
-            pending.restore(self._session)
 
     def recover(self) -> None:
         """After a failure: back to what is committed, unless that would lose what is pending."""
         try:
-            freqtrade_internals.rollback_custom_data()
+            rollback_custom_data()
             if self.lock_busy and self._session.is_active:
                 return
-            freqtrade_internals.roll_back(self._session)
+            roll_back(self._session)
         except SQLAlchemyError:
             logger.exception("The database does not roll back.")
 
-    @contextmanager
-    def one_transaction(self) -> Iterator[None]:
-        """Let the block be one commit, with every commit in it left out; nothing, if it fails.
+    def in_one_transaction(self, work: Callable[[], None]) -> bool:
+        """Do the work as one commit, with every commit in it left out; nothing of it, if it fails.
 
-        Only while the database can be written: see ``lock_busy`` after a ``commit``.
-
-        :raises SQLAlchemyError: when the block cannot be committed; it is rolled back then.
+        :returns: False when the database cannot be written now; nothing is done then.
+        :raises Exception: what the work, or its commit, has raised; it is rolled back then.
         """
+        if self._has_changes():
+            # What is pending from before is no part of it.
+            self.commit()
+        if self._given_up or self._has_changes():
+            return False
+        self.lock_busy = not self._take_write_lock()
+        if self.lock_busy:
+            return False
         self._collecting = True
-        autoflush, self._session.autoflush = self._session.autoflush, True
         try:
-            with freqtrade_internals.joined_custom_data(self._session.connection()):
-                yield
+            with joined_custom_data(self._session.connection()):
+                work()
             self._commit_now()
         except BaseException:
-            freqtrade_internals.roll_back(self._session)
+            roll_back(self._session)
             raise
         finally:
             self._collecting = False
-            self._session.autoflush = autoflush
+        return True
+
+    def _is_pending(self) -> bool:
+        return self._has_changes() or bool(self.records is not None and self.records.changed)
+
+    def _has_changes(self) -> bool:
+        """Whether this session has anything that the database has not."""
+        session = self._session
+        if session.new or session.dirty or session.deleted:
+            return True
+        if not session.in_transaction() or not session.is_active:
+            return False
+        # A server's transaction that has only read cannot be told from one that has written.
+        raw = session.connection().connection.dbapi_connection
+        return bool(getattr(raw, "in_transaction", True))
 
     def _commit_now(self) -> None:
+        records = self.records
+        changed = set() if records is None else set(records.changed)
+        if records is not None and changed:
+            self._session.flush()
+            with joined_custom_data(self._session.connection()):
+                records.write()
         type(self._session).commit(self._session)
+        if records is not None:
+            records.changed -= changed
+        if _is_sqlite(self._session):
+            # What follows runs on a connection that is bounded already.
+            with contextlib.suppress(SQLAlchemyError):
+                self._session.connection()
 
     def _take_write_lock(self) -> bool:
         if not _is_sqlite(self._session):
@@ -163,16 +216,18 @@ def _changes(row: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def emergency_session() -> Iterator[EmergencySession]:
+def emergency_session(records: Records | None = None) -> Iterator[EmergencySession]:
     """Bound the waiting of this thread's session; inside an outer scope, that one goes on."""
     session = Trade.session()
     outer = session.__dict__.get("commit")
     if outer is not None:
-        yield outer.__self__
+        guarded: EmergencySession = outer.__self__
+        guarded.records = guarded.records or records
+        yield guarded
         return
-    guarded = EmergencySession(session)
+    guarded = EmergencySession(session, records)
     # A transaction that it has left open since it read would know no bound.
-    freqtrade_internals.rollback_custom_data()
+    rollback_custom_data()
     # What is loaded stays: reading it again would need the lock that another may hold.
     expire, session.expire_on_commit = session.expire_on_commit, False
     session.commit = guarded.commit
@@ -183,6 +238,46 @@ def emergency_session() -> Iterator[EmergencySession]:
         del session.commit
         session.expire_on_commit = expire
         _set_patience(session, None)
+
+
+def rollback_custom_data() -> None:
+    """End this thread's transaction of custom data: Freqtrade leaves one that failed as it is."""
+    registry = freqtrade_internals.custom_data().session.registry
+    if registry.has():
+        roll_back(registry())
+
+
+def roll_back(session: Any) -> None:
+    """Roll back, also when the connection is lost: that is said once, and then it is done.
+
+    :raises SQLAlchemyError: when it is not done the second time either.
+    """
+    try:
+        session.rollback()
+    except SQLAlchemyError:
+        session.rollback()
+
+
+@contextmanager
+def joined_custom_data(connection: Any) -> Iterator[None]:
+    """Let this thread's custom data of trades be written by a transaction that is under way.
+
+    Freqtrade writes it on a connection of its own: deleting a trade would wait for itself.
+    """
+    registry = freqtrade_internals.custom_data().session.registry
+    own = registry() if registry.has() else None
+    if own is not None:
+        # It may have read, and would keep what it has seen.
+        roll_back(own)
+    joined = Session(bind=connection, autoflush=True, join_transaction_mode="rollback_only")
+    registry.set(joined)
+    try:
+        yield
+    finally:
+        joined.close()
+        registry.clear()
+        if own is not None:
+            registry.set(own)
 
 
 def _dialect(session: Any) -> str:
@@ -272,7 +367,7 @@ def _bound_transaction(session: Any, seconds: float | None) -> None:
     except SQLAlchemyError as error:
         # A connection that was terminated is noticed here: what follows begins a new one.
         logger.error(f"The database connection is lost: {error}")
-        freqtrade_internals.roll_back(session)
+        roll_back(session)
         pending.restore(session)
 
 

@@ -40,11 +40,6 @@ RATE_SECONDS: Final = 3.0
 class Hooks(Protocol):
     """What the gate leaves to others."""
 
-    def record(
-        self, trade: Any, reason: str, order_type: str, part: float | None, rate: float | None
-    ) -> None:
-        """Record an exit that must come, in the database, too."""
-
     def sweep_for(self, trade: Any, exit_reason: str, order_type: str, rate: float) -> None:
         """Ask the strategy, and sweep, for an exit that failed before Freqtrade came to that."""
 
@@ -66,23 +61,19 @@ class Hooks(Protocol):
 class ExitGate:
     """The gate of one bot, by the user's options: for these reasons the account is swept."""
 
-    def __init__(
-        self,
-        exits: PendingExits,
-        options: Options,
-        hooks: Hooks,
-    ) -> None:
+    def __init__(self, bot: Any, exits: PendingExits, options: Options, hooks: Hooks) -> None:
+        self._bot = bot
         self._exits = exits
         self._options = options
         self._hooks = hooks
-        self._bot: Any = None
         self.iteration = 0
 
-    def install(self, bot: Any) -> None:
+    def install(self) -> None:
         """Have every exit and every stop of this bot pass here."""
-        self._bot = bot
-        freqtrade_internals.wrap_method(bot, "execute_trade_exit", self._execute_trade_exit)
-        freqtrade_internals.wrap_method(bot, "create_stoploss_order", self._create_stoploss_order)
+        freqtrade_internals.wrap_method(self._bot, "execute_trade_exit", self._execute_trade_exit)
+        freqtrade_internals.wrap_method(
+            self._bot, "create_stoploss_order", self._create_stoploss_order
+        )
 
     # -- what Freqtrade wants ------------------------------------------------------------------
 
@@ -118,7 +109,7 @@ class ExitGate:
         order_type = self._order_type(exit_check, kwargs.get("ordertype"))
         if reason in self._options.cancel_on:
             # Before anything is tried: what fails even before the strategy is asked must come, too.
-            self._hooks.record(trade, reason, order_type, part, limit)
+            self._exits.add(trade, reason, order_type, part=part, rate=limit)
         recorded = self._exits.get(trade.id, reason)
         if recorded is not None:
             recorded.reached = False
@@ -244,7 +235,8 @@ class ExitGate:
             if reason in self._options.cancel_on or self._exits.get(trade_id, reason) is not None:
                 scope.enter_context(call_scope.deadline(self._options.deadline + ATTEMPT_SECONDS))
                 # Neither a lock nor a full disk keeps it in: Freqtrade writes before it asks.
-                scope.enter_context(database.emergency_session())
+                session = scope.enter_context(database.emergency_session(self._exits))
+                session.commit()
                 scope.enter_context(call_scope.narrowed(unthrottled=True))
             yield
 
@@ -261,7 +253,8 @@ class ExitGate:
             if pending is None:
                 raise
             # An order may have been placed before it: its row must not be lost.
-            _commit()
+            with database.emergency_session(self._exits) as session:
+                session.commit()
             self._settle(trade_id)
             if not isinstance(error, DependencyException):
                 logger.exception(f"The {reason} of {pair} failed.")
@@ -301,25 +294,17 @@ class ExitGate:
             logger.warning(f"{text}.")
 
     def _settle(self, trade_id: int) -> None:
-        try:
-            self._exits.settle(trade_id)
-            self._exits.persist()
-        except SQLAlchemyError as error:
-            logger.error(f"The exits of trade {trade_id} could not be noted: {error}")
-            _recover()
+        with database.emergency_session(self._exits) as session:
+            try:
+                self._exits.settle(trade_id)
+            except SQLAlchemyError as error:
+                logger.error(f"The exits of trade {trade_id} could not be noted: {error}")
+                session.recover()
+            session.commit()
 
 
 class _Note:
     sent: Any = False
-
-
-def _commit() -> None:
-    with database.emergency_session() as session:
-        try:
-            session.commit()
-        except SQLAlchemyError as error:
-            logger.error(f"The database cannot be written: {error}")
-            session.recover()
 
 
 def _recover() -> None:

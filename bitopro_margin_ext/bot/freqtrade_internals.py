@@ -7,9 +7,9 @@ there: a Freqtrade that changed must stop with one line, not fail in the middle 
 import functools
 import inspect
 import json
+import operator
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from ..core.errors import BitoproMarginError
@@ -172,65 +172,23 @@ def custom_data_of_trades(key: str) -> list[tuple[int, Callable[[], Any]]]:
 
     :raises SQLAlchemyError: when the table cannot be read.
     """
-    from freqtrade.persistence.custom_data import _CustomData
-
     return [
         (row.ft_trade_id, functools.partial(json.loads, row.cd_value))
-        for row in _CustomData.query_cd(key=key)
+        for row in custom_data().query_cd(key=key)
         if row.cd_key == key
     ]
 
 
-def rollback_custom_data() -> None:
-    """End this thread's transaction of custom data: Freqtrade leaves one that failed as it is."""
+@functools.cache
+def custom_data() -> Any:
+    """The class of the custom data of trades: it has sessions of its own."""
     from freqtrade.persistence.custom_data import _CustomData
 
-    registry = _CustomData.session.registry
-    if registry.has():
-        roll_back(registry())
+    return _CustomData
 
 
-def roll_back(session: Any) -> None:
-    """Roll back, also when the connection is lost: that is said once, and then it is done.
-
-    :raises SQLAlchemyError: when it is not done the second time either.
-    """
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        session.rollback()
-    except SQLAlchemyError:
-        session.rollback()
-
-
-@contextmanager
-def joined_custom_data(connection: Any) -> Iterator[None]:
-    """Let this thread's custom data of trades be written by a transaction that is under way.
-
-    Freqtrade writes it on a connection of its own: deleting a trade would wait for itself.
-    """
-    from freqtrade.persistence.custom_data import _CustomData
-    from sqlalchemy.orm import Session
-
-    registry = _CustomData.session.registry
-    own = registry() if registry.has() else None
-    if own is not None:
-        # It may have read, and would keep what it has seen.
-        roll_back(own)
-    joined = Session(bind=connection, autoflush=True, join_transaction_mode="rollback_only")
-    registry.set(joined)
-    try:
-        yield
-    finally:
-        joined.close()
-        registry.clear()
-        if own is not None:
-            registry.set(own)
-
-
-def ccxt_api(exchange: Any) -> Any:
-    """The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
-    return exchange._api
+ccxt_api: Final[Callable[[Any], Any]] = operator.attrgetter("_api")
+"""The blocking ccxt object of an exchange: the sweep's calls are no methods of Freqtrade's."""
 
 
 def ccxt_async_api(exchange: Any) -> Any:
@@ -274,39 +232,6 @@ def check_bot(strategy: Any) -> None:
     ):
         if not hasattr(owner, name):
             raise UnsupportedFreqtradeError(f"{type(owner).__name__}.{name}", why)
-
-
-class HeldMessages:
-    """Stands in for the RPC manager and keeps what would be sent; everything else goes through."""
-
-    def __init__(self, manager: Any) -> None:
-        self._manager = manager
-        self.messages: list[Any] = []
-
-    def forget(self) -> None:
-        """Send none of what was kept so far."""
-        self.messages.clear()
-
-    def send_msg(self, message: Any) -> None:
-        """Keep a message."""
-        self.messages.append(message)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._manager, name)
-
-
-@contextmanager
-def held_notifications(bot: Any) -> Iterator[HeldMessages]:
-    """Keep the notifications of this block and send them afterwards, aside."""
-    manager = bot.rpc
-    held = HeldMessages(manager)
-    bot.rpc = held
-    try:
-        yield held
-    finally:
-        bot.rpc = manager
-        if held.messages:
-            send_aside(manager, held.messages)
 
 
 def send_aside(manager: Any, messages: list[Any]) -> None:

@@ -15,9 +15,8 @@ from freqtrade.exceptions import (
 from freqtrade.persistence import Trade
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..core.report import CancelReport
 from ..exchange import call_scope
-from . import freqtrade_internals, pending_exits, positions
+from . import database, freqtrade_internals, pending_exits, positions
 from .debt_lines import UNIT, ZERO
 from .leverage_account import LeverageAccount
 from .leverage_amounts import (
@@ -33,6 +32,7 @@ from .leverage_amounts import (
 )
 from .liquidations import PREFIX, ForcedTrade, forced_order, forced_trades, liquidation_rows
 from .settlement import put_cost
+from .sweeps import Ends
 
 logger = logging.getLogger(__name__)
 
@@ -275,16 +275,17 @@ class LeverageFetching(LeverageAccount):
         amount = float(net)
         return {**order, "amount": amount, "filled": amount, "cost": amount * order["price"]}
 
-    def _remember_ends(self, report: CancelReport) -> None:
+    def _remember_ends(self, ends: Ends) -> Ends:
         """Show the ends of a sweep as Freqtrade must see them; they are not repaid yet."""
-        super()._remember_ends(report)
+        super()._remember_ends(ends)
         if self.is_live:
-            for key, order in report.ends().items():
+            for key, order in ends.items():
                 if key in self.swept:
                     self.swept[key] = deepcopy(order)
                 shown = self._shown_known(deepcopy(order), order["symbol"], settle=False)
                 order.clear()
                 order.update(shown)
+        return ends
 
 
 def _with_exact_rate(raw: dict[str, Any], base: str, quote: str) -> dict[str, Any]:
@@ -312,7 +313,7 @@ def _emergency_waits(trade: Any) -> bool:
             records = trade.get_custom_data(pending_exits.CUSTOM_DATA_KEY) or {}
         except SQLAlchemyError:
             # A server that was restarted has ended the connection: the next one will do.
-            freqtrade_internals.rollback_custom_data()
+            database.rollback_custom_data()
             records = trade.get_custom_data(pending_exits.CUSTOM_DATA_KEY) or {}
     except SQLAlchemyError:
         logger.exception("Waiting exits cannot be read: nothing is repaid before that is clear.")

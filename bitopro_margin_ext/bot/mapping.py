@@ -12,24 +12,28 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import ccxt
 from freqtrade.constants import CANCELED_EXCHANGE_STATES
 from freqtrade.exceptions import InvalidOrderException
 from freqtrade.persistence import Order, Trade
 from freqtrade.util import dt_from_ts
+from sqlalchemy import inspect
+from sqlalchemy.exc import SQLAlchemyError
 
-from ..core.endpoints import OrderKey
 from ..exchange import call_scope
 from . import freqtrade_internals, positions
 from .database import EmergencySession, emergency_session
 from .order_journal import UnconfirmedOrder
-from .positions import REASON, set_cancel_reason
-from .sweeps import warn
+from .sweeps import Ends, warn
 from .unconfirmed_orders import as_accepted, is_over
 
 logger = logging.getLogger(__name__)
+
+REASON: Final = "emergency: cancelled by bitopro_margin_ext"
+"""The ``ft_cancel_reason`` of an order that the sweep cancelled."""
+_REASON_LENGTH: Final = 255
 
 
 @dataclass
@@ -43,26 +47,43 @@ class MappingContext:
     thread: int = field(default_factory=threading.get_ident)
 
 
-Ends = Mapping[OrderKey, dict[str, Any]]
-"""The final ccxt structure of orders, by pair and id."""
+class HeldMessages:
+    """Stands in for the RPC manager and keeps what would be sent; everything else goes through."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+        self.messages: list[Any] = []
+
+    def forget(self) -> None:
+        """Send none of what was kept so far."""
+        self.messages.clear()
+
+    def send_msg(self, message: Any) -> None:
+        """Keep a message."""
+        self.messages.append(message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
 
 
 @contextmanager
-def mapping_context(
-    bot: Any, ends: Iterable[Mapping[str, Any]]
-) -> Iterator[freqtrade_internals.HeldMessages]:
-    """Let the bot's handlers work without the network, and hold their messages meanwhile."""
+def mapping_context(bot: Any, ends: Iterable[Mapping[str, Any]]) -> Iterator[HeldMessages]:
+    """Let the bot's handlers work without the network; their messages are sent aside afterwards."""
     ends = list(ends)
     rates = {end["symbol"]: end.get("average") or end.get("price") for end in ends}
     bot.exchange.mapping_context = MappingContext(
         rates={pair: rate for pair, rate in rates.items() if rate},
         refresh_balances=any(end.get("filled") for end in ends),
     )
+    manager = bot.rpc
+    held = bot.rpc = HeldMessages(manager)
     try:
-        with freqtrade_internals.held_notifications(bot) as held:
-            yield held
+        yield held
     finally:
+        bot.rpc = manager
         bot.exchange.mapping_context = None
+        if held.messages:
+            freqtrade_internals.send_aside(manager, held.messages)
 
 
 def map_orders(
@@ -76,62 +97,70 @@ def map_orders(
 
     All are one transaction. If one cannot be mapped, they are mapped one at a time: a failure
     leaves that order open, to be mapped by the next iteration, and does not stop the others. Nor is
-    any begun after ``until`` (on the monotonic clock).
+    any begun after ``until`` (on the monotonic clock). In the end what can be committed is.
     """
-    waiting = [order for order in orders if order.ft_is_open and _key(order) in ends]
+    waiting = [
+        (order, end)
+        for order in orders
+        if order.ft_is_open and (end := ends.get((order.ft_pair, order.order_id))) is not None
+    ]
+    if not waiting:
+        session.commit()
+        return
     # What sells comes first: that is what the size of the exit depends on.
     waiting.sort(key=_is_entry)
-    if not waiting:
-        return
-    found = [ends[_key(order)] for order in waiting]
-    # What is pending from before is not part of it.
-    session.commit()
-    if not session.lock_busy:
+    with mapping_context(bot, [end for _, end in waiting]) as messages:
+
+        def map_all() -> None:
+            for order, end in waiting:
+                if _is_late(until):
+                    return
+                _map_order(bot, order, end)
+
         try:
-            with mapping_context(bot, found) as messages:
-                try:
-                    with session.one_transaction():
-                        for order in _in_time(waiting, until):
-                            _map_order(bot, order, ends[_key(order)])
-                except BaseException:
-                    messages.forget()
-                    raise
-            return
-        except Exception as error:
+            if session.in_one_transaction(map_all):
+                return
+        except BaseException as error:
+            messages.forget()
+            if not isinstance(error, Exception):
+                raise
             logger.warning(f"The orders cannot be mapped at once, so one at a time: {error!r}")
-    with mapping_context(bot, found):
-        for order in _in_time(waiting, until):
+        for order, end in waiting:
+            if _is_late(until):
+                return
             order_id = order.order_id
             try:
-                _map_order(bot, order, ends[_key(order)])
+                _map_order(bot, order, end)
             except Exception:
                 logger.exception(f"Could not map order {order_id}; the next iteration tries again.")
                 session.recover()
+    session.commit()
 
 
-def _in_time(orders: Iterable[Any], until: float | None) -> Iterator[Any]:
-    for order in orders:
-        if until is not None and time.monotonic() > until:
-            logger.error("The deadline has passed: the next iteration maps what is left.")
-            return
-        yield order
+def _is_late(until: float | None) -> bool:
+    late = until is not None and time.monotonic() > until
+    if late:
+        logger.error("The deadline has passed: the next iteration maps what is left.")
+    return late
 
 
-def _is_entry(order: Any) -> bool:
+def _is_entry(waiting: tuple[Any, Any]) -> bool:
+    order = waiting[0]
     return order.trade is not None and order.ft_order_side == order.trade.entry_side
-
-
-def _key(order: Any) -> OrderKey:
-    return (order.ft_pair, order.order_id)
 
 
 def _map_order(bot: Any, order: Any, end: dict[str, Any]) -> None:
     """Hand one order to Freqtrade's handler for its kind."""
-    trade = order.trade
+    state, trade = inspect(order), order.trade
+    if state.detached or state.deleted:
+        # What was pending has removed it.
+        return
     if trade is None:
         logger.warning(f"Order {order.order_id} has no trade any more: left as it is.")
         return
     cancelled = end["status"] in CANCELED_EXCHANGE_STATES
+    if cancelled:
+        set_cancel_reason(order)
     if order.ft_order_side == "stoploss" and end["status"] == "closed":
         # Reads the same end from the exchange class, and tells the user that the trade is closed.
         bot.handle_stoploss_on_exchange(trade)
@@ -146,15 +175,15 @@ def _map_order(bot: Any, order: Any, end: dict[str, Any]) -> None:
     Trade.commit()
 
 
-def remove_empty_trades(bot: Any) -> int:
+def remove_empty_trades(bot: Any) -> bool:
     """Delete open trades whose every order was cancelled unfilled, as Freqtrade does on a cancel.
 
     Freqtrade's start-up marks such orders as done after a crash, looks only at open orders later,
     and so would keep the trade, and its slot, for ever.
 
-    :returns: how many were deleted.
+    :returns: whether none is left.
     """
-    removed = 0
+    is_done = True
     for trade in Trade.get_open_trades():
         orders = list(trade.orders)
         if not orders or trade.amount or any(_may_hold(order) for order in orders):
@@ -166,26 +195,37 @@ def remove_empty_trades(bot: Any) -> int:
                 with mapping_context(bot, [end]):
                     bot.handle_cancel_enter(trade, end, last, REASON)
                 Trade.commit()
-                removed += 1
             except Exception:
+                is_done = False
                 logger.exception(f"Could not remove {trade}; the next iteration tries again.")
                 session.recover()
-    return removed
+    return is_done
 
 
 def _may_hold(order: Any) -> bool:
     return order.ft_is_open or order.safe_filled or order.status not in CANCELED_EXCHANGE_STATES
 
 
-def set_cancel_reasons(orders: Iterable[Any], ends: Ends) -> None:
-    """Put our reason on cancelled orders before Freqtrade's own handling reaches them."""
-    for order in orders:
-        if _key(order) in ends and ends[_key(order)]["status"] in CANCELED_EXCHANGE_STATES:
-            set_cancel_reason(order)
-
-
 LOOK_SECONDS = 5.0
 """How long all look-ups of one iteration may take: they are made before the bot's exits."""
+
+
+def set_cancel_reason_of(pair: str, order_id: str) -> None:
+    """Write into an order's ``ft_cancel_reason`` that it was our sweep that cancelled it."""
+    try:
+        order = positions.find_order(pair, order_id)
+    except SQLAlchemyError:
+        # A later set_cancel_reason puts it right.
+        return
+    if order is not None:
+        set_cancel_reason(order)
+
+
+def set_cancel_reason(order: Any) -> None:
+    """Put it before what Freqtrade has written as the reason of an order."""
+    reason = order.ft_cancel_reason or ""
+    if REASON not in reason:
+        order.ft_cancel_reason = f"{REASON}, {reason}".rstrip(", ")[:_REASON_LENGTH]
 
 
 def adopt_unconfirmed(bot: Any) -> None:

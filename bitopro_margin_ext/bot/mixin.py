@@ -237,9 +237,9 @@ def _after_bot_start(strategy: Any, own: Callable[..., Any], *args: Any, **kwarg
         _refuse_shorts_and_leverage(strategy)
     bot = freqtrade_internals.bot_of(strategy)
     bot.exchange.follow(bot)
-    emergency = Emergency(strategy, options)
+    emergency = Emergency(bot, options)
     exchange.attach(emergency)
-    emergency.gate.install(freqtrade_internals.bot_of(strategy))
+    emergency.gate.install()
     for name, hook in _HOOKS.items():
         _wrap(strategy, name, functools.partial(hook, emergency))
     strategy._emergency = emergency

@@ -7,7 +7,6 @@ is sent. What is sent is computed at each attempt, from the position and its ope
 
 import logging
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
@@ -15,7 +14,6 @@ from freqtrade.constants import CANCEL_REASON
 from freqtrade.enums import ExitType
 from freqtrade.exchange import amount_to_contract_precision
 from freqtrade.persistence import Trade
-from sqlalchemy.exc import SQLAlchemyError
 
 from . import freqtrade_internals, positions
 
@@ -103,7 +101,7 @@ class PendingExits:
 
     def __init__(self) -> None:
         self._exits: dict[tuple[int, str], PendingExit] = {}
-        self._changed: set[int] = set()
+        self.changed: set[int] = set()
         """Trades whose records the database does not have as they are."""
 
     def __contains__(self, trade_id: int) -> bool:
@@ -162,13 +160,13 @@ class PendingExits:
             trade_id=trade.id,
         )
         self._exits[trade.id, reason] = found
-        self._changed.add(trade.id)
+        self.changed.add(trade.id)
         return found
 
     def remove(self, trade_id: int, reason: str) -> None:
         """The exit is there, or no longer wanted."""
         if self._exits.pop((trade_id, reason), None) is not None:
-            self._changed.add(trade_id)
+            self.changed.add(trade_id)
 
     def settle(self, trade_id: int) -> None:
         """Drop the records of a trade that have nothing left to send.
@@ -187,7 +185,7 @@ class PendingExits:
         """Its orders in scope have been swept: later attempts leave the others alone."""
         if not pending.swept:
             pending.swept = True
-            self._changed.add(pending.trade_id)
+            self.changed.add(pending.trade_id)
 
     def note_failure(self, pending: PendingExit, iteration: int) -> bool:
         """Put the next attempt off; whether the user should be told of this one."""
@@ -199,32 +197,15 @@ class PendingExits:
 
     # -- the database --------------------------------------------------------------------------
 
-    def persist(self) -> None:
-        """Write what has changed. What cannot be written now is written the next time.
+    def write(self) -> None:
+        """Put what has changed into the custom data of its trades; the caller commits it.
 
-        :raises SQLAlchemyError: the first failure, once every trade has been tried.
+        :raises SQLAlchemyError: when it cannot be written.
         """
-        failure: SQLAlchemyError | None = None
-        for trade_id in list(self._changed):
-            try:
-                trade = Trade.session.get(Trade, trade_id)
-                if trade is not None:
-                    trade.set_custom_data(CUSTOM_DATA_KEY, self._as_stored(trade_id))
-            except SQLAlchemyError as error:
-                failure = failure or error
-                continue
-            self._changed.discard(trade_id)
-        if failure is not None:
-            raise failure
-
-    @property
-    def changed(self) -> set[int]:
-        """The trades whose records are to be written."""
-        return set(self._changed)
-
-    def mark_changed(self, trade_ids: Iterable[int]) -> None:
-        """What was written for these trades did not reach the disk."""
-        self._changed.update(trade_ids)
+        for trade_id in self.changed:
+            trade = Trade.session.get(Trade, trade_id)
+            if trade is not None:
+                trade.set_custom_data(CUSTOM_DATA_KEY, self._as_stored(trade_id))
 
     def restore(self) -> tuple[list[PendingExit], list[str]]:
         """Take up what an earlier process recorded; what cannot be read is said in words.

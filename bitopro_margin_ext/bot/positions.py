@@ -1,4 +1,4 @@
-"""What Freqtrade's database holds of positions and orders, and the mark of a sweep in it."""
+"""What Freqtrade's database holds of positions and orders."""
 
 import logging
 import math
@@ -11,11 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 logger = logging.getLogger(__name__)
 
-REASON: Final = "emergency: cancelled by bitopro_margin_ext"
-"""The ``ft_cancel_reason`` of an order that the sweep cancelled."""
 KEPT_OPEN: Final = "kept_open"
 """Marks, in ``info``, an open order's structure that the database made up for the exchange."""
-_REASON_LENGTH: Final = 255
 _ROUNDING: Final = 1e-12
 """Relative: what doubles lose in the few operations between an order and a position."""
 
@@ -35,23 +32,6 @@ def open_orders(trades: Iterable[Any] = (), pair: str | None = None) -> list[Any
         logger.error(f"The database cannot be read; only one trade's orders are known: {error}")
     unique = {(order.ft_pair, order.order_id): order for order in reversed(found)}
     return [order for order in unique.values() if order.ft_is_open]
-
-
-def open_order_keys(pair: str | None, trades: Iterable[Any] = ()) -> set[tuple[str, str]]:
-    """Pair and id of every order that the bot believes open, of a pair or of all."""
-    found = {
-        (order.ft_pair, order.order_id)
-        for trade in trades
-        for order in trade.orders
-        if order.ft_is_open
-    }
-    # Names are enough: with thousands of orders, loading them whole would hold an exit back.
-    wanted = select(Order.ft_pair, Order.order_id).where(Order.ft_is_open.is_(True))
-    try:
-        found |= {(name, order_id) for name, order_id in Order.session.execute(wanted)}
-    except SQLAlchemyError as error:
-        logger.error(f"The database cannot be read; only one trade's orders are known: {error}")
-    return {key for key in found if pair in (None, key[0])}
 
 
 def open_trades() -> list[Any]:
@@ -152,21 +132,3 @@ def as_open_order(pair: str, order_id: str) -> dict[str, Any] | None:
         "trades": [],
         "info": {KEPT_OPEN: True},
     }
-
-
-def set_cancel_reason_of(pair: str, order_id: str) -> None:
-    """Write into an order's ``ft_cancel_reason`` that it was our sweep that cancelled it."""
-    try:
-        order = find_order(pair, order_id)
-    except SQLAlchemyError:
-        # A later set_cancel_reason puts it right.
-        return
-    if order is not None:
-        set_cancel_reason(order)
-
-
-def set_cancel_reason(order: Any) -> None:
-    """The same on an order object; what Freqtrade wrote stays behind it."""
-    reason = order.ft_cancel_reason or ""
-    if REASON not in reason:
-        order.ft_cancel_reason = f"{REASON}, {reason}".rstrip(", ")[:_REASON_LENGTH]

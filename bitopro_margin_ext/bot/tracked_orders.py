@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..core.endpoints import OrderKey
 from ..exchange import call_scope
 from ..exchange.flow import failure_of
-from . import database, freqtrade_internals, positions
+from . import database, freqtrade_internals, mapping, positions
 from .mapping import MappingContext
 from .order_journal import (
     Kind,
@@ -237,7 +237,7 @@ class TrackedOrders(BoundedCalls):
         """
         known = self.swept.get((pair, order_id))
         if known is not None:
-            positions.set_cancel_reason_of(pair, order_id)
+            mapping.set_cancel_reason_of(pair, order_id)
             return deepcopy(known)
         if self._config["dry_run"]:
             return super().cancel_order_with_result(order_id, pair, amount)
