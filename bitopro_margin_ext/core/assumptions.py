@@ -60,7 +60,7 @@ amount. BitoPro's table calls this one "order-amount precision"; ccxt reads ``ba
 DEFAULT_INTEREST_PERCENT: Final = "1"
 """A year's interest where no table and no exchange says it: that of the provisioning example."""
 
-LOAN_LIST_LAG_SECONDS: Final = 60.0
+LOAN_LIST_LAG_SECONDS: Final = 45.0
 """No page says how far the lists of loans and repayments may lag behind the commands. What is not
 listed after this time, and not in the balances either, did not happen."""
 

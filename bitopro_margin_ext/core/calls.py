@@ -89,9 +89,8 @@ def call(
     :returns: the decoded body or a ``Failure``; one that names the cause when the retries are
         refused as well.
     """
-    started = now()
-    answer = yield Call(endpoint, params, timeout)
-    first = Call(endpoint, params, timeout)
+    first, started = Call(endpoint, params, timeout), now()
+    answer = yield first
     return (yield from retry_nonce(account, first, answer, started, now, turn))
 
 
@@ -100,10 +99,12 @@ def retry_nonce(
     first: Call,
     answer: Any,
     started: float,
-    now: Callable[[], float],
-    turn: Callable[[], float | None],
+    now: Callable[[], float] = lambda: time.monotonic(),
+    turn: Callable[[], float | None] = lambda: 0.0,
 ) -> Flow[Any]:
     """The rest of ``call``, for an ``answer`` to its ``first`` call that is there already."""
+    if not _is_refused_nonce(answer):
+        return answer
     before = account.clock_offset_ms
     corrected: int | None = None
     params = first.params
@@ -230,15 +231,18 @@ class RetryingCaller:
         self._free_at: dict[str, float] = {}
         """Until when the exchange asked not to be called, by page: two spellings of a path are one
         call to it."""
-        self._refusals: dict[bool, list[Failure]] = {True: [], False: []}
-        """The last refusals of the key with no success since, of reads and of writes."""
+        self._refusals = {True: 0, False: 0}
+        """How often the key was refused with no success since, for reads and for writes."""
+        self.refused_reads: Failure | None = None
+        self.refused_writes: Failure | None = None
+        """The refusal of the key that stands: it was repeated, and nothing was accepted since."""
         self.moment = Moment(now(), now())
         self.extend(deadline)
 
     def extend(self, deadline: float, report: CancelReport | None = None) -> None:
         """Give the flow so many seconds from now, and another report to note failures in."""
         self._report = self._report if report is None else report
-        self._ends = self._now() + deadline
+        self.ends = self._now() + deadline
         # One call that hangs must leave time to ask again.
         self._call_timeout = min(max(1.0, deadline * 0.3), LONGEST_CALL)
 
@@ -251,7 +255,9 @@ class RetryingCaller:
         cancel without an answer the lists are read first.
         """
         answer = yield from self._call_in_turn(endpoint, params)
-        return (yield from self._retry(endpoint, params, answer, retry_unknown))
+        if isinstance(answer, Failure):
+            answer = yield from self._retry(endpoint, params, answer, retry_unknown)
+        return answer
 
     def call_together(
         self, requests: Sequence[tuple[Endpoint, Mapping[str, Any]]]
@@ -265,24 +271,23 @@ class RetryingCaller:
         moments = [self.moment] * len(requests)
         together: list[int] = []
         if len(requests) > 1 and self.remaining() > 0:
-            together = [
-                place
-                for place, (endpoint, _) in enumerate(requests)
-                if self._barred_for(endpoint) <= 0 and self._limits.try_reserve(endpoint, 0) == 0
-            ]
+            timeout = self._timeout()
+            free = [n for n, (endpoint, _) in enumerate(requests) if not self._barred_for(endpoint)]
+            together = [n for n in free if self._limits.try_reserve(requests[n][0], 0) == 0]
         if together:
-            started, timeout = self._now(), self._timeout()
+            started = self._now()
             calls = tuple(Call(*requests[place], timeout) for place in together)
+            self._report.requests += len(calls)
             found = yield Gather(calls)
             moment = Moment(started, self._now())
             for place, first, answer in zip(together, calls, found, strict=True):
                 self.moment = moment
-                turn = functools.partial(self._turn, first.endpoint)
-                answer = yield from retry_nonce(
-                    self._clock, first, answer, started, self._now, turn
-                )
+                if isinstance(answer, Failure):
+                    answer = yield from self._failed(first, answer, started)
                 self._note(first.endpoint, answer)
-                answers[place] = yield from self._retry(*requests[place], answer, True)
+                if isinstance(answer, Failure):
+                    answer = yield from self._retry(*requests[place], answer, True)
+                answers[place] = answer
                 moments[place] = self.moment
         for place, (endpoint, params) in enumerate(requests):
             if place not in together:
@@ -296,16 +301,11 @@ class RetryingCaller:
 
     def remaining(self) -> float:
         """Seconds until the deadline."""
-        return self._ends - self._now()
+        return self.ends - self._now()
 
     def is_barred(self, endpoint: Endpoint) -> bool:
         """Whether the exchange will not answer this call again before the deadline."""
-        return self._free_at.get(endpoint.page, 0.0) >= self._ends
-
-    def refusal(self, *, reads: bool) -> Failure | None:
-        """The refusal of the key that stands: it was repeated, and nothing was accepted since."""
-        found = self._refusals[reads]
-        return found[-1] if len(found) >= MAX_REFUSALS else None
+        return self._free_at.get(endpoint.page, 0.0) >= self.ends
 
     def _call_in_turn(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Flow[Any]:
         wait = self._barred_for(endpoint)
@@ -317,18 +317,30 @@ class RetryingCaller:
         if turn is None or self.remaining() <= 0:
             return not_sent("no time left for this call")
         yield from self._sleep(turn)
-        asked = self._now()
-        answer = yield from call(
-            self._clock,
-            endpoint,
-            params,
-            self._timeout(),
-            self._now,
-            functools.partial(self._turn, endpoint),
-        )
+        first, asked = Call(endpoint, params, self._timeout()), self._now()
+        self._report.requests += 1
+        answer = yield first
+        if isinstance(answer, Failure):
+            answer = yield from self._failed(first, answer, asked)
         self.moment = Moment(asked, self._now())
         self._note(endpoint, answer)
         return answer
+
+    def _failed(self, first: Call, answer: Failure, asked: float) -> Flow[Any]:
+        """Count what has not left out, and retry what was refused for its nonce."""
+        self._report.requests -= not answer.sent
+        turn = functools.partial(self._turn, first.endpoint)
+        flow = retry_nonce(self._clock, first, answer, asked, self._now, turn)
+        reply = None
+        while True:
+            try:
+                step = flow.send(reply)
+            except StopIteration as stop:
+                return stop.value
+            is_call = isinstance(step, Call)
+            self._report.requests += is_call
+            reply = yield step
+            self._report.requests -= is_call and isinstance(reply, Failure) and not reply.sent
 
     def _turn(self, endpoint: Endpoint) -> float | None:
         """How many seconds a call waits for its turn; None for one whose turn comes too late."""
@@ -339,22 +351,29 @@ class RetryingCaller:
 
     def _note(self, endpoint: Endpoint, answer: Any) -> None:
         """Take in what an answer says of the next calls."""
-        refusals = self._refusals[endpoint.method == "GET"]
-        is_over = not isinstance(answer, Failure) or (
-            answer.sent and answer.meaning is not Meaning.TIMEOUT
-        )
-        if endpoint.cancels_all and is_over:
-            self._limits.cancel_all.arrived()
+        is_read = endpoint.method == "GET"
         if not isinstance(answer, Failure):
-            refusals.clear()
-            return
-        if answer.retry_after is not None:
-            self._free_at[endpoint.page] = self._now() + answer.retry_after
-        if answer.meaning in FATAL:
-            refusals.append(answer)
-        elif answer.outcome is Outcome.REFUSED and answer.meaning is not Meaning.RATE_LIMIT:
-            # It was refused for something else: the key was accepted.
-            refusals.clear()
+            self._count_refusal(is_read, None)
+        else:
+            if answer.retry_after is not None:
+                self._free_at[endpoint.page] = self._now() + answer.retry_after
+            if answer.meaning in FATAL:
+                self._count_refusal(is_read, answer)
+            elif answer.outcome is Outcome.REFUSED and answer.meaning is not Meaning.RATE_LIMIT:
+                # It was refused for something else: the key was accepted.
+                self._count_refusal(is_read, None)
+            if not answer.sent or answer.meaning is Meaning.TIMEOUT:
+                return
+        if endpoint.cancels_all:
+            self._limits.cancel_all.arrived()
+
+    def _count_refusal(self, is_read: bool, refusal: Failure | None) -> None:
+        self._refusals[is_read] = 0 if refusal is None else self._refusals[is_read] + 1
+        standing = refusal if self._refusals[is_read] >= MAX_REFUSALS else None
+        if is_read:
+            self.refused_reads = standing
+        else:
+            self.refused_writes = standing
 
     def _retry(
         self, endpoint: Endpoint, params: Mapping[str, Any], answer: Any, retry_unknown: bool
@@ -364,8 +383,7 @@ class RetryingCaller:
                 return answer
             if answer.meaning in FATAL:
                 # A stray refusal is worth another look, at no risk to anything.
-                is_read = endpoint.method == "GET"
-                if not is_read or self.refusal(reads=True):
+                if endpoint.method != "GET" or self.refused_reads:
                     return answer
             elif not answer.is_retryable or answer.status == 404:
                 # A path that is not there is not there a moment later; a later round asks again.

@@ -3,8 +3,6 @@
 Several pairs are one flow: theirs take turns, so that none waits for another's trouble.
 """
 
-import functools
-import itertools
 import json
 import math
 import time
@@ -32,7 +30,7 @@ from .errors import Failure, Meaning, classify, not_sent, unreadable
 from .guarded_session import DeadlineSession
 from .rate_limit import limits_of
 from .report import CancelReport
-from .signing import Signer, build_request, nonces_of
+from .signing import build_request, nonces_of
 from .sweep import SweptAccount, cancel_and_confirm, list_without_cancelling
 
 SHORTEST_CALL = 0.05
@@ -55,12 +53,10 @@ class MarginClient:
         self.base_url = base_url
         self.clock_offset_ms = 0
         self.key_nonces = nonces_of(credentials.key)
-        self._counter = itertools.count()
-        """Moved on by each request that leaves, from whatever thread."""
         self._on_failure = on_failure or (lambda failure: None)
         # Plain HTTP is for the loopback only: what signs must not go to a proxy in clear.
         self._session = DeadlineSession(trusted=base_url.startswith("https:"))
-        self.rate_limits = limits_of(urllib.parse.urlsplit(base_url).netloc)
+        self.rate_limits = limits_of(base_url)
 
     def run(self, flow: Flow[CancelReport], report: CancelReport) -> CancelReport:
         """Run a flow that fills ``report`` to its end.
@@ -68,15 +64,12 @@ class MarginClient:
         When the user interrupts, the report holds what was learnt until then, and says that it is
         in doubt if a write was on its way.
         """
-        self._counter = itertools.count()
         try:
             return self._perform_all(flow)
         except KeyboardInterrupt:
             report.listed = False
             report.in_doubt |= self._is_writing
             raise
-        finally:
-            report.requests += next(self._counter)
 
     def call(self, endpoint: Endpoint, params: Mapping[str, Any], timeout: float) -> Any:
         """Make one signed call and return its decoded answer, or a ``Failure``: never an exception.
@@ -146,27 +139,20 @@ class MarginClient:
             identity=self.credentials.email,
             offset_ms=self.clock_offset_ms,
         )
-        signer = Signer(
-            self.credentials.key,
-            self.credentials.secret,
-            self.credentials.email,
-            self.clock_offset_ms,
-        )
-        has_nonce = request.body is None
+        signer = getattr(request.headers, "signer", None)
         answer = self._session.request(
             min(left, LONGEST_CALL),
             _read,
-            sign=signer.headers if has_nonce else None,
-            turn=signer.nonces.turn() if has_nonce else None,
-            on_sent=functools.partial(next, self._counter),
+            signer=signer,
             method=request.method,
             url=request.url,
             headers=request.headers,
             data=request.body,
         )
         failed = isinstance(answer, Failure)
-        if not failed or (answer.sent and answer.meaning is not Meaning.NONCE):
-            signer.accept()
+        is_refused = failed and (not answer.sent or answer.meaning is Meaning.NONCE)
+        if signer is not None and not is_refused:
+            self.key_nonces.accepted.append(signer.nonce)
         if failed and answer.clock_offset_ms is None:
             self._on_failure(answer)
         return answer

@@ -18,6 +18,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from .http_call import CURRENT_CALL, SendingConnection
+
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """How long an address may be silent before the next one is tried as well (RFC 8305, section 5)."""
 CHECK_SECONDS: Final = 0.05
@@ -206,3 +210,57 @@ class _Race:
         self._last_error = OSError(code, os.strerror(code))
         made.close()
         return None
+
+
+# -- connections of urllib3 ------------------------------------------------------------------------
+
+
+class GuardedConnection(SendingConnection):
+    """Put before a class of urllib3's connections: connects, and closes, as the call wants it."""
+
+    _connects_directly: bool
+
+    def _new_conn(self) -> socket.socket:
+        call = CURRENT_CALL.get()
+        # (Through a SOCKS proxy another library connects, within its time-out.)
+        made: socket.socket = self._connect() if self._connects_directly else super()._new_conn()
+        self._watched = made.dup()
+        if call is not None:
+            call.watch(self._watched)
+        return made
+
+    def _connect(self) -> socket.socket:
+        call = CURRENT_CALL.get()
+        timeout = self.timeout if isinstance(self.timeout, int | float) else None
+        try:
+            return connect(
+                self._dns_host,
+                self.port,
+                timeout=timeout,
+                source_address=self.source_address,
+                socket_options=self.socket_options,
+                check=call.check if call is not None else lambda: None,
+            )
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"Connecting to {self.host} took too long") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"Connecting failed: {error}") from error
+
+    def connect(self) -> None:
+        """Connect, TLS and proxies included, unless the call was given up."""
+        super().connect()
+        call = CURRENT_CALL.get()
+        if call is not None:
+            call.check()
+
+    def close(self) -> None:
+        """Close both handles of the socket."""
+        watched, self._watched = self._watched, None
+        try:
+            super().close()
+        finally:
+            call = CURRENT_CALL.get()
+            if watched is not None and call is not None:
+                call.close(watched)
+            elif watched is not None:
+                watched.close()

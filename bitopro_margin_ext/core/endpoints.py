@@ -3,6 +3,7 @@
 The one table of the margin endpoints has their method, path, documented limit and cost.
 """
 
+import functools
 import re
 import secrets
 from typing import Final, NamedTuple
@@ -244,18 +245,13 @@ class OpenOrdersPath:
     """Which of the two spellings of the open-orders path this client's exchange answers to."""
 
     def __init__(self) -> None:
-        self.endpoint = OPEN_ORDERS
-
-    @property
-    def candidates(self) -> tuple[Endpoint, ...]:
+        self.candidates: tuple[Endpoint, ...] = (OPEN_ORDERS, OPEN_ORDERS_FALLBACK)
         """The paths to try, in order: the documented one, or the one that was seen to work."""
-        if self.endpoint is OPEN_ORDERS:
-            return (OPEN_ORDERS, OPEN_ORDERS_FALLBACK)
-        return (self.endpoint,)
 
     def remember(self, endpoint: Endpoint) -> None:
         """Keep to ``endpoint`` once it answered where the documented path did not."""
-        self.endpoint = endpoint
+        if endpoint is not OPEN_ORDERS:
+            self.candidates = (endpoint,)
 
 
 class Stream(NamedTuple):
@@ -318,9 +314,8 @@ OrderKey = tuple[str, str]
 
 _PAIR: Final = re.compile(r"([A-Za-z0-9]+)[/_]([A-Za-z0-9]+)")
 
-_ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
-
+@functools.lru_cache(1024)
 def parse_pair(symbol: str) -> tuple[str, str]:
     """Split ``BTC/USDT`` (or the exchange's own ``btc_usdt``) into upper-case base and quote.
 
@@ -332,24 +327,22 @@ def parse_pair(symbol: str) -> tuple[str, str]:
     return match[1].upper(), match[2].upper()
 
 
+@functools.lru_cache(1024)
 def pair_id(symbol: str) -> str:
     """``btc_usdt``, as the exchange writes pairs in paths and orders."""
     return "_".join(parse_pair(symbol)).lower()
 
 
+@functools.lru_cache(1024)
 def batch_pair_id(symbol: str) -> str:
     """``BTC_USDT``, as the exchange writes pairs around lists of order ids."""
     return "_".join(parse_pair(symbol))
 
 
+@functools.lru_cache(1024)
 def pair_symbol(pair: str) -> str:
     """``BTC/USDT``, the unified symbol of a pair in either spelling."""
     return "/".join(parse_pair(pair))
-
-
-def is_order_id(text: str) -> bool:
-    """Whether a text can be an order's id; one that cannot might change the path of a call."""
-    return _ORDER_ID.fullmatch(text) is not None
 
 
 def new_client_id() -> int:

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple, cast
 
 from .assumptions import LIST_LAG_SECONDS
 from .calls import Moment
-from .endpoints import OrderKey, is_order_id, pair_symbol
-from .parse import ParsedOrder, key_of, stub
+from .endpoints import OrderKey, pair_symbol
+from .parse import ParsedOrder, is_order_id
 from .report import CancelReport
 
 
@@ -219,6 +219,11 @@ class SweepState:
         """Take in an order's data, from its history, a look-up or a stream."""
         self._record(key_of(order), source, moment, order)
 
+    def record_history(self, orders: Iterable[ParsedOrder], moment: Moment) -> None:
+        """Take in what the history of a pair says of its orders."""
+        for order in orders:
+            self._record(key_of(order), Source.HISTORY, moment, order)
+
     def mark_unconfirmed(self, moment: Moment, keys: Iterable[OrderKey] | None = None) -> None:
         """Take in that a cancel of these orders (None: of everything in scope) got no answer."""
         for key in list(self._statements) if keys is None else keys:
@@ -227,6 +232,18 @@ class SweepState:
     def record_lookup(self, key: OrderKey) -> None:
         """Count one question about a single order."""
         self._lookups[key] = self._lookups.get(key, 0) + 1
+
+    def pairs_to_look_up(self, symbol: str | None = None) -> set[str]:
+        """The pairs of the orders to look up."""
+        return {name for name, _ in self.orders_to_look_up(symbol)}
+
+    def orders_missing(self, symbol: str | None, *, lists_may_lag: bool) -> list[OrderKey]:
+        """Of the orders to look up (of this pair) those that no list is expected to tell of."""
+        return [
+            key
+            for key in self.orders_to_look_up(symbol)
+            if key not in self._listed and not (lists_may_lag and self._has_history(key))
+        ]
 
     def record_cancel_attempt(self, key: OrderKey) -> None:
         """Count one cancel of a single order."""
@@ -261,12 +278,7 @@ class SweepState:
         """Whether order data say how this order ended."""
         return self._conclusion(key).fate is Fate.ENDED
 
-    def is_listed(self, key: OrderKey) -> bool:
-        """Whether the last list of open orders has this order."""
-        return key in self._listed
-
-    def has_history(self, key: OrderKey) -> bool:
-        """Whether a history or a look-up had this order, in whatever state."""
+    def _has_history(self, key: OrderKey) -> bool:
         rows = (Source.HISTORY, Source.LOOKUP)
         return any(one.source in rows for one in self._statements.get(key, ()))
 
@@ -307,8 +319,16 @@ class SweepState:
 
     # -- the report ----------------------------------------------------------------------------
 
-    def fill(self, report: CancelReport) -> None:
-        """Put every order where the exchange's words place it, each in one list only."""
+    def fill(
+        self,
+        report: CancelReport,
+        structure: Callable[[ParsedOrder], Any] = lambda order: order,
+        symbol: str | None = None,
+    ) -> None:
+        """Put every order where the exchange's words place it, each in one list only.
+
+        ``structure`` makes of a parsed order (of this pair) what stands in the report.
+        """
         named = {
             key
             for key, found in self._statements.items()
@@ -318,11 +338,14 @@ class SweepState:
         if report.in_doubt:
             # Cancelled by a call whose answer was lost: only their rows can name them.
             keys |= {key for key in self._statements if self._ended_in_sweep(key)}
-        report.unknown.extend(cast(list[dict[str, Any]], self._invalid))
-        for key in sorted(keys):
-            places, order = self._place(key, named, report)
-            # In a report stand ccxt's structures; whoever speaks ccxt makes them of these.
-            places.append(cast(dict[str, Any], order))
+        placed = [(report.unknown, order) for order in self._invalid]
+        placed += [self._place(key, named, report) for key in sorted(keys)]
+        for places, order in placed:
+            places.append(
+                structure(order)
+                if symbol in (None, order["symbol"])
+                else cast(dict[str, Any], order)
+            )
 
     def _place(
         self, key: OrderKey, named: set[OrderKey], report: CancelReport
@@ -348,3 +371,13 @@ class SweepState:
             return False
         ended = order["lastUpdateTimestamp"]
         return ended is not None and bool(ended >= self._started_ms() - CLOCK_TOLERANCE_MS)
+
+
+def key_of(order: ParsedOrder) -> OrderKey:
+    """What names an order."""
+    return (str(order["symbol"]), str(order["id"]))
+
+
+def stub(key: OrderKey) -> ParsedOrder:
+    """An order of which nothing but its name is known."""
+    return {"id": key[1], "symbol": key[0], "status": None, "filled": None, "info": {}}

@@ -16,7 +16,7 @@ from .assumptions import (
     PARTLY_FILLED_DONE,
     SECONDS_BELOW,
 )
-from .endpoints import OrderKey, is_order_id, pair_symbol
+from .endpoints import pair_symbol
 from .errors import Failure, unreadable
 
 Row = Mapping[str, Any]
@@ -24,6 +24,8 @@ Row = Mapping[str, Any]
 _NUMBER: Final = re.compile(
     r"[-+]?(\d{1,40}|\d{1,3}(,\d{3}){1,12})(\.\d{0,40})?([eE][-+]?\d{1,2})?", re.ASCII
 )
+
+_ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 ORDER_STATUSES = {
     "-1": "open",
@@ -98,6 +100,11 @@ def milliseconds(row: Row, *keys: str) -> int | None:
 def is_zero(amount: str | None) -> bool:
     """Whether a decimal string is absent or zero, without making a float of it."""
     return amount is None or not re.sub(r"[eE].*", "", amount).strip("-+0.")
+
+
+def is_order_id(text: str) -> bool:
+    """Whether a text can be an order's id; one that cannot might change the path of a call."""
+    return _ORDER_ID.fullmatch(text) is not None
 
 
 def order_status(row: Row) -> str | None:
@@ -281,7 +288,7 @@ def read_collection(reply: Any, kind: type) -> Any:
     return data
 
 
-def read_cancelled(reply: Any) -> Any:
+def read_cancelled(reply: Any) -> list[ParsedOrder] | Failure:
     """The orders that a reply to a cancel names, as parsed orders, or a Failure."""
     data = read_collection(reply, dict)
     if isinstance(data, Failure):
@@ -309,11 +316,25 @@ def read_open_order(row: Any) -> ParsedOrder | None:
     return read_order({"id": row.get("id"), "pair": row.get("pair"), "status": 0})
 
 
-def key_of(order: ParsedOrder) -> OrderKey:
-    """What names an order."""
-    return (str(order["symbol"]), str(order["id"]))
+def read_orders(reply: Any, symbol: str) -> list[ParsedOrder] | Failure:
+    """The readable rows of a reply that lists the orders of a pair, or a Failure."""
+    rows = read_collection(reply, list)
+    if isinstance(rows, Failure):
+        return rows
+    orders = [read_order(row, symbol) for row in rows]
+    return [order for order in orders if order is not None]
 
 
-def stub(key: OrderKey) -> ParsedOrder:
-    """An order of which nothing but its name is known."""
-    return {"id": key[1], "symbol": key[0], "status": None, "filled": None, "info": {}}
+def read_open_orders(reply: Any) -> list[ParsedOrder] | Failure:
+    """The rows of a reply that lists open orders, or a Failure.
+
+    A row that names no order is one: that order might be in scope, and nobody knows of it.
+    """
+    rows = read_collection(reply, list)
+    if isinstance(rows, Failure):
+        return rows
+    orders = [read_open_order(row) for row in rows]
+    readable = [order for order in orders if order is not None]
+    if len(readable) < len(orders):
+        return unreadable("an open order without id or pair")
+    return readable

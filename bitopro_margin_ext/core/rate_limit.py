@@ -9,6 +9,7 @@ import math
 import re
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from typing import Final
 
@@ -149,7 +150,11 @@ _limits: dict[str, RateLimits] = {}
 _limits_lock = threading.Lock()
 
 
-def limits_of(host: str) -> RateLimits:
-    """The limits that every client of this process shares for one API host."""
+def limits_of(url: str) -> RateLimits:
+    """The limits that every client of this process shares for the host of an API address."""
+    host = urllib.parse.urlsplit(url).netloc
     with _limits_lock:
-        return _limits.setdefault(host, RateLimits())
+        found = _limits.get(host)
+        if found is None:
+            found = _limits[host] = RateLimits()
+        return found

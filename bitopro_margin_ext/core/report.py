@@ -59,8 +59,9 @@ class CancelReport:
         return SweepOutcome.CONFIRMED
 
     def sum_up(self, parts: Sequence["CancelReport"]) -> None:
-        """Take over what the reports of several pairs say, all but their number of requests."""
+        """Take over what the reports of several pairs say."""
         for part in parts:
+            self.requests += part.requests
             self.cancelled += part.cancelled
             self.already_done += part.already_done
             self.still_open += part.still_open

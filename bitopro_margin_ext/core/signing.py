@@ -10,18 +10,19 @@ exchange has refused one for coming late, the key's calls are sent one after the
 """
 
 import base64
+import collections
 import hashlib
 import hmac
 import json
-import math
 import threading
 import time
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from .endpoints import Endpoint, is_order_id, pair_id
-from .http_call import Turn
+from .endpoints import Endpoint, pair_id
+from .http_call import Turns
+from .parse import is_order_id
 
 
 def dump_json(document: object) -> str:
@@ -57,9 +58,9 @@ def nonce_document(nonce: int, identity: str | None = None) -> str:
 
 
 class Signer:
-    """Signs the calls without a body of one key, each with its next nonce.
+    """Signs one call without a body, and signs it anew with the next nonce of its key.
 
-    A signer serves one call: ``nonce`` is the last that it has used.
+    ``nonce`` is the last that it has used.
     """
 
     def __init__(
@@ -70,17 +71,23 @@ class Signer:
         self._identity = identity
         self._offset_ms = offset_ms
         self.nonces = nonces_of(key)
-        self.nonce: int | None = None
+        self.nonce = 0
 
     def headers(self) -> dict[str, str]:
         """The three headers, with a nonce above every earlier one of the key."""
         self.nonce = self.nonces.next(self._offset_ms)
         return auth_headers(self._key, self._secret, nonce_document(self.nonce, self._identity))
 
-    def accept(self) -> None:
-        """Note that the exchange did not refuse the nonce, as far as anybody knows."""
-        if self.nonce is not None:
-            self.nonces.accept(self.nonce)
+
+class SignedHeaders(dict[str, str]):
+    """The headers of a call with a nonce, and what signs it anew; a copy is a plain dict."""
+
+    def __init__(self, signer: Signer) -> None:
+        super().__init__(signer.headers())
+        self.signer = signer
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
 
 
 Body = Mapping[str, Any] | list[Any]
@@ -127,7 +134,7 @@ def build_request(
         return HttpRequest(endpoint.method, url, headers, text)
     if rest:
         url += "?" + urllib.parse.urlencode(dict(rest) if isinstance(rest, Mapping) else {})
-    headers = Signer(key, secret, identity, offset_ms).headers()
+    headers = SignedHeaders(Signer(key, secret, identity, offset_ms))
     return HttpRequest(endpoint.method, url, headers, None)
 
 
@@ -145,36 +152,25 @@ def _segment(name: str, value: object) -> str:
 
 CLOCK_TOLERANCE_MS: Final = 1_000
 """What a ``Date`` header can be off by: it counts whole seconds, and was on its way."""
-ORDERED_SECONDS: Final = 60.0
-"""How long the calls of a key are sent one by one after the exchange refused one for coming late:
-requests on two connections can overtake each other, whatever we do."""
-TURN_SECONDS: Final = 0.5
-"""How long a call may keep its turn while another waits: its request has long left by then, and an
-answer that does not come must not keep a cancel in."""
 
 
-class Nonces:
-    """The nonces of one key, for every client and thread of the process."""
+class Nonces(Turns):
+    """The nonces and turns of one key, for every client and thread of the process."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.Lock()
         self._last = 0
-        self._accepted = 0
-        """The highest one that the exchange may have accepted."""
-        self._ordered_until = 0.0
-        self.wire = Wire()
-        """Held by the call whose turn it is."""
+        self.written = 0
+        """The newest one that is on the wire."""
+        self.accepted: collections.deque[int] = collections.deque(maxlen=64)
+        """Those that the exchange may have accepted, so that no later one may be below them."""
 
     def next(self, offset_ms: int = 0) -> int:
         """The current time in ms, corrected by ``offset_ms``, and above every earlier nonce."""
         with self._lock:
             self._last = max(_now_ms() + offset_ms, self._last + 1)
             return self._last
-
-    def accept(self, nonce: int) -> None:
-        """Note that the exchange has not refused this nonce: no later one may be below it."""
-        with self._lock:
-            self._accepted = max(self._accepted, nonce)
 
     def set_back(self, offset_ms: int) -> None:
         """Let the next nonce follow the last accepted one: those since were refused for the clock.
@@ -184,90 +180,14 @@ class Nonces:
         """
         with self._lock:
             now = _now_ms() + offset_ms
-            if self._accepted > now + CLOCK_TOLERANCE_MS:
-                self._accepted = 0
-            self._last = self._accepted
+            if max(self.accepted, default=0) > now + CLOCK_TOLERANCE_MS:
+                self.accepted.clear()
+            self._last = self.written = max(self.accepted, default=0)
 
     def is_ahead(self, offset_ms: int) -> bool:
         """Whether the sequence has run ahead of the clock, which refused nonces can make it do."""
         with self._lock:
             return self._last - (_now_ms() + offset_ms) > CLOCK_TOLERANCE_MS
-
-    # -- in order on the wire ------------------------------------------------------------------
-
-    def keep_in_order(self) -> None:
-        """Send the calls of this key one by one from now on."""
-        self._ordered_until = time.monotonic() + ORDERED_SECONDS
-
-    @property
-    def is_ordered(self) -> bool:
-        """Whether a call waits for the answer to the one before."""
-        return time.monotonic() < self._ordered_until
-
-    def turn(self) -> Turn:
-        """What a call holds while it is signed and written, or until it is answered."""
-        return _KeyTurn(self)
-
-    def take_over(self, wire: "Wire") -> None:
-        """End the turn of a call that keeps it for too long; the others compete for a new one."""
-        with self._lock:
-            if self.wire is wire and wire.left() <= 0:
-                self.wire = Wire()
-
-
-class Wire:
-    """A lock that knows since when it is held."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._since = math.inf
-
-    def acquire(self, timeout: float) -> bool:
-        """Wait at most so many seconds for it, and say whether it is held now."""
-        if not self._lock.acquire(timeout=timeout):
-            return False
-        self._since = time.monotonic()
-        return True
-
-    def release(self) -> None:
-        """Let the next one have it."""
-        self._since = math.inf
-        self._lock.release()
-
-    def left(self) -> float:
-        """For how many seconds more it may be held while somebody waits."""
-        return TURN_SECONDS - max(0.0, time.monotonic() - self._since)
-
-
-class _KeyTurn(Turn):
-    def __init__(self, nonces: Nonces) -> None:
-        self._nonces = nonces
-        self._wire: Wire | None = None
-        """What this turn holds."""
-
-    def acquire(self, timeout: float) -> bool:
-        ends = time.monotonic() + timeout
-        while True:
-            wire = self._nonces.wire
-            left = ends - time.monotonic()
-            if wire.acquire(max(0.0, min(left, wire.left()))):
-                if wire is self._nonces.wire:
-                    self._wire = wire
-                    return True
-                wire.release()
-            elif wire.left() <= 0:
-                self._nonces.take_over(wire)
-            elif left <= 0:
-                return False
-
-    def written(self) -> None:
-        if not self._nonces.is_ordered:
-            self.release()
-
-    def release(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.release()
 
 
 def _now_ms() -> int:
@@ -281,4 +201,7 @@ _by_key_lock = threading.Lock()
 def nonces_of(key: str | None) -> Nonces:
     """The sequence that every client of this process shares for an API key."""
     with _by_key_lock:
-        return _by_key.setdefault(key or "", Nonces())
+        found = _by_key.get(key or "")
+        if found is None:
+            found = _by_key[key or ""] = Nonces()
+        return found

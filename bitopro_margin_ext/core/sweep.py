@@ -24,8 +24,8 @@ from .endpoints import (
     pair_symbol,
 )
 from .errors import FATAL, Failure, Outcome, unreadable
-from .evidence import ENDS, Source, SweepState
-from .parse import ParsedOrder, key_of, read_cancelled, read_collection, read_open_order, read_order
+from .evidence import ENDS, Source, SweepState, key_of
+from .parse import ParsedOrder, read_cancelled, read_open_orders, read_order, read_orders
 from .rate_limit import RateLimits
 from .report import CancelReport
 from .signing import Nonces
@@ -59,6 +59,7 @@ def cancel_and_confirm(
     report: CancelReport | None = None,
     heard: Callable[[], Iterable[ParsedOrder]] = tuple,
     first: str | None = None,
+    structure: Callable[[ParsedOrder], Any] = lambda order: order,
 ) -> Flow[CancelReport]:
     """Cancel the margin orders of ``symbol`` (None: of every pair) and report what became of them.
 
@@ -67,7 +68,8 @@ def cancel_and_confirm(
     and reports what it knows. ``exchange_clock`` holds the exchange's clock minus ours, and the
     limits of its host. A caller that may stop early gives the ``report`` to fill, and finds in it
     what was learnt until it closed the flow. ``heard`` gives the parsed orders that a stream has
-    told of: those that have ended by its word are not fetched again.
+    told of: those that have ended by its word are not fetched again. ``structure`` makes of a
+    parsed order what stands in the report; without it that is the parsed order.
 
     ``first`` is a pair that the caller is in a hurry for. The flow then ends as soon as that pair
     is settled: cancelled, listed, and the end of each of its known orders learnt. What is left of
@@ -79,7 +81,7 @@ def cancel_and_confirm(
     :raises ValueError: for a symbol that is not a pair, before anything is sent.
     """
     paths = open_orders or OpenOrdersPath()
-    sweep = _Sweep(symbol, known, deadline, paths, clock, exchange_clock, report, heard)
+    sweep = _Sweep(symbol, known, deadline, paths, clock, exchange_clock, report, heard, structure)
     return sweep.run(None if first is None else pair_symbol(first))
 
 
@@ -118,10 +120,12 @@ class _Sweep:
         account: SweptAccount | None,
         report: CancelReport | None = None,
         heard: Callable[[], Iterable[ParsedOrder]] = tuple,
+        structure: Callable[[ParsedOrder], Any] = lambda order: order,
     ) -> None:
         self.symbol = None if symbol is None else pair_symbol(symbol)
         self.open_orders = open_orders
         self.heard = heard
+        self.structure = structure
         self.clock = clock = clock or time.monotonic
         self.started = clock()
         began_ms = time.time_ns() // 1_000_000
@@ -142,9 +146,12 @@ class _Sweep:
             yield from self._cancel_all()
             yield from self._confirm(first)
         finally:
-            # A caller that stops driving the flow early still finds what was learnt so far.
-            self._fill_report()
-        if first is not None and not self._is_settled(None):
+            # A caller that stops driving the flow early still finds what was learnt so far; and one
+            # that is in a hurry waits for no structures of what is completed later.
+            is_known = self.report.listed or self.caller.is_barred(self.open_orders.candidates[0])
+            has_rest = first is not None and not (is_known and not self.state.is_unsettled())
+            self._fill_report(first if has_rest else None)
+        if has_rest:
             self.report.rest = self._rest
         return self.report
 
@@ -174,30 +181,31 @@ class _Sweep:
     def _confirm(self, first: str | None) -> Flow[None]:
         """Read, cancel what survived, and read again, until this pair (None: all) is settled."""
         round_number = 0
-        while self.caller.remaining() > 0:
+        while self._has_time():
             yield from self._read_lists(first)
-            if not self.report.listed and self.caller.refusal(reads=True):
+            if not self.report.listed and self.caller.refused_reads:
                 return
-            yield from self._look_up(first, round_number)
-            if self._is_settled(first) or self._is_refused():
+            lag = self.report.listed and round_number < ROUNDS_OF_LISTS
+            missing = self.state.orders_missing(first, lists_may_lag=lag)
+            if missing:
+                yield from self._look_up(missing[:SINGLES])
+            is_known = self.report.listed or self.caller.is_barred(self.open_orders.candidates[0])
+            if is_known and not self.state.is_unsettled(first):
                 return
-            if self.caller.remaining() <= 0:
+            if self.caller.refused_reads or self.caller.refused_writes:
+                return
+            if not self._has_time():
                 return
             yield from self.caller.pause(0.1 * 2 ** min(round_number, 3))
             yield from self._cancel_survivors()
             round_number += 1
 
-    def _is_settled(self, first: str | None) -> bool:
-        if self.state.is_unsettled(first):
-            return False
-        return self.report.listed or self.caller.is_barred(self.open_orders.candidates[0])
+    def _has_time(self) -> bool:
+        return self.clock() < self.caller.ends
 
-    def _is_refused(self) -> bool:
-        return any(self.caller.refusal(reads=reads) is not None for reads in (True, False))
-
-    def _fill_report(self) -> None:
-        self.state.fill(self.report)
-        self.report.key_refusal = self.caller.refusal(reads=True)
+    def _fill_report(self, symbol: str | None = None) -> None:
+        self.state.fill(self.report, self.structure, symbol)
+        self.report.key_refusal = self.caller.refused_reads
         self.report.elapsed_ms = round((self.clock() - self.started) * 1000)
 
     # -- reading -------------------------------------------------------------------------------
@@ -205,27 +213,31 @@ class _Sweep:
     def _read_lists(self, first: str | None) -> Flow[None]:
         """The open orders and, at the same time, the history of each pair with ends to learn."""
         self._learn_heard()
-        pairs = {symbol for symbol, _ in self.state.orders_to_look_up(first)}
+        pairs = self.state.pairs_to_look_up(first)
         if self.report.in_doubt and self.symbol is not None:
             # Orders that the caller does not know may have been cancelled by the call that did
             # not answer: only the list can name them.
             pairs.add(self.symbol)
-        listings, symbols = self._listings(), sorted(pairs)
-        answers = yield from self.caller.call_together(
-            [listings[0], *((ORDERS, _history_of(symbol)) for symbol in symbols)]
-        )
-        yield from self._list_open(listings, answers[0])
-        for symbol, answer in zip(symbols, answers[1:], strict=True):
-            self._take_history(symbol, *answer)
-        # Orders that nobody knew have ends as well.
-        new = {symbol for symbol, _ in self.state.orders_to_look_up(first)} - pairs
-        if new and self.caller.remaining() > 0:
-            symbols = sorted(new)
-            answers = yield from self.caller.call_together(
-                [(ORDERS, _history_of(symbol)) for symbol in symbols]
-            )
-            for symbol, answer in zip(symbols, answers, strict=True):
-                self._take_history(symbol, *answer)
+        asked: set[str] = set()
+        listings, is_first = self._listings(), True
+        calls: list[tuple[Endpoint, dict[str, Any]]] = [listings[0]]
+        while True:
+            symbols = sorted(pairs)
+            calls += [(ORDERS, _history_of(symbol)) for symbol in symbols]
+            answers = yield from self.caller.call_together(calls)
+            if is_first:
+                yield from self._list_open(listings, answers.pop(0))
+            for symbol, (reply, moment) in zip(symbols, answers, strict=True):
+                orders = read_orders(reply, symbol)
+                if isinstance(orders, Failure):
+                    self.report.failures.append(orders)
+                else:
+                    self.state.record_history(orders, moment)
+            # Orders that nobody knew have ends as well.
+            calls, is_first, asked = [], False, asked | pairs
+            pairs = self.state.pairs_to_look_up(first) - asked
+            if not pairs or not self._has_time():
+                return
 
     def _list_open(
         self,
@@ -239,20 +251,15 @@ class _Sweep:
                 reply = yield from self.caller.call(endpoint, params)
                 answer = (reply, self.caller.moment)
             (reply, moment), answer = answer, None
-            rows = read_collection(reply, list)
-            if isinstance(rows, Failure):
-                self._note(rows)
-                if rows.status != 404 and (rows.is_retryable or rows.meaning in FATAL):
+            orders = read_open_orders(reply)
+            if isinstance(orders, Failure):
+                self.report.failures.append(orders)
+                if orders.status != 404 and (orders.is_retryable or orders.meaning in FATAL):
                     return
                 continue
-            self.open_orders.remember(endpoint)
-            orders = [read_open_order(row) for row in rows]
-            readable = [order for order in orders if order is not None]
-            if len(readable) < len(orders):
-                # An order that cannot be named might be in scope: say that we do not know.
-                self._note(unreadable("an open order without id or pair"))
-                return
-            self.state.record_open_orders(readable, moment)
+            if endpoint is not self.open_orders.candidates[0]:
+                self.open_orders.remember(endpoint)
+            self.state.record_open_orders(orders, moment)
             self.report.listed = True
             return
 
@@ -267,24 +274,9 @@ class _Sweep:
             *((endpoint, {}) for endpoint in endpoints),
         ]
 
-    def _take_history(self, symbol: str, reply: Any, moment: Moment) -> None:
-        rows = read_collection(reply, list)
-        if isinstance(rows, Failure):
-            self._note(rows)
-            return
-        for order in (read_order(row, symbol) for row in rows):
-            if order is not None:
-                self.state.record_order(order, moment, Source.HISTORY)
-
-    def _look_up(self, first: str | None, round_number: int) -> Flow[None]:
+    def _look_up(self, missing: list[OrderKey]) -> Flow[None]:
         """Ask for single orders that the lists lack or contradict."""
-        lists_may_lag = self.report.listed and round_number < ROUNDS_OF_LISTS
-        missing = [
-            key
-            for key in self.state.orders_to_look_up(first)
-            if not self.state.is_listed(key) and not (lists_may_lag and self.state.has_history(key))
-        ][:SINGLES]
-        if not missing or self.caller.remaining() <= 0 or self.caller.refusal(reads=True):
+        if not self._has_time() or self.caller.refused_reads:
             return
         for key in missing:
             self.state.record_lookup(key)
@@ -293,19 +285,23 @@ class _Sweep:
         )
         for key, (reply, moment) in zip(missing, answers, strict=True):
             if isinstance(reply, Failure):
-                self._note(reply)
+                self.report.failures.append(reply)
                 continue
             order = read_order(reply, key[0])
             if order is not None and key_of(order) == key:
                 self.state.record_order(order, moment, Source.LOOKUP)
             else:
-                self._note(unreadable(f"not the order {key[1]} that was asked for"))
+                self.report.failures.append(
+                    unreadable(f"not the order {key[1]} that was asked for")
+                )
 
     def _learn_heard(self) -> None:
         """Take from a stream only how orders ended: that it tells an order open may be old."""
-        wanted = set(self.state.orders_to_look_up())
-        now = self.clock()
-        for order in self.heard():
+        heard = list(self.heard())
+        if not heard:
+            return
+        wanted, now = set(self.state.orders_to_look_up()), self.clock()
+        for order in heard:
             if order["status"] in ENDS and key_of(order) in wanted:
                 self.state.record_order(order, Moment(now, now), Source.STREAM)
 
@@ -336,7 +332,7 @@ class _Sweep:
             yield from self._cancel_batch(fresh)
             return
         for key in survivors[:SINGLES]:
-            if self.caller.remaining() <= 0:
+            if not self._has_time():
                 return
             yield from self._cancel_one(key)
 
@@ -385,16 +381,15 @@ class _Sweep:
             # Whatever it meant, it is no word about the orders that were asked about.
             self.report.in_doubt = True
             count = answered - len(orders)
-            self._note(unreadable(f"{count} cancelled ids that were not asked for"))
+            self.report.failures.append(
+                unreadable(f"{count} cancelled ids that were not asked for")
+            )
 
     def _note_failed_cancel(self, failure: Failure, keys: list[OrderKey] | None) -> None:
-        self._note(failure)
+        self.report.failures.append(failure)
         if failure.outcome is Outcome.UNKNOWN:
             self.report.in_doubt = True
             self.state.mark_unconfirmed(self.caller.moment, keys)
-
-    def _note(self, failure: Failure) -> None:
-        self.report.failures.append(failure)
 
 
 def _history_of(symbol: str) -> dict[str, Any]:

@@ -9,24 +9,23 @@ and DELETE by itself on a kept connection that drops, follows redirects with all
 import contextlib
 import contextvars
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
 import yarl
 
-from ..core.guarded_session import MAX_ANSWER_BYTES
+from ..core.http_call import MAX_ANSWER_BYTES
 
 _ClientSession: Final = aiohttp.ClientSession
 
 
 class Sending:
-    """One request on its way; ``on_sent`` is called when its first byte may have left."""
+    """One request on its way."""
 
-    def __init__(self, on_sent: Callable[[], None]) -> None:
-        self.is_sent = False
-        self._on_sent = on_sent
+    is_sent = False
+    """Whether its first byte may have left."""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -36,11 +35,6 @@ class Sending:
             yield
         finally:
             _current.reset(token)
-
-    def note_sent(self) -> None:
-        """Note that the headers are being written."""
-        self.is_sent = True
-        self._on_sent()
 
 
 _current: contextvars.ContextVar[Sending | None] = contextvars.ContextVar("sending", default=None)
@@ -143,7 +137,8 @@ async def _note_sent(session: Any, context: SimpleNamespace, parameters: Any) ->
 def _note_sending() -> None:
     sending = _current.get()
     if sending is not None:
-        sending.note_sent()
+        # Its headers are being written.
+        sending.is_sent = True
 
 
 async def _refuse_redirect(session: Any, context: SimpleNamespace, parameters: Any) -> None:

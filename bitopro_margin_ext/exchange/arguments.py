@@ -13,6 +13,7 @@ import ccxt
 
 from ..core import endpoints
 from ..core.assumptions import AMOUNT_DECIMALS
+from ..core.parse import is_order_id
 from .flow import Flow, LoadMarkets, MarginExchange
 
 MAX_DIGITS: Final = 40
@@ -81,9 +82,7 @@ def require_order_id(api: MarginExchange, given: Any) -> str:
 
 def _is_id(given: str | int) -> bool:
     return (
-        abs(given) < 10**MAX_DIGITS and given >= 0
-        if isinstance(given, int)
-        else (endpoints.is_order_id(given))
+        abs(given) < 10**MAX_DIGITS and given >= 0 if isinstance(given, int) else is_order_id(given)
     )
 
 

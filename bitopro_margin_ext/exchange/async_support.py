@@ -12,9 +12,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import ccxt.async_support
 
-from ..core.calls import Call, Gather, Sleep
+from ..core.calls import Call, Gather, Sleep, retry_nonce
 from ..core.connecting import NEXT_ADDRESS_SECONDS
-from ..core.errors import network_failure
+from ..core.errors import Failure, network_failure
 from ..core.signing import Signer
 from . import (
     borrowing,
@@ -29,7 +29,7 @@ from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
-from .flow import Flow, Inherited, LoadMarkets, Step, error_of, failure_of
+from .flow import Flow, Inherited, LoadMarkets, Request, Step, error_of, failure_of, raise_failure
 from .params import account_chosen, present_as_method
 
 P = ParamSpec("P")
@@ -46,6 +46,20 @@ def awaiting(
 
     @functools.wraps(method)
     async def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = await self.run_flow(start, *args, **kwargs)
+        return result
+
+    present_as_method(run, method)
+    return run
+
+
+class AwaitingSession(MarginSession):
+    """The margin session over ccxt's asynchronous transport."""
+
+    session: Any
+
+    async def run_flow(self, start: Callable[..., Flow[R]], /, *args: Any, **kwargs: Any) -> R:
+        """Start a flow on this object, and perform it to its end."""
         flow = start(self, *args, **kwargs)
         try:
             step = next(flow)
@@ -63,18 +77,11 @@ def awaiting(
             # A cancelled task leaves the flow in the middle; its scope must not outlive this call.
             flow.close()
 
-    present_as_method(run, method)
-    return run
-
-
-class AwaitingSession(MarginSession):
-    """The margin session over ccxt's asynchronous transport."""
-
-    session: Any
-
     async def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:
+            case Request():
+                return await self._request(step)
             case Call():
                 return await self._perform_call(step)
             case Gather(calls):
@@ -88,10 +95,20 @@ class AwaitingSession(MarginSession):
             case LoadMarkets():
                 return await self.load_markets()
 
-    async def _perform_call(self, step: Call) -> Any:
+    async def _request(self, request: Request) -> Any:
+        first, started = Call(*request), time.monotonic()
+        answer = await self._perform_call(first, unthrottled=SCOPE.get().unthrottled)
+        if isinstance(answer, Failure):
+            answer = await self.run_flow(retry_nonce, first, answer, started)
+            if isinstance(answer, Failure):
+                raise_failure(self.id, answer)
+        return answer
+
+    async def _perform_call(self, step: Call, *, unthrottled: bool = True) -> Any:
+        """Make a call; the flow that asks for one keeps the documented limits itself."""
         scope = SCOPE.get()
         ends = scope.ends if step.timeout is None else time.monotonic() + step.timeout
-        token = SCOPE.set(scope._replace(ends=min(scope.ends, ends)))
+        token = SCOPE.set(scope._replace(ends=min(scope.ends, ends), unthrottled=unthrottled))
         try:
             return await getattr(self, step.endpoint.implicit)(step.params)
         except Exception as error:
@@ -140,19 +157,20 @@ class AwaitingSession(MarginSession):
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> Any:
         """Send one HTTP request; inside a deadline, give up on it when the time has come."""
-        scope = SCOPE.get()
-        left = scope.ends - time.monotonic()
+        left = SCOPE.get().ends - time.monotonic()
         if left <= 0:
             raise self.not_sent_error()
-        sending = Sending(functools.partial(next, scope.counter))
-        signer = self.signer_of(headers, body)
+        sending = Sending()
+        signer = getattr(headers, "signer", None) or self.signer_of(headers, body)
         is_refused = False
         try:
             with sending.running():
                 async with asyncio.timeout(None if left == math.inf else left):
                     async with self._turn(signer):
                         if signer is not None:
-                            headers = {**headers, **signer.headers()}
+                            if signer.nonce <= signer.nonces.written:
+                                headers = {**headers, **signer.headers()}
+                            signer.nonces.written = signer.nonce
                         return await super().fetch(url, method, headers, body)
         except ccxt.BaseError as error:
             is_refused = isinstance(error, ccxt.InvalidNonce)
@@ -166,7 +184,7 @@ class AwaitingSession(MarginSession):
             raise error_of(failure, f"{self.id} {method}: {failure}") from error
         finally:
             if signer is not None and sending.is_sent and not is_refused:
-                signer.accept()
+                signer.nonces.accepted.append(signer.nonce)
 
     @contextlib.asynccontextmanager
     async def _turn(self, signer: Signer | None) -> AsyncIterator[None]:
@@ -174,9 +192,8 @@ class AwaitingSession(MarginSession):
         if signer is None or not signer.nonces.is_ordered:
             yield
             return
-        turn = signer.nonces.turn()
         # Threads take part as well, so there is nothing to await.
-        while not turn.acquire(0):
+        while (turn := signer.nonces.take_turn(0)) is None:
             await asyncio.sleep(0.002)
         try:
             yield

@@ -1,11 +1,10 @@
 """What the three classes share below the unified methods: signing, errors, pace, addresses."""
 
 import logging
-import math
 import os
 import re
-import time
 import urllib.parse
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import ccxt
@@ -80,6 +79,9 @@ def _is_live(url: str) -> bool:
 class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     """Signing, error meanings, throttling and addresses of the margin classes."""
 
+    heard_orders: Callable[[], Iterable[ParsedOrder]] = tuple
+    """What streams have told of orders, as parsed rows; without streams that is nothing."""
+
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         self.open_orders_path = OpenOrdersPath()
         self._remembered: tuple[Any, ...] = ()
@@ -126,11 +128,6 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         elif "wsBackup" in self.urls:
             self.urls["ws"] = self.urls.pop("wsBackup")
 
-    @property
-    def host(self) -> str:
-        """The REST host that this object talks to."""
-        return str(urllib.parse.urlsplit(self.urls["api"]["rest"]).netloc)
-
     # -- signing -------------------------------------------------------------------------------
 
     def sign(
@@ -172,13 +169,8 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
             ) from None
         except ValueError as error:
             raise ccxt.BadRequest(f"{self.id} {endpoint.implicit}(): {error}") from None
-        headers = {"X-BITOPRO-API": "ccxt", **request.headers}
-        return {
-            "url": request.url,
-            "method": request.method,
-            "body": request.body,
-            "headers": headers,
-        }
+        request.headers["X-BITOPRO-API"] = "ccxt"
+        return request._asdict()
 
     def handle_option_and_params(
         self,
@@ -245,10 +237,6 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         failure = not_sent(why)
         return error_of(failure, f"{self.id} {failure}")
 
-    def heard_orders(self) -> list[ParsedOrder]:
-        """What streams have told of orders, as parsed rows; this class has none."""
-        return []
-
     # -- throttling and time -------------------------------------------------------------------
 
     @property
@@ -267,12 +255,13 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
 
     def nonce(self) -> int:
         """The key's next nonce: spot calls draw from the same sequence."""
-        nonce = self.key_nonces.next(self.clock_offset_ms)
-        self.key_nonces.accept(nonce)
+        nonces = self.key_nonces
+        nonce = nonces.next(self.clock_offset_ms)
+        nonces.accepted.append(nonce)
         return nonce
 
     def signer_of(self, headers: Any, body: Any) -> signing.Signer | None:
-        """What signs a call anew when it leaves; None for one that carries no nonce."""
+        """What signs a spot call anew when it leaves; None for one that carries no nonce."""
         if body is not None or "X-BITOPRO-PAYLOAD" not in (headers or {}):
             return None
         identity = getattr(self, "login", None) or None
@@ -281,7 +270,7 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     @property
     def rate_limits(self) -> RateLimits:
         """The documented limits, shared by all clients of this process for a host."""
-        return limits_of(self.host)
+        return limits_of(self.urls["api"]["rest"])
 
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
@@ -296,17 +285,6 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
         if wait is None:
             raise self.not_sent_error()
         return wait
-
-    @property
-    def timeout(self) -> int:
-        """ccxt's time-out of one call in ms, shortened by the current deadline."""
-        own: int = self.__dict__.get("_timeout", 10_000)
-        left = SCOPE.get().ends - time.monotonic()
-        return own if left == math.inf else max(1, min(own, int(left * 1000)))
-
-    @timeout.setter
-    def timeout(self, value: int) -> None:
-        self.__dict__["_timeout"] = value
 
     def log(self, *args: Any) -> None:
         """Print for ``verbose``, without secrets."""

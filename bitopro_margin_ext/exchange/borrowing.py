@@ -25,7 +25,7 @@ from .arguments import (
     require_code,
 )
 from .describe import documented
-from .flow import NO_PARAMS, Flow, MarginExchange, Params, Structure, call, send_once
+from .flow import NO_PARAMS, Flow, MarginExchange, Params, Request, Structure, send_once
 from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import finish, parsed_rows, reading, rows_of
@@ -95,7 +95,7 @@ def lending_terms(
     api: MarginExchange, query: Params = NO_PARAMS, timeout: float | None = None
 ) -> Flow[dict[str, Any]]:
     """What the exchange lends, by unified code; ``timeout`` is in seconds."""
-    answer = yield from call(api, BORROW_PROVISIONING, query, timeout=timeout)
+    answer = yield Request(BORROW_PROVISIONING, query, timeout=timeout)
     if not isinstance(answer, Mapping) or not all(isinstance(r, Mapping) for r in answer.values()):
         raise ccxt.BadResponse(f"{api.id} sent lending terms that cannot be read")
     return {
@@ -112,7 +112,7 @@ def _check_lent(api: MarginExchange, code: str, amount: str) -> Flow[None]:
         row = terms.get(code)
         balances = {}
         if row is not None:
-            balances = rows_of(api, (yield from call(api, BALANCES)), "balances", dict)
+            balances = rows_of(api, (yield Request(BALANCES)), "balances", dict)
     except (ccxt.OperationFailed, ccxt.ExchangeError):
         return
     if row is None:
@@ -194,7 +194,7 @@ def fetch_borrow_interest(
     window = read_window(api, since, limit, words)
     wanted, pair = optional_code(api, code), optional_pair(api, symbol)
     codes = pair.split("/") if pair is not None else None
-    answer = yield from call(api, BALANCES, raw)
+    answer = yield Request(BALANCES, raw)
     balances = rows_of(api, answer, "balances", dict)
     rates = yield from _rates(api)
     moment = api.milliseconds()
@@ -275,7 +275,7 @@ def _history(
     words, raw = take_params(api, method, params)
     window = read_window(api, since, limit, words)
     wanted = optional_code(api, code)
-    answer = yield from call(api, endpoint, raw)
+    answer = yield Request(endpoint, raw)
 
     def parse(row: Any) -> Structure | None:
         row = {**read(row), "symbol": None}

@@ -6,7 +6,6 @@ drips can outlast it; inside a deadline every call has ended when the time has c
 """
 
 import contextlib
-import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -24,8 +23,6 @@ class Scope(NamedTuple):
     inherited: bool = False
     """Whether an inherited method of ``ccxt.bitopro`` runs: it reads its rows as it always did, and
     what it calls in turn is for the spot account as well."""
-    counter: Iterator[int] = itertools.count()
-    """Moved on by each request that leaves, from whatever thread."""
 
 
 _NO_SCOPE: Final = Scope()

@@ -6,7 +6,7 @@ its own is made or read, it is ``Any``.
 """
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -57,8 +57,9 @@ class MarginExchange(Protocol):
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
 
-    def heard_orders(self) -> list[ParsedOrder]:
-        """What streams have told of orders, as parsed rows."""
+    @property
+    def heard_orders(self) -> Callable[[], Iterable[ParsedOrder]]:
+        """What gives the orders that streams have told of, as parsed rows."""
 
     # -- ccxt's: time and numbers --------------------------------------------------------------
 
@@ -146,27 +147,23 @@ class LoadMarkets(NamedTuple):
     """Load the markets, unless they are."""
 
 
-Step = calls.Step | Inherited | LoadMarkets
+class Request(NamedTuple):
+    """Call an endpoint at ccxt's pace, within ``timeout`` seconds if one is given.
+
+    The answer is the decoded body. What fails is raised in the flow: the ccxt error of what the
+    failure means, with the failure.
+    """
+
+    endpoint: Endpoint
+    params: calls.Params = NO_PARAMS
+    timeout: float | None = None
+
+
+Step = calls.Step | Request | Inherited | LoadMarkets
 
 Result = TypeVar("Result")
 
 Flow = Generator[Step, Any, Result]
-
-
-def call(
-    api: MarginExchange,
-    endpoint: Endpoint,
-    params: calls.Params | None = None,
-    timeout: float | None = None,
-) -> Flow[Any]:
-    """Call an endpoint, within ``timeout`` seconds if one is given.
-
-    :raises ccxt.BaseError: the class of what the failure means, with the failure.
-    """
-    answer = yield from calls.call(api, endpoint, {} if params is None else params, timeout)
-    if isinstance(answer, Failure):
-        raise_failure(api.id, answer)
-    return answer
 
 
 def send_once(
@@ -178,7 +175,7 @@ def send_once(
         command may have been carried out. Nothing is sent a second time.
     """
     try:
-        answer = yield from call(api, endpoint, body)
+        answer = yield Request(endpoint, body)
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         failure = failure_of(error)
         if failure.outcome is not Outcome.UNKNOWN:

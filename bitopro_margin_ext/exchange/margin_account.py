@@ -24,7 +24,16 @@ from .arguments import (
 )
 from .borrowing import lending_terms
 from .describe import documented
-from .flow import NO_PARAMS, Flow, LoadMarkets, MarginExchange, Params, Structure, call, send_once
+from .flow import (
+    NO_PARAMS,
+    Flow,
+    LoadMarkets,
+    MarginExchange,
+    Params,
+    Request,
+    Structure,
+    send_once,
+)
 from .paging import Listing, read_window, whole_list
 from .params import no_params, take_params, with_raw
 from .structures import by_code, finish, parsed_rows, reading, rows_of
@@ -39,7 +48,7 @@ def fetch_margin_account(api: MarginExchange, params: Params = NO_PARAMS) -> Flo
         ``info`` and through ``fetch_balance``.
     """
     raw = no_params(api, "fetchMarginAccount", params)
-    answer = yield from call(api, BALANCES, raw)
+    answer = yield Request(BALANCES, raw)
     return margin_account_structure(api, answer)
 
 
@@ -82,7 +91,7 @@ def calculate_ad_ratio(
     wanted = exact_amount(api, amount)
     code = yield from known_currency(api, code)
     body = {"action": names[action], "currency": code.lower(), "amount": wanted}
-    answer = yield from call(api, CALCULATE_AD_RATIO, with_raw(api, "calculateAdRatio", body, raw))
+    answer = yield Request(CALCULATE_AD_RATIO, with_raw(api, "calculateAdRatio", body, raw))
     (parsed,) = parsed_rows(api, "a ratio", parse_account.parse_ad_ratio, [answer])
     done = finish(api, parsed, ("adRatio", "totalAsset", "totalDebt"))
     numbers = {value: name for name, value in parse_account.AD_RATIO_ACTIONS.items()}
@@ -112,7 +121,7 @@ def fetch_my_liquidations(
     wanted = optional_pair(api, symbol)
     # Only the list of markets tells which way round a pair is written.
     yield LoadMarkets()
-    answer = yield from call(api, USER_LIQUIDATIONS, raw)
+    answer = yield Request(USER_LIQUIDATIONS, raw)
 
     def parse(row: Any) -> Structure | None:
         line = _liquidation(api, parse_account.parse_liquidation(row))
@@ -160,7 +169,7 @@ def fetch_balance(api: MarginExchange, params: Params = NO_PARAMS) -> Flow[Balan
         accrued interest) of each currency; ``info`` is the whole answer, adRatio and totals in it.
     """
     raw = no_params(api, "fetchBalance", params)
-    return balance_structure(api, (yield from call(api, BALANCES, raw)))
+    return balance_structure(api, (yield Request(BALANCES, raw)))
 
 
 def balance_structure(api: MarginExchange, answer: Any) -> Balances:
@@ -282,7 +291,7 @@ def fetch_transfers(
     words, raw = take_params(api, "fetchTransfers", params)
     window = read_window(api, since, limit, words)
     wanted = optional_code(api, code)
-    answer = yield from call(api, USER_TRANSFERS, raw)
+    answer = yield Request(USER_TRANSFERS, raw)
 
     def parse(row: Any) -> Structure | None:
         line = finish(api, parse_account.parse_transfer(row), ("amount",))

@@ -23,7 +23,16 @@ from .arguments import (
 )
 from .borrowing import lending_terms
 from .describe import documented
-from .flow import NO_PARAMS, Flow, Inherited, LoadMarkets, MarginExchange, Params, Structure, call
+from .flow import (
+    NO_PARAMS,
+    Flow,
+    Inherited,
+    LoadMarkets,
+    MarginExchange,
+    Params,
+    Request,
+    Structure,
+)
 from .params import no_params
 from .structures import reading, rows_of
 
@@ -194,7 +203,7 @@ def _mark_prices(
 ) -> Flow[dict[str, Structure]]:
     raw = no_params(api, method, params)
     yield LoadMarkets()
-    answer = yield from call(api, MARK_PRICE, raw)
+    answer = yield Request(MARK_PRICE, raw)
     prices = rows_of(api, answer, "tokenPrices", dict)
     with reading(api, "mark prices"):
         found = mark_tickers(api, prices)

@@ -11,7 +11,7 @@ from ..core.errors import Failure, Outcome
 from ..core.parse import text
 from .arguments import require_list, require_symbol, shown
 from .describe import documented
-from .flow import NO_PARAMS, Flow, LoadMarkets, MarginExchange, Params, call, failure_of
+from .flow import NO_PARAMS, Flow, LoadMarkets, MarginExchange, Params, Request, failure_of
 from .order_body import asked_for, build_order
 from .order_creation import accepted_order, find_by_client_ids, require_exits
 from .params import margin_only, margin_params, take_params, with_raw
@@ -71,7 +71,7 @@ def create_orders(
     for start in range(0, len(prepared), CHUNK):
         chunk = prepared[start : start + CHUNK]
         try:
-            answer = yield from call(api, CREATE_BATCH, [order.body for order in chunk])
+            answer = yield Request(CREATE_BATCH, [order.body for order in chunk])
             outcomes, failure = _outcomes(api, chunk, rows_of(api, answer)), None
         except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
             failure = failure_of(error)

@@ -1,20 +1,26 @@
 """Unified methods that cancel margin orders, and cancel-and-confirm on top of them."""
 
-import itertools
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core import calls, endpoints, sweep
+from ..core import endpoints, sweep
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
-from ..core.parse import parse_cancelled_ids
+from ..core.parse import read_cancelled
 from ..core.report import CancelReport
 from . import call_scope
 from .arguments import optional_pair, require_list, require_order_id, require_pair, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, MarginExchange, Params, call
+from .flow import NO_PARAMS, Flow, MarginExchange, Params, Request
 from .order_fetching import order_of_client_id
 from .params import margin_params, no_params, plain_request, take_params, with_raw
-from .structures import Order, named_order, order_structure, reading, rows_of
+from .structures import (
+    Order,
+    cancelled_orders,
+    named_order,
+    order_structure,
+    swept_order,
+)
 
 
 @documented(CANCEL_ALL)
@@ -27,7 +33,7 @@ def cancel_all_orders(
         the exchange says it cancelled. An empty list after a retry does not mean that none were.
     :raises ccxt.BadSymbol: for a symbol that is not a pair; only None means every pair.
     """
-    return (yield from _cancel_all(api, "cancelAllOrders", symbol, params))
+    return _cancel_all(api, "cancelAllOrders", symbol, params)
 
 
 @documented(CANCEL_ALL)
@@ -36,21 +42,15 @@ def cancel_all_margin_orders(
 ) -> Flow[list[Order]]:
     """Cancel as ``cancel_all_orders`` does, on the margin account whatever the default one is."""
     _, rest = margin_params(api, params)
-    return (yield from _cancel_all(api, "cancelAllMarginOrders", symbol, rest))
+    return _cancel_all(api, "cancelAllMarginOrders", symbol, rest)
 
 
 def _cancel_all(api: MarginExchange, method: str, symbol: Any, params: Params) -> Flow[list[Order]]:
     # Only None is every pair: whatever else is no pair is refused.
     pair = None if symbol is None else {"pair": endpoints.pair_id(require_pair(api, symbol))}
     request = plain_request(api, method, pair or {}, params)
-    answer = yield from call(api, CANCEL_ALL if pair is None else CANCEL_PAIR, request)
-    return _cancelled(api, answer)
-
-
-def _cancelled(api: MarginExchange, answer: Any) -> list[Order]:
-    rows = rows_of(api, answer, kind=dict)
-    with reading(api, "a cancel answer"):
-        return [order_structure(api, order) for order in parse_cancelled_ids(rows)]
+    answer = yield Request(CANCEL_ALL if pair is None else CANCEL_PAIR, request)
+    return cancelled_orders(api, read_cancelled(answer))
 
 
 @documented(CANCEL_ORDER)
@@ -73,7 +73,7 @@ def cancel_order(
         id = (yield from order_of_client_id(api, words["clientOrderId"], symbol))["id"]
     order_id = require_order_id(api, id)
     path = {"pair": endpoints.pair_id(symbol), "orderId": order_id}
-    answer = yield from call(api, CANCEL_ORDER, with_raw(api, "cancelOrder", path, raw))
+    answer = yield Request(CANCEL_ORDER, with_raw(api, "cancelOrder", path, raw))
     order = named_order(api, answer, symbol, order_id)
     # The page's answer names no status; one that does outweighs the success of the call.
     return {**order, "status": order["status"] or "canceled"}
@@ -115,8 +115,9 @@ def _cancel_many(
     request: dict[str, Any] = {}
     for own, order_id in asked:
         request.setdefault(endpoints.batch_pair_id(own), []).append(order_id)
-    answer = yield from call(api, CANCEL_BATCH, with_raw(api, method, request, raw))
-    cancelled = {(order["symbol"], order["id"]): order for order in _cancelled(api, answer)}
+    answer = yield Request(CANCEL_BATCH, with_raw(api, method, request, raw))
+    orders = cancelled_orders(api, read_cancelled(answer))
+    cancelled = {(order["symbol"], order["id"]): order for order in orders}
     return [
         cancelled.get(key)
         or order_structure(api, {"id": key[1], "symbol": key[0], "status": None, "info": {}})
@@ -147,17 +148,16 @@ def cancel_and_confirm(
     :returns: a ``CancelReport`` with ccxt order structures. No failure of the exchange is raised:
         the report says what remains open or unknown.
     """
-    unified = optional_pair(api, symbol)
-    flow = sweep.cancel_and_confirm(
-        unified,
+    return sweep.cancel_and_confirm(
+        optional_pair(api, symbol),
         known,
+        first=optional_pair(api, first),
         deadline=call_scope.clamp_to_deadline(deadline),
         open_orders=api.open_orders_path,
         exchange_clock=api,
         heard=api.heard_orders,
-        first=optional_pair(api, first),
+        structure=functools.partial(swept_order, api),
     )
-    return (yield from _swept(api, flow, optional_pair(api, first)))
 
 
 def confirm_rest(
@@ -174,33 +174,5 @@ def confirm_rest(
     if report.rest is None:
         return report
     rest, report.rest = report.rest, None
-    return (yield from _swept(api, rest(call_scope.clamp_to_deadline(deadline))))
-
-
-def _swept(
-    api: MarginExchange, flow: calls.Flow[CancelReport], first: str | None = None
-) -> Flow[CancelReport]:
-    counter = itertools.count()
-    # The flow keeps the documented limits itself.
-    with call_scope.narrowed(unthrottled=True, counter=counter):
-        report = yield from flow
-    report.requests = next(counter)
-    for orders in (report.cancelled, report.already_done, report.still_open, report.unknown):
-        # Whoever is in a hurry waits for no structures of what is completed later.
-        orders[:] = [
-            _finished(api, order) if report.rest is None or order["symbol"] == first else order
-            for order in orders
-        ]
-    return report
-
-
-def _finished(api: MarginExchange, parsed: Order) -> Order:
-    try:
-        order = order_structure(api, parsed)
-    except Exception:
-        # Whatever ccxt cannot make numbers of, the order's fate is not lost for it.
-        return parsed
-    if parsed.get("filled") is None:
-        # ccxt would take an absent fill for none; here it means that nobody has said.
-        order["filled"] = order["remaining"] = None
-    return order
+    completed: CancelReport = yield from rest(call_scope.clamp_to_deadline(deadline))
+    return completed

@@ -19,7 +19,7 @@ from .flow import (
     LoadMarkets,
     MarginExchange,
     Params,
-    call,
+    Request,
     error_of,
     failure_of,
     unknown_outcome,
@@ -49,7 +49,7 @@ def find_by_client_ids(api: MarginExchange, wanted: Mapping[int, Any]) -> Flow[d
         missing = {client_id: m for client_id, m in wanted.items() if client_id not in found}
         for market in {market["id"]: market for market in missing.values()}.values():
             # No page says whether a new order is sooner in the one list or in the other.
-            for endpoint in (ORDERS, api.open_orders_path.endpoint):
+            for endpoint in (ORDERS, api.open_orders_path.candidates[0]):
                 orders = yield from _listed(api, endpoint, market)
                 for order in orders:
                     client_id = order["clientOrderId"] or ""
@@ -68,7 +68,7 @@ def _listed(api: MarginExchange, endpoint: Endpoint, market: Any) -> Flow[list[O
     if endpoint is ORDERS:
         query["limit"] = 100
     try:
-        rows = rows_of(api, (yield from call(api, endpoint, query)))
+        rows = rows_of(api, (yield Request(endpoint, query)))
     except (ccxt.OperationFailed, ccxt.ExchangeError):
         return []
     return _readable(api, rows, market["symbol"])
@@ -124,7 +124,7 @@ def create_order(
     if words.get("reduceOnly"):
         yield from require_exits(api, [(market, request, asked)])
     try:
-        answer = yield from call(api, CREATE_ORDER, body)
+        answer = yield Request(CREATE_ORDER, body)
         return accepted_order(api, answer, request, asked, market["symbol"])
     except (ccxt.OperationFailed, ccxt.ExchangeError) as error:
         failure = failure_of(error)
@@ -190,7 +190,7 @@ def require_exits(api: MarginExchange, orders: Iterable[Asked]) -> Flow[None]:
     if not api.options["checkReduceOnly"]:
         return
     try:
-        balances = balance_structure(api, (yield from call(api, BALANCES)))
+        balances = balance_structure(api, (yield Request(BALANCES)))
     except (ccxt.OperationFailed, ccxt.ExchangeError):
         return
     for market, body, asked in orders:

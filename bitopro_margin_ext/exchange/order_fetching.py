@@ -10,7 +10,7 @@ from ..core.endpoints import FETCH_ORDER, OPEN_ORDERS, ORDERS, TRADES
 from ..core.errors import Failure, Meaning
 from .arguments import optional_pair, require_client_id, require_order_id, require_symbol
 from .describe import documented
-from .flow import NO_PARAMS, Flow, MarginExchange, Params, call, error_of, failure_of
+from .flow import NO_PARAMS, Flow, MarginExchange, Params, Request, error_of, failure_of
 from .paging import Listing, Pages, Window, read_window
 from .params import take_params, with_raw
 from .structures import Order, named_order, order_from_row, parsed_rows, rows_of, trade_from_row
@@ -36,7 +36,7 @@ def fetch_order(
     order_id = require_order_id(api, id)
     path = {"pair": endpoints.pair_id(symbol), "orderId": order_id}
     request = with_raw(api, "fetchOrder", path, raw)
-    return named_order(api, (yield from call(api, FETCH_ORDER, request)), symbol, order_id)
+    return named_order(api, (yield Request(FETCH_ORDER, request)), symbol, order_id)
 
 
 def order_of_client_id(
@@ -89,7 +89,7 @@ def _open_orders(api: MarginExchange, request: Params) -> Flow[Any]:
     """Ask at the documented path, and where that is not found at the other."""
     documented_path, *others = api.open_orders_path.candidates
     try:
-        return (yield from call(api, documented_path, request))
+        return (yield Request(documented_path, request))
     except (ccxt.ExchangeError, ccxt.OperationFailed) as error:
         # Whatever its words: the path, or the pair of it that the exchange took for a word of it.
         if not others or failure_of(error).status != 404:
@@ -97,7 +97,7 @@ def _open_orders(api: MarginExchange, request: Params) -> Flow[Any]:
         first = error
     for endpoint in others:
         try:
-            answer = yield from call(api, endpoint, request)
+            answer = yield Request(endpoint, request)
         except (ccxt.ExchangeError, ccxt.OperationFailed) as error:
             if failure_of(error).status != 404:
                 raise

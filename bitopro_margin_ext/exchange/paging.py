@@ -13,7 +13,7 @@ import ccxt
 from ..core.assumptions import HISTORY_DAYS
 from ..core.endpoints import Endpoint
 from .arguments import optional_limit, optional_moment
-from .flow import Flow, MarginExchange, Params, Structure, call
+from .flow import Flow, MarginExchange, Params, Request, Structure
 from .structures import parsed_rows, rows_of
 
 PAGE: Final = 1000
@@ -207,7 +207,7 @@ class _Reader:
                 self.cut = f"the list goes on after {self._calls} requests: narrow since and until"
                 return
             self._calls += 1
-            rows = rows_of(api, (yield from call(api, self.pages.endpoint, request)))
+            rows = rows_of(api, (yield Request(self.pages.endpoint, request)))
             found = parsed_rows(api, "a list", self.pages.parse, rows)
             is_news = self._take(found)
             if self._is_single or self.is_enough or self._is_last(found, start):

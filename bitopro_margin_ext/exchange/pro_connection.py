@@ -99,7 +99,8 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
         offset_ms = int(self.options["clockOffset"])
         signer = signing.Signer(self.apiKey, self.secret, self.login, offset_ms)
         headers = {"X-BITOPRO-API": "ccxt", **signer.headers()}
-        signer.accept()
+        signer.nonces.written = signer.nonce
+        signer.nonces.accepted.append(signer.nonce)
         return headers
 
     def _refuse(self, url: str, error: aiohttp.WSServerHandshakeError) -> None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import ccxt
 
-from ..core.parse import parse_order
+from ..core.errors import Failure
+from ..core.parse import ParsedOrder, parse_order
 from ..core.parse_account import parse_stream_trade, parse_trade
 from .flow import MarginExchange, Structure
 
@@ -31,6 +32,29 @@ def order_structure(api: MarginExchange, parsed: Mapping[str, Any]) -> Order:
         # ccxt makes a number of the cost in ``fees`` only.
         parsed["fee"] = {**parsed["fee"], "cost": api.parse_number(parsed["fee"]["cost"])}
     order: Order = api.safe_order(parsed, loaded_market(api, parsed.get("symbol")))
+    return order
+
+
+def cancelled_orders(api: MarginExchange, found: list[ParsedOrder] | Failure) -> list[Order]:
+    """The order structures of an answer to a cancel, as ``core.parse`` reads it.
+
+    :raises ccxt.BadResponse: for one that cannot be read.
+    """
+    if isinstance(found, Failure):
+        raise ccxt.BadResponse(f"{api.id} sent a cancel answer that cannot be read: {found.text}")
+    return [order_structure(api, order) for order in found]
+
+
+def swept_order(api: MarginExchange, parsed: Mapping[str, Any]) -> Any:
+    """A ccxt order structure for the report of a sweep."""
+    try:
+        order = order_structure(api, parsed)
+    except Exception:
+        # Whatever ccxt cannot make numbers of, the order's fate is not lost for it.
+        return parsed
+    if parsed.get("filled") is None:
+        # ccxt would take an absent fill for none; here it means that nobody has said.
+        order["filled"] = order["remaining"] = None
     return order
 
 

@@ -8,7 +8,8 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import ccxt
 import requests
 
-from ..core.calls import Call, Gather, Sleep, call_concurrently
+from ..core.calls import Call, Gather, Sleep, call_concurrently, retry_nonce
+from ..core.errors import Failure
 from ..core.guarded_session import guarded_session
 from ..core.http_call import CallTimeoutError, HttpCall, NotSentError
 from . import (
@@ -23,7 +24,7 @@ from . import (
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
 from .describe import CancelAllCost
-from .flow import Flow, Inherited, LoadMarkets, Step, failure_of
+from .flow import Flow, Inherited, LoadMarkets, Request, Step, failure_of, raise_failure
 from .params import account_chosen, present_as_method
 
 P = ParamSpec("P")
@@ -40,22 +41,8 @@ def blocking(
 
     @functools.wraps(method)
     def run(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        flow = start(self, *args, **kwargs)
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    answer = self.perform(step)
-                except Exception as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        finally:
-            # An interrupt leaves the flow in the middle, and its scope must not outlive this call.
-            flow.close()
+        result: R = self.run_flow(start, *args, **kwargs)
+        return result
 
     present_as_method(run, method)
     return run
@@ -77,9 +64,30 @@ class BlockingSession(MarginSession):
     session: requests.Session
     _guarded: requests.Session | None = None
 
+    def run_flow(self, start: Callable[..., Flow[R]], /, *args: Any, **kwargs: Any) -> R:
+        """Start a flow on this object, and perform it to its end."""
+        flow = start(self, *args, **kwargs)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = self.perform(step)
+                except Exception as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        finally:
+            # An interrupt leaves the flow in the middle, and its scope must not outlive this call.
+            flow.close()
+
     def perform(self, step: Step) -> Any:
         """Do what one step asks and return its answer."""
         match step:
+            case Request():
+                return self._request(step)
             case Call():
                 return self._perform_call(step)
             case Gather(calls):
@@ -93,10 +101,20 @@ class BlockingSession(MarginSession):
             case LoadMarkets():
                 return self.load_markets()
 
-    def _perform_call(self, step: Call) -> Any:
+    def _request(self, request: Request) -> Any:
+        first, started = Call(*request), time.monotonic()
+        answer = self._perform_call(first, unthrottled=SCOPE.get().unthrottled)
+        if isinstance(answer, Failure):
+            answer = self.run_flow(retry_nonce, first, answer, started)
+            if isinstance(answer, Failure):
+                raise_failure(self.id, answer)
+        return answer
+
+    def _perform_call(self, step: Call, *, unthrottled: bool = True) -> Any:
+        """Make a call; the flow that asks for one keeps the documented limits itself."""
         scope = SCOPE.get()
         ends = scope.ends if step.timeout is None else time.monotonic() + step.timeout
-        token = SCOPE.set(scope._replace(ends=min(scope.ends, ends)))
+        token = SCOPE.set(scope._replace(ends=min(scope.ends, ends), unthrottled=unthrottled))
         try:
             return getattr(self, step.endpoint.implicit)(step.params)
         except Exception as error:
@@ -122,20 +140,15 @@ class BlockingSession(MarginSession):
 
         That is the deadline, or without one a few times ``timeout``: that counts from byte to byte.
         """
-        scope = SCOPE.get()
-        if scope.ends <= time.monotonic():
+        ends, now = SCOPE.get().ends, time.monotonic()
+        if ends <= now:
             raise self.not_sent_error()
-        ends = min(scope.ends, time.monotonic() + TIMEOUTS_OF_A_CALL * self.timeout / 1000)
+        ends = min(ends, now + TIMEOUTS_OF_A_CALL * self.timeout / 1000)
         # Whoever made the session, and whenever: it stays the user's as it was.
         if self.session is not self._guarded:
             self.session = self._guarded = guarded_session(self.session, OPEN_CONNECTIONS)
-        signer = self.signer_of(headers, body)
-        request = HttpCall(
-            ends,
-            sign=None if signer is None else signer.headers,
-            turn=None if signer is None else signer.nonces.turn(),
-            on_sent=functools.partial(next, scope.counter),
-        )
+        signer = getattr(headers, "signer", None) or self.signer_of(headers, body)
+        request = HttpCall(ends, signer)
         send = functools.partial(super().fetch, url, method, headers, body)
         is_refused = False
         try:
@@ -153,7 +166,7 @@ class BlockingSession(MarginSession):
             ) from None
         finally:
             if signer is not None and request.is_sent and not is_refused:
-                signer.accept()
+                signer.nonces.accepted.append(signer.nonce)
 
 
 class bitopromargin(MarginParsing, BlockingSession, ccxt.bitopro):  # type: ignore[misc]  # noqa: N801 - ccxt's naming

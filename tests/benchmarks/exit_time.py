@@ -205,7 +205,7 @@ def _settle(venue: Venue, round_trip: int, warm_up: Callable[[], Any]) -> None:
     """Open connections, and let a second pass since the last cancel-all: that is the limit's."""
     logging.disable(logging.ERROR)
     venue.control.switches(latency_ms=round_trip)
-    time.sleep(max(0.2, limits_of(venue.url.split("//")[1]).cancel_all.wait()))
+    time.sleep(max(0.2, limits_of(venue.url).cancel_all.wait()))
     for _ in range(2):
         warm_up()
     venue.control.clear_requests()

@@ -65,7 +65,7 @@ class BotHarness:
     def _restart(self) -> None:
         self.server.exchange.reset()
         # The sandbox is new, and so is its limit.
-        limits_of(self.server.url.split("//")[1]).clear()
+        limits_of(self.server.url).clear()
         self.control.switches(rate_limits=False)
         self.control.set_prices({"btc_usdt": "60000", "eth_usdt": "3000"})
         self.control.set_balances({"USDT": "100000", "BTC": "0", "ETH": "0"})

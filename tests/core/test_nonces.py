@@ -10,7 +10,8 @@ from bitopro_margin_ext.core import signing
 from bitopro_margin_ext.core.calls import MAX_NONCE_RETRIES, Sleep, call
 from bitopro_margin_ext.core.endpoints import BALANCES
 from bitopro_margin_ext.core.errors import Failure, Meaning, classify
-from bitopro_margin_ext.core.signing import TURN_SECONDS, Nonces, Signer, nonces_of
+from bitopro_margin_ext.core.http_call import TURN_SECONDS
+from bitopro_margin_ext.core.signing import Nonces, Signer, nonces_of
 
 NOW = 1_800_000_000_000
 
@@ -53,7 +54,7 @@ def test_clients_whose_clocks_were_corrected_differently_share_a_rising_sequence
 def test_a_clock_that_is_set_back_does_not_take_an_accepted_nonce_back(clock):
     nonces = Nonces()
     accepted = nonces.next()
-    nonces.accept(accepted)
+    nonces.accepted.append(accepted)
     clock.now -= 3_600_000
     assert nonces.next() > accepted
     nonces.set_back(3_600_000)
@@ -71,7 +72,7 @@ def test_nonces_that_were_refused_for_the_clock_are_not_followed(clock):
 
 def test_accepted_nonces_beyond_the_exchanges_time_are_left_behind(clock):
     nonces = Nonces()
-    nonces.accept(nonces.next())
+    nonces.accepted.append(nonces.next())
     nonces.set_back(-60_000)
     assert nonces.next(-60_000) == NOW - 60_000
 
@@ -173,16 +174,17 @@ def test_a_call_that_hangs_keeps_its_turn_for_a_moment_only():
     """Whatever a read waits for, a cancel must go out."""
     nonces = Nonces()
     nonces.keep_in_order()
-    hanging, cancel, third = nonces.turn(), nonces.turn(), nonces.turn()
-    assert hanging.acquire(0)
-    hanging.written()
+    hanging = nonces.take_turn(0)
+    assert hanging is not None
     begun = time.monotonic()
-    assert not cancel.acquire(0)
-    assert cancel.acquire(10)
+    assert nonces.take_turn(0) is None
+    cancel = nonces.take_turn(10)
+    assert cancel is not None
     assert TURN_SECONDS / 2 < time.monotonic() - begun < 5
     # The end of the one that hung is not the end of the turn that followed it.
     hanging.release()
-    assert not third.acquire(0)
+    assert nonces.take_turn(0) is None
     cancel.release()
-    assert third.acquire(0)
+    third = nonces.take_turn(0)
+    assert third is not None
     third.release()

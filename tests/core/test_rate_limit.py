@@ -129,5 +129,5 @@ def test_every_documented_limit_is_understood():
 
 
 def test_one_set_of_limits_serves_all_clients_of_a_host():
-    assert limits_of("a.example") is limits_of("a.example")
-    assert limits_of("a.example") is not limits_of("b.example")
+    assert limits_of("https://a.example/v3") is limits_of("https://a.example")
+    assert limits_of("https://a.example") is not limits_of("https://b.example")
