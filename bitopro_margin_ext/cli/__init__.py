@@ -111,8 +111,9 @@ def _overview() -> str:
         except ImportError:
             summary = f"(needs pip install 'bitopro-margin-ext[{EXTRAS.get(name, name)}]')"
         lines.append(f"  {name:<11} {summary}")
-    lines += ["", f"{PROGRAM} COMMAND --help says more; exit codes: 0 confirmed or well, 1 orders"]
-    lines += ["remain or a check failed, 2 usage or configuration, 3 unknown, 130 interrupted."]
+    lines += ["", f"{PROGRAM} COMMAND --help says more. Exit codes: 0 confirmed or well, 1"]
+    lines += ["orders remain or a check failed, 2 usage or configuration, 3 unknown, 130"]
+    lines += ["interrupted."]
     return "\n".join(lines)
 
 

@@ -3,11 +3,15 @@
 import argparse
 import sys
 from importlib import resources
-from typing import Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from .common import ExitCode, UsageError, print_out
 
-HELP: Final = "show a page of the reference: the sandbox, ccxt, leverage, benchmarks and more"
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown
+
+HELP: Final = "show a page of the reference: sandbox, ccxt, leverage and more"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +31,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"no such page; there are {', '.join(pages)}")
     if sys.stdout is not None and sys.stdout.isatty():
         from rich.console import Console
-        from rich.markdown import Markdown
 
-        Console().print(Markdown(text))
+        Console().print(lay_out(text))
     else:
         print_out(text.rstrip())
     return ExitCode.CONFIRMED
@@ -41,6 +44,25 @@ def read_pages() -> dict[str, str]:
     files = [package / "ARCHITECTURE.md", *(package / "docs").iterdir()]
     pages = {file.name[:-3].lower(): file for file in files if file.name.endswith(".md")}
     return {name: pages[name].read_text(encoding="utf-8") for name in sorted(pages)}
+
+
+def lay_out(text: str) -> "Markdown":
+    """A page for a terminal of any width: rich itself crops long words in narrow tables."""
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
+
+    class WholeTable(TableElement):
+        def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+            for part in super().__rich_console__(console, options):
+                if isinstance(part, Table):
+                    for column in part.columns:
+                        column.overflow = "fold"
+                yield part
+
+    class WholeMarkdown(Markdown):
+        elements: ClassVar = {**Markdown.elements, "table_open": WholeTable}
+
+    return WholeMarkdown(text)
 
 
 def _title(text: str) -> str:

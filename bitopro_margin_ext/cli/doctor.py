@@ -21,7 +21,7 @@ from .common import (
 if TYPE_CHECKING:
     from ..doctor import CheckResult
 
-HELP: Final = "check versions, config, strategy, host and key; one line a check, with the fix"
+HELP: Final = "check versions, config, strategy, host and key, with the fixes"
 EMPTY_DOCUMENT: Final[dict[str, Any]] = {"checks": [], "failures": 0}
 DEFAULT_CONFIG: Final = "config.json"
 """As Freqtrade does without -c: in the user folder, or else in this one."""

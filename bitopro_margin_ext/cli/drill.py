@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..drill.own_bot import OwnBot
     from ..drill.verdict import Verdict
 
-HELP: Final = "rehearse an emergency exit with a real freqtrade process on the sandbox"
+HELP: Final = "rehearse an emergency with a real freqtrade on the sandbox"
 WAYS: Final = ("stop-rejected", "exit-timeout")
 SCOPE: Final = "all"
 DEADLINE: Final = 10.0
@@ -271,14 +271,17 @@ def _run_leverage(args: argparse.Namespace) -> int:
             verdict = LeverageDrill(server, folder, story=story).play()
         except DrillError as error:
             if args.json:
-                print_out(json.dumps([{"scenario": "leverage", "error": str(error)}]))
+                found = {"scenario": "leverage", "agrees": False, "outcome": "failed"}
+                print_out(json.dumps([found | {"error": str(error)}]))
             print_err(f"the drill stopped: {error}")
             return ExitCode.REMAINING
         finally:
             if args.keep:
                 story(f"kept: {folder}")
     if args.json:
-        print_out(json.dumps([verdict.to_json()], indent=2))
+        ended = "confirmed" if verdict.agrees else "failed"
+        why = "; ".join(verdict.complaints) or None
+        print_out(json.dumps([verdict.to_json() | {"outcome": ended, "error": why}], indent=2))
         return ExitCode.CONFIRMED if verdict.agrees else ExitCode.REMAINING
     columns = [Column("pair"), Column("side"), Column("leverage", right=True), Column("left by")]
     columns += [Column(name, right=True) for name in ("interest", "profit", "owed", "of")]

@@ -20,7 +20,7 @@ from .common import (
 if TYPE_CHECKING:
     from ..guard.heartbeat import Heartbeat
 
-HELP: Final = "cancel every margin order when the bot falls silent or adRatio too low"
+HELP: Final = "cancel all margin orders when the bot falls silent"
 AFTER: Final = 120.0
 INTERVAL: Final = 5.0
 DEADLINE: Final = 20.0

@@ -13,7 +13,7 @@ from ..core.endpoints import SANDBOX_URL
 from ..sandbox import API_KEY, API_SECRET
 from .common import ExitCode, UsageError, print_out
 
-HELP: Final = "write a Freqtrade config with the plugin enabled, and an example strategy"
+HELP: Final = "write a Freqtrade config with the plugin on, and a strategy"
 STRATEGY: Final = "emergency_cancel_strategy.py"
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .common import ExitCode, UsageError, add_access_arguments, print_err, print_out, read_config
 
-HELP: Final = "plot adRatio, debt and interest over time (HTML, or PNG with kaleido)"
+HELP: Final = "plot adRatio, debt and interest over time (HTML or PNG)"
 DAYS: Final = 30.0
 
 

@@ -191,17 +191,19 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
 def show(read: Callable[[], View], title: str, args: argparse.Namespace) -> int:
     """Show one reading, or with ``--watch`` one after the other, and return the exit code.
 
-    The title says whose account at which address is meant, before anything is asked.
+    The title says whose account at which address is meant, before anything is asked. Where there
+    is no terminal to renew, readings follow one another until their reader has gone.
     """
-    if args.json or args.watch is None:
-        (print_err if args.json else print_out)(title)
-        while True:
-            view = read()
-            anybody = _show_once(view, args)
-            if args.watch is None or not anybody:
-                return view.code
-            time.sleep(args.watch)
-    return _show_live(read, title, args.watch)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    if args.watch is not None and terminal and not args.json:
+        return _show_live(read, title, args.watch)
+    (print_err if args.json else print_out)(title)
+    while True:
+        view = read()
+        anybody = _show_once(view, args)
+        if args.watch is None or not anybody or view.code is ExitCode.USAGE:
+            return view.code
+        time.sleep(args.watch)
 
 
 def print_table(table: "RenderableType") -> bool:
@@ -237,6 +239,8 @@ def _show_once(view: View, args: argparse.Namespace) -> bool:
         anybody = print_out(json.dumps(found))
     elif view.table is not None:
         anybody = print_table(view.table())
+    if args.watch is not None and not args.json:
+        anybody &= print_out(f"as of {time.strftime('%H:%M:%S')}")
     if view.problem:
         print_err(view.problem)
     return anybody

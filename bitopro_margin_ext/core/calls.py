@@ -272,11 +272,12 @@ class RetryingCaller:
         together: list[int] = []
         if len(requests) > 1 and self.remaining() > 0:
             timeout = self._timeout()
+            made = [Call(*request, timeout) for request in requests]
             free = [n for n, (endpoint, _) in enumerate(requests) if not self._barred_for(endpoint)]
             together = [n for n in free if self._limits.try_reserve(requests[n][0], 0) == 0]
         if together:
             started = self._now()
-            calls = tuple(Call(*requests[place], timeout) for place in together)
+            calls = tuple(map(made.__getitem__, together))
             self._report.requests += len(calls)
             found = yield Gather(calls)
             moment = Moment(started, self._now())

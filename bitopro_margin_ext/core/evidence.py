@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 from .assumptions import LIST_LAG_SECONDS
 from .calls import Moment
 from .endpoints import OrderKey, pair_symbol
-from .parse import ParsedOrder, is_order_id
+from .parse import ORDER_ID, ParsedOrder
 from .report import CancelReport
 
 
@@ -91,12 +91,21 @@ def conclude(statements: Sequence[Statement]) -> Conclusion:
        doubtful, when a cancel was sent since that got no answer. An order that is absent from a
        complete list is not open any more, whatever the history says; how it ended is unknown.
     """
-    ends = [one for one in statements if one.status in ENDS and one.source is not Source.NAMED]
+    ends: list[Statement] = []
+    opens: list[Statement] = []
+    named: list[Statement] = []
+    absent_at: float | None = None
+    for one in statements:
+        if one.status == "open":
+            opens.append(one)
+        elif one.status in ENDS and one.source is not Source.NAMED:
+            ends.append(one)
+        if one.source is Source.NAMED:
+            named.append(one)
+        elif one.source is Source.ABSENT:
+            absent_at = one.asked if absent_at is None else max(absent_at, one.asked)
     if ends:
         return Conclusion(Fate.ENDED, max(ends, key=_data_and_moment).order)
-    opens = [one for one in statements if one.status == "open"]
-    named = [one for one in statements if one.source is Source.NAMED]
-    absent_at = max((s.asked for s in statements if s.source is Source.ABSENT), default=None)
     if named:
         contradictions = [one for one in opens if any(_contradicts(one, word) for word in named)]
         last = max(named, key=lambda word: word.answered)
@@ -163,6 +172,8 @@ class SweepState:
             self._ask_about(str(name), str(order_id))
         self._statements: dict[OrderKey, list[Statement]] = {}
         self._conclusions: dict[OrderKey, Conclusion] = {}
+        self._named: set[OrderKey] = set()
+        """Orders that an answer to a cancel named as cancelled."""
         self._seen_open: set[OrderKey] = set()
         """Orders that a list showed resting: the report must tell their end, too."""
         self._listed: dict[OrderKey, ParsedOrder] = {}
@@ -175,7 +186,7 @@ class SweepState:
     def _ask_about(self, name: str, order_id: str) -> None:
         try:
             symbol = pair_symbol(name)
-            if not is_order_id(order_id):
+            if not ORDER_ID.fullmatch(order_id):
                 raise ValueError(order_id)
         except ValueError:
             # A caller's slip must not stop a sweep; the report says that nothing was learnt.
@@ -256,7 +267,9 @@ class SweepState:
         made = Statement(source, *moment, status, order)
         found = self._statements.setdefault(key, [])
         self._conclusions.pop(key, None)
-        if [(one.source, one.status) for one in found[-2:]] == [(source, status)] * 2:
+        if source is Source.NAMED:
+            self._named.add(key)
+        if len(found) > 1 and all(o.source is source and o.status == status for o in found[-2:]):
             # The exchange repeats itself: when it began to and when it last did is enough.
             found[-1] = made
         else:
@@ -285,23 +298,18 @@ class SweepState:
     def orders_to_look_up(self, symbol: str | None = None) -> list[OrderKey]:
         """The orders (of this pair) whose end is still to be learnt, where asking may help."""
         asked = self._known | (self._seen_open - self._listed.keys())
-        return [
-            key
-            for key in sorted(asked)
-            if symbol in (None, key[0])
-            and not self.is_final(key)
-            and self._lookups.get(key, 0) < MAX_LOOKUPS
-        ]
+        return sorted(key for key in self._of(symbol, asked) if self._is_worth_a_look(key))
+
+    def _is_worth_a_look(self, key: OrderKey) -> bool:
+        return not self.is_final(key) and self._lookups.get(key, 0) < MAX_LOOKUPS
 
     def orders_to_cancel(self) -> list[OrderKey]:
         """The orders to cancel by id, those with the fewest attempts first."""
-        resting = (Fate.OPEN, Fate.DOUBTFUL)
-        found = [
-            key
-            for key in sorted(self._known | self._seen_open)
-            if self._conclusion(key).fate in resting
-        ]
-        return sorted(found, key=lambda key: self._attempts.get(key, 0))
+        found = [key for key in self._known | self._seen_open if self._may_rest(key)]
+        return sorted(found, key=lambda key: (self._attempts.get(key, 0), key))
+
+    def _may_rest(self, key: OrderKey) -> bool:
+        return self._conclusion(key).fate in (Fate.OPEN, Fate.DOUBTFUL)
 
     def attempts(self, key: OrderKey) -> int:
         """How often this order was cancelled by its id."""
@@ -309,13 +317,16 @@ class SweepState:
 
     def is_unsettled(self, symbol: str | None = None) -> bool:
         """Whether anything (of this pair) is left to cancel or to learn."""
-        resting = any(not self.is_final(key) for key in self._of(symbol, self._listed))
-        cancel = self._of(symbol, self.orders_to_cancel())
-        return resting or bool(cancel or self.orders_to_look_up(symbol))
+        gone = self._known | (self._seen_open - self._listed.keys())
+        return (
+            any(not self.is_final(key) for key in self._of(symbol, self._listed))
+            or any(self._is_worth_a_look(key) for key in self._of(symbol, gone))
+            or any(self._may_rest(key) for key in self._of(symbol, self._known | self._seen_open))
+        )
 
     @staticmethod
     def _of(symbol: str | None, keys: Iterable[OrderKey]) -> list[OrderKey]:
-        return [key for key in keys if symbol in (None, key[0])]
+        return [key for key in keys if symbol is None or symbol == key[0]]
 
     # -- the report ----------------------------------------------------------------------------
 
@@ -329,17 +340,12 @@ class SweepState:
 
         ``structure`` makes of a parsed order (of this pair) what stands in the report.
         """
-        named = {
-            key
-            for key, found in self._statements.items()
-            if any(one.source is Source.NAMED for one in found)
-        }
-        keys = self._known | self._seen_open | named
+        keys = self._known | self._seen_open | self._named
         if report.in_doubt:
             # Cancelled by a call whose answer was lost: only their rows can name them.
             keys |= {key for key in self._statements if self._ended_in_sweep(key)}
         placed = [(report.unknown, order) for order in self._invalid]
-        placed += [self._place(key, named, report) for key in sorted(keys)]
+        placed += [self._place(key, report) for key in sorted(keys)]
         for places, order in placed:
             places.append(
                 structure(order)
@@ -348,12 +354,12 @@ class SweepState:
             )
 
     def _place(
-        self, key: OrderKey, named: set[OrderKey], report: CancelReport
+        self, key: OrderKey, report: CancelReport
     ) -> tuple[list[dict[str, Any]], ParsedOrder]:
         fate, order, is_shown_open = self._conclusion(key)
         data = order or self._listed.get(key) or stub(key)
         if fate is Fate.ENDED:
-            ours = key in named or key in self._attempts or self._ended_in_sweep(key)
+            ours = key in self._named or key in self._attempts or self._ended_in_sweep(key)
             by_us = data["status"] == "canceled" and ours
             return (report.cancelled if by_us else report.already_done), data
         if fate is Fate.CANCELLED and not is_shown_open:

@@ -41,7 +41,8 @@ def _connection_class(base: type[Any]) -> type[Any]:
 def _pool_class(base: type[Any], keep: int) -> type[Any]:
     own = {
         "ConnectionCls": _connection_class(base.ConnectionCls),
-        "QueueCls": functools.partial(ConnectionQueue, keep),
+        # Else a later Python takes it for a method.
+        "QueueCls": staticmethod(functools.partial(ConnectionQueue, keep)),
     }
     return type(f"Guarded{base.__name__}", (base,), own)
 

@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(
     r"[-+]?(\d{1,40}|\d{1,3}(,\d{3}){1,12})(\.\d{0,40})?([eE][-+]?\d{1,2})?", re.ASCII
 )
 
-_ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+ORDER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 ORDER_STATUSES = {
     "-1": "open",
@@ -99,12 +99,12 @@ def milliseconds(row: Row, *keys: str) -> int | None:
 
 def is_zero(amount: str | None) -> bool:
     """Whether a decimal string is absent or zero, without making a float of it."""
-    return amount is None or not re.sub(r"[eE].*", "", amount).strip("-+0.")
+    return amount is None or not amount.lower().partition("e")[0].strip("-+0.")
 
 
 def is_order_id(text: str) -> bool:
     """Whether a text can be an order's id; one that cannot might change the path of a call."""
-    return _ORDER_ID.fullmatch(text) is not None
+    return ORDER_ID.fullmatch(text) is not None
 
 
 def order_status(row: Row) -> str | None:

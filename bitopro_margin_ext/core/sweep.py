@@ -142,18 +142,12 @@ class _Sweep:
     # -- the flow ------------------------------------------------------------------------------
 
     def run(self, first: str | None) -> Flow[CancelReport]:
-        try:
-            yield from self._cancel_all()
-            yield from self._confirm(first)
-        finally:
-            # A caller that stops driving the flow early still finds what was learnt so far; and one
-            # that is in a hurry waits for no structures of what is completed later.
-            is_known = self.report.listed or self.caller.is_barred(self.open_orders.candidates[0])
-            has_rest = first is not None and not (is_known and not self.state.is_unsettled())
-            self._fill_report(first if has_rest else None)
-        if has_rest:
-            self.report.rest = self._rest
-        return self.report
+        """Cancel, and confirm this pair (None: all) first."""
+        return self._reported(self._cancel_and_confirm(first), first)
+
+    def look(self) -> Flow[CancelReport]:
+        """List, and nothing else."""
+        return self._reported(self._list_open(self._listings()))
 
     def _rest(self, deadline: float) -> Flow[CancelReport]:
         """Complete what ``run`` left for later, without a word about what was placed since."""
@@ -164,19 +158,27 @@ class _Sweep:
         before, self.report = self.report, CancelReport(self.report.scope)
         self.report.in_doubt = before.in_doubt
         self.caller.extend(deadline, self.report)
-        try:
-            yield from self._confirm(None)
-        finally:
-            self._fill_report()
-        return self.report
+        return self._reported(self._confirm(None))
 
-    def look(self) -> Flow[CancelReport]:
-        """List, and nothing else."""
+    def _reported(self, flow: Flow[None], first: str | None = None) -> Flow[CancelReport]:
+        """Fill the report at the end; a caller that stops early still finds what was learnt."""
+        report, has_rest = self.report, False
         try:
-            yield from self._list_open(self._listings())
+            yield from flow
         finally:
-            self._fill_report()
-        return self.report
+            if first is not None:
+                barred = not report.listed and self.caller.is_barred(self.open_orders.candidates[0])
+                has_rest = not (report.listed or barred) or self.state.is_unsettled()
+            # Who is in a hurry waits for no structures of what is completed later.
+            self.state.fill(report, self.structure, first if has_rest else None)
+            report.key_refusal = self.caller.refused_reads
+            report.elapsed_ms = round((self.clock() - self.started) * 1000)
+        report.rest = self._rest if has_rest else None
+        return report
+
+    def _cancel_and_confirm(self, first: str | None) -> Flow[None]:
+        yield from self._cancel_all()
+        yield from self._confirm(first)
 
     def _confirm(self, first: str | None) -> Flow[None]:
         """Read, cancel what survived, and read again, until this pair (None: all) is settled."""
@@ -203,27 +205,23 @@ class _Sweep:
     def _has_time(self) -> bool:
         return self.clock() < self.caller.ends
 
-    def _fill_report(self, symbol: str | None = None) -> None:
-        self.state.fill(self.report, self.structure, symbol)
-        self.report.key_refusal = self.caller.refused_reads
-        self.report.elapsed_ms = round((self.clock() - self.started) * 1000)
-
     # -- reading -------------------------------------------------------------------------------
 
     def _read_lists(self, first: str | None) -> Flow[None]:
         """The open orders and, at the same time, the history of each pair with ends to learn."""
         self._learn_heard()
+        listings, is_first = self._listings(), True
+        calls: list[tuple[Endpoint, dict[str, Any]]] = [listings[0]]
         pairs = self.state.pairs_to_look_up(first)
         if self.report.in_doubt and self.symbol is not None:
             # Orders that the caller does not know may have been cancelled by the call that did
             # not answer: only the list can name them.
             pairs.add(self.symbol)
         asked: set[str] = set()
-        listings, is_first = self._listings(), True
-        calls: list[tuple[Endpoint, dict[str, Any]]] = [listings[0]]
         while True:
             symbols = sorted(pairs)
-            calls += [(ORDERS, _history_of(symbol)) for symbol in symbols]
+            for symbol in symbols:
+                calls.append((ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT}))
             answers = yield from self.caller.call_together(calls)
             if is_first:
                 yield from self._list_open(listings, answers.pop(0))
@@ -390,7 +388,3 @@ class _Sweep:
         if failure.outcome is Outcome.UNKNOWN:
             self.report.in_doubt = True
             self.state.mark_unconfirmed(self.caller.moment, keys)
-
-
-def _history_of(symbol: str) -> dict[str, Any]:
-    return {"pair": pair_id(symbol), "limit": LIST_LIMIT}

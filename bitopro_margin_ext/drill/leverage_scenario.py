@@ -112,7 +112,8 @@ class LeverageDrill:
         with self.bot:
             self._log("freqtrade trade is starting with leverage on the sandbox")
             self._await("a long and a short with their stops", lambda: self._stops() == 2)
-            self._log(f"borrowed: {self._debts()}; interest of {HOURS} hours passes")
+            debts = ", ".join(f"{owed:f} {code}" for code, owed in self._debts().items() if owed)
+            self._log(f"borrowed: {debts}; interest of {HOURS} hours passes")
             control.advance(HOURS * 3600)
             control.reject_stops(2)
             for order in control.orders(kind="margin", only_open=True):

@@ -142,7 +142,8 @@ class Drill:
                 for pair, action, usdt, factor in wishes
             )
         ]
-        self.log(f"sandbox is up; three orders placed by hand on the account: {self.by_hand}")
+        ids = ", ".join(self.by_hand)
+        self.log(f"sandbox is up; three orders placed by hand on the account: {ids}")
 
     def _enter_by_hand(self, person: BotControl) -> None:
         self._await("the bot's REST server", person.is_up)
@@ -201,7 +202,8 @@ class Drill:
 
         self._await("both entry orders", lambda: {self.exiting, self.other} <= set(entries()))
         found = entries()
-        self.log(f"the bot placed its entries: {found}")
+        ids = ", ".join(f"{pair} {order_id}" for pair, order_id in found.items())
+        self.log(f"the bot placed its entries: {ids}")
         self.control.fill(found[self.other], fraction="0.4")
         self.log(f"{self.other}: entry {found[self.other]} fills to 40 % and stays open")
         return found

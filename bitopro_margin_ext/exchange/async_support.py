@@ -14,7 +14,9 @@ import ccxt.async_support
 
 from ..core.calls import Call, Gather, Sleep, retry_nonce
 from ..core.connecting import NEXT_ADDRESS_SECONDS
+from ..core.endpoints import CANCEL_ALL
 from ..core.errors import Failure, network_failure
+from ..core.rate_limit import limits_of
 from ..core.signing import Signer
 from . import (
     borrowing,
@@ -144,7 +146,11 @@ class AwaitingSession(MarginSession):
         scope = SCOPE.get()
         left = scope.ends - time.monotonic()
         if isinstance(cost, CancelAllCost):
-            return await asyncio.sleep(self.reserve_cancel_all(left))
+            # All clients of this process share one limiter for a host.
+            wait = limits_of(self.urls["api"]["rest"]).try_reserve(CANCEL_ALL, left)
+            if wait is None:
+                raise self.not_sent_error()
+            return await asyncio.sleep(wait)
         if scope.unthrottled:
             return None
         try:

@@ -11,7 +11,7 @@ import ccxt
 
 from ..core import redaction, signing
 from ..core.credentials import sandbox_rest_url
-from ..core.endpoints import BY_PATH, CANCEL_ALL, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
+from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
 from ..core.errors import classify, network_failure, not_sent
 from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits, limits_of
@@ -275,16 +275,6 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""
         return int(self.milliseconds()) + self.clock_offset_ms
-
-    def reserve_cancel_all(self, left: float) -> float:
-        """Take the next slot for a cancel-all, and say how many seconds to wait for it.
-
-        All clients of this process share one limiter for a host.
-        """
-        wait = self.rate_limits.try_reserve(CANCEL_ALL, left)
-        if wait is None:
-            raise self.not_sent_error()
-        return wait
 
     def log(self, *args: Any) -> None:
         """Print for ``verbose``, without secrets."""

@@ -9,9 +9,11 @@ import ccxt
 import requests
 
 from ..core.calls import Call, Gather, Sleep, call_concurrently, retry_nonce
+from ..core.endpoints import CANCEL_ALL
 from ..core.errors import Failure
 from ..core.guarded_session import guarded_session
 from ..core.http_call import CallTimeoutError, HttpCall, NotSentError
+from ..core.rate_limit import limits_of
 from . import (
     borrowing,
     margin_account,
@@ -127,7 +129,11 @@ class BlockingSession(MarginSession):
         scope = SCOPE.get()
         left = scope.ends - time.monotonic()
         if isinstance(cost, CancelAllCost):
-            return time.sleep(self.reserve_cancel_all(left))
+            # All clients of this process share one limiter for a host.
+            wait = limits_of(self.urls["api"]["rest"]).try_reserve(CANCEL_ALL, left)
+            if wait is None:
+                raise self.not_sent_error()
+            return time.sleep(wait)
         if scope.unthrottled:
             return None
         elapsed = self.milliseconds() - self.lastRestRequestTimestamp

@@ -228,8 +228,10 @@ def _controls() -> str:
             for name, field in control.model_fields.items()
             if f"{{{name}}}" not in control.route
         ]
-        named = f"  {', '.join(fields)}" if fields else ""
-        lines += [f"  {control.route}{named}", _indented(control.__doc__ or "")]
+        lines += [
+            _indented(f"{control.route} {', '.join(fields)}", "  "),
+            _indented(control.__doc__ or ""),
+        ]
     hand = ", ".join(
         (field.alias or name) + ("" if field.is_required() else "?")
         for name, field in controls.HandOrder.model_fields.items()
@@ -261,5 +263,5 @@ def _faults() -> str:
 def _indented(text: str, indent: str = "      ") -> str:
     """Wrap a text to the width of a terminal; lines after the first stand further in."""
     return textwrap.fill(
-        " ".join(text.split()), 92, initial_indent=indent, subsequent_indent=indent + "  "
+        " ".join(text.split()), 79, initial_indent=indent, subsequent_indent=indent + "  "
     )

@@ -455,11 +455,18 @@ def test_a_base_url_without_its_version_says_so(url: str, run_here: Runner) -> N
 # -- readers that leave ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["orders", "account"])
+@pytest.mark.parametrize("form", ["text", "json"])
 def test_a_watch_ends_with_its_reader(
-    sandbox: SandboxServer, seeded: list[str], environment: dict[str, str]
+    name: str,
+    form: str,
+    sandbox: SandboxServer,
+    seeded: list[str],
+    environment: dict[str, str],
 ) -> None:
+    more = ["--json"] if form == "json" else []
     process = subprocess.Popen(
-        command("orders", "--watch", "0.1", "--json", "--base-url", sandbox.rest_url),
+        command(name, "--watch", "0.1", *more, "--base-url", sandbox.rest_url),
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -467,13 +474,24 @@ def test_a_watch_ends_with_its_reader(
         text=True,
     )
     assert process.stdout is not None
-    first = json.loads(process.stdout.readline())
-    assert len(first["orders"]) == 3
+    first = process.stdout.readline()
+    if form == "json":
+        assert json.loads(first)["outcome"] == "confirmed"
+    else:
+        while "as of" not in process.stdout.readline():
+            pass
     process.stdout.close()
     assert process.wait(20) == 0
     asked = len(sandbox.control.requests())
     time.sleep(0.5)
     assert len(sandbox.control.requests()) == asked
+
+
+def test_a_watch_ends_where_the_key_is_refused(sandbox: SandboxServer, run_here: Runner) -> None:
+    sandbox.control.change_key(KEY, revoked=True)
+    done = run_here("orders", "--watch", "--json", "--base-url", sandbox.rest_url)
+    assert done.code == 2
+    assert json.loads(done.out)["outcome"] == "refused"
 
 
 @pytest.mark.parametrize("name", ["orders", "account", "doctor", "docs", "cancel-all"])

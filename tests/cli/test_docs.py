@@ -1,12 +1,17 @@
 """``bitopro-margin docs``: the pages that the package carries."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import bitopro_margin_ext
-from bitopro_margin_ext.cli.docs import read_pages
+from bitopro_margin_ext.cli.docs import lay_out, read_pages
+from bitopro_margin_ext.sandbox.control_api import reference
+
+from .conftest import Runner
 
 PACKAGE = Path(bitopro_margin_ext.__file__).parent
 PAGES = read_pages()
@@ -38,3 +43,18 @@ def test_links_between_the_pages_lead_somewhere(page):
     home = PACKAGE if page == "architecture" else PACKAGE / "docs"
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGES[page])
     assert [link for link in links if not (home / link).exists()] == []
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_page_on_a_terminal_is_whole_at_any_width(width: int) -> None:
+    for name, text in read_pages().items():
+        console = Console(file=io.StringIO(), width=width, color_system=None)
+        console.print(lay_out(text))
+        laid_out = console.file.getvalue()  # type: ignore[attr-defined]
+        assert laid_out.count("…") <= text.count("…"), name
+        assert max(map(len, laid_out.splitlines())) <= width, name
+
+
+def test_what_a_newcomer_reads_first_fits_a_terminal(run_here: Runner) -> None:
+    lines = run_here("--help").out.splitlines() + reference().splitlines()
+    assert [line for line in lines if len(line) > 80] == []

@@ -15,7 +15,7 @@ from bitopro_margin_ext.core.client import MarginClient
 from bitopro_margin_ext.core.credentials import Credentials
 from bitopro_margin_ext.core.endpoints import CANCEL_ALL
 from bitopro_margin_ext.core.errors import Failure, Outcome
-from bitopro_margin_ext.core.rate_limit import RateLimits
+from bitopro_margin_ext.core.rate_limit import RateLimits, limits_of
 from bitopro_margin_ext.exchange import call_scope
 from bitopro_margin_ext.exchange.flow import failure_of
 from bitopro_margin_ext.registration import register
@@ -51,7 +51,7 @@ def make_ccxt(kind, url, proxy):
     api = kind({**KEYS, "verify": False, "urls": {"api": {"rest": url}}})
     if proxy:
         api.httpsProxy = proxy
-    api.reserve_cancel_all = lambda left: 0.0
+    limits_of(url).clear()
     return api
 
 

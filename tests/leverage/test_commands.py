@@ -175,6 +175,7 @@ def test_a_drill_with_leverage_ends_without_a_debt(capsys: pytest.CaptureFixture
     assert code == 0, said.out + said.err
     (verdict,) = json.loads(said.out)
     assert verdict["agrees"]
+    assert (verdict["outcome"], verdict["error"]) == ("confirmed", None)
     assert {(row["side"], row["leverage"]) for row in verdict["rows"]} == {
         ("long", 3.0),
         ("short", 2.0),

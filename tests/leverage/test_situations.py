@@ -238,7 +238,11 @@ def test_5_killed_between_borrow_and_order(
     assert harness.debt(currency(side)) > 0
     assert harness.truth(pair="btc_usdt") == []
     bot = harness.bot()
-    quiet(bot)
+    for _ in range(20):
+        # What is looked up aside takes as long as the machine lets it.
+        quiet(bot)
+        if harness.debt(currency(side)) < Decimal("0.00001"):
+            break
     assert harness.debt(currency(side)) < Decimal("0.00001")
     bot.process()
     # No trade has used the loan: a second of its interest is booked nowhere.
