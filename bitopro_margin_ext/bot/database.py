@@ -138,7 +138,7 @@ class EmergencySession:
     def _has_changes(self) -> bool:
         """Whether this session has anything that the database has not."""
         session = self._session
-        if session.new or session.dirty or session.deleted:
+        if session.new or session.deleted or any(map(session.is_modified, session.dirty)):
             return True
         if not session.in_transaction() or not session.is_active:
             return False
