@@ -308,6 +308,17 @@ class BotMachine(RuleBasedStateMachine):
         weather = self.world.stream_weather
         weather.lateness, weather.is_mute, weather.repeats = lateness, mute, repeats
 
+    @precondition(lambda self: self.follows)
+    @rule(
+        pair=pairs,
+        troubles=st.lists(cancel_faults, min_size=1, max_size=2),
+        cut=cuts,
+        fraction=st.sampled_from([None, "0.3", "0.9"]),
+    )
+    def leave_the_end_to_the_stream(self, pair, troubles, cut, fraction):
+        """An exit order that times out, and a cancel-all that does not say how it ended."""
+        self.let_an_exit_time_out(pair, troubles, cut, fraction)
+
     # -- time ----------------------------------------------------------------------------------
 
     @rule(times=st.sampled_from([1, 1, 2, 4]))
