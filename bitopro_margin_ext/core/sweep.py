@@ -314,8 +314,6 @@ class _Sweep:
             self.cancel_all_due = answer.is_retryable or answer.meaning in FATAL
             return
         self.cancel_all_due = False
-        in_scope = [order for order in answer if self.symbol in (None, order["symbol"])]
-        self._record_cancelled(in_scope, len(answer))
 
     def _cancel_survivors(self) -> Flow[None]:
         if self.cancel_all_due and self.resends < RESENDS:
@@ -338,9 +336,7 @@ class _Sweep:
         ids: dict[str, list[str]] = {}
         for symbol, order_id in keys:
             ids.setdefault(batch_pair_id(symbol), []).append(order_id)
-        answer = yield from self._cancel(CANCEL_BATCH, ids, keys)
-        if not isinstance(answer, Failure):
-            self._record_cancelled([one for one in answer if key_of(one) in keys], len(answer))
+        yield from self._cancel(CANCEL_BATCH, ids, keys)
 
     def _cancel_one(self, key: OrderKey) -> Flow[None]:
         params = {"pair": pair_id(key[0]), "orderId": key[1]}
@@ -356,11 +352,21 @@ class _Sweep:
     def _cancel(
         self, endpoint: Endpoint, params: Mapping[str, Any], keys: list[OrderKey] | None = None
     ) -> Flow[Any]:
-        """Send a cancel that answers with ids: they are returned as orders, or its Failure is."""
+        """Send a cancel of these orders (None: of all in scope) that answers with ids.
+
+        :returns: the orders that it names, or the Failure.
+        """
         reply = yield from self._send_cancel(endpoint, params, keys or ())
         answer = read_cancelled(reply)
         if isinstance(answer, Failure):
             self._note_failed_cancel(answer, keys)
+            return answer
+        others = self.state.record_cancelled(answer, self.caller.moment, keys)
+        if others:
+            # Whatever it meant, it is no word about the orders that were asked about.
+            self.report.in_doubt = True
+            text = f"{others} cancelled ids that were not asked for"
+            self.report.failures.append(unreadable(text))
         return answer
 
     def _send_cancel(
@@ -372,16 +378,6 @@ class _Sweep:
         for key in keys:
             self.state.record_cancel_attempt(key)
         return reply
-
-    def _record_cancelled(self, orders: list[ParsedOrder], answered: int) -> None:
-        self.state.record_cancelled(orders, self.caller.moment)
-        if len(orders) < answered:
-            # Whatever it meant, it is no word about the orders that were asked about.
-            self.report.in_doubt = True
-            count = answered - len(orders)
-            self.report.failures.append(
-                unreadable(f"{count} cancelled ids that were not asked for")
-            )
 
     def _note_failed_cancel(self, failure: Failure, keys: list[OrderKey] | None) -> None:
         self.report.failures.append(failure)

@@ -90,6 +90,8 @@ class BotHarness:
         )
         del config["log_config"]
         config["exchange"]["enable_ws"] = False
+        # No strategy here needs more candles.
+        config["exchange"]["_ft_has_params"] = {"ohlcv_candle_limit": 20}
         # ccxt's pauses between requests, and on closing, are no subject here.
         config["exchange"]["ccxt_config"] |= {"rateLimit": 1, "timeout_on_exit": 0}
         config |= {"strategy": strategy, "strategy_path": str(STRATEGIES)}

@@ -10,6 +10,7 @@ from freqtrade.persistence import Trade
 from freqtrade.rpc.rpc import RPC
 from sqlalchemy import text
 
+from bitopro_margin_ext.bot import exit_gate, pending_exits
 from tests.bot.harness import (
     BTC,
     CANCEL_ALL,
@@ -62,12 +63,20 @@ def enter_both(harness: BotHarness, bot: Any) -> None:
     assert trade_of(BTC).amount
 
 
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has failed is tried again soon, and an attempt ends soon."""
+    monkeypatch.setattr(pending_exits, "_DELAYS", (0.0, 0.0, 0.5, 1.0))
+    monkeypatch.setattr(exit_gate, "ATTEMPT_SECONDS", 3.0)
+
+
 # -- one exit in trouble keeps no other in -----------------------------------------------------
 
 
+@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("scope", ["pair", "all"])
 def test_a_pair_under_maintenance_keeps_no_other_exit_in(harness: BotHarness, scope: str) -> None:
-    bot = start(harness, scope=scope)
+    bot = start(harness, scope=scope, deadline=2.0)
     enter_both(harness, bot)
     harness.control.set_maintenance("eth_usdt", "all")
     refuse_orders(harness, BTC, times=1)
@@ -110,6 +119,7 @@ def test_coins_sold_by_hand_keep_no_other_exit_in(
     assert 1 <= len(said) <= 2, "at first and after three failures"
 
 
+@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("broken", ["history", "record", "trade"])
 def test_a_restart_continues_each_trade_by_itself(harness: BotHarness, broken: str) -> None:
     bot = start(harness)
@@ -149,6 +159,7 @@ def test_a_restart_continues_each_trade_by_itself(harness: BotHarness, broken: s
         wait_until(lambda: any("cannot be read" in str(m.get("status")) for m in bot.messages))
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_an_exit_that_hangs_lets_the_next_one_out_in_the_same_iteration(
     harness: BotHarness,
 ) -> None:
@@ -161,7 +172,7 @@ def test_an_exit_that_hangs_lets_the_next_one_out_in_the_same_iteration(
     harness.control.add_fault("delay", path="*eth_usdt*", seconds=60, times=None)
     started = time.monotonic()
     bot.strategy.emergency.begin_iteration()
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 8
     assert len(exits(harness, BTC)) == 1
 
 
@@ -315,6 +326,7 @@ def test_a_resting_emergency_order_that_is_cancelled_is_followed_by_another(
 # -- what is sent meanwhile --------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_an_emergency_that_takes_long_sweeps_the_account_once(harness: BotHarness) -> None:
     bot = harness.bot(scope="all", deadline=2.0)
     healthy = harness.hold(bot, ETH)
@@ -377,8 +389,6 @@ def test_while_an_exit_is_refused_there_is_one_attempt_an_iteration(
 
 
 def test_messages_become_rarer(harness: BotHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bitopro_margin_ext.bot import pending_exits
-
     monkeypatch.setattr(pending_exits, "_DELAYS", (0.0,))
     bot = start(harness)
     harness.enter(bot, BTC)

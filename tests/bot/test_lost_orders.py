@@ -250,7 +250,7 @@ def test_a_lost_market_exit_that_filled_closes_the_trade(harness: BotHarness) ->
 
 def test_an_emergency_exit_that_was_lost_filled_in_part_and_cancelled(harness: BotHarness) -> None:
     """The rest goes out, and nothing beyond the position, though there are other coins."""
-    bot = harness.bot(order_types={"emergency_exit": "limit"})
+    bot = harness.bot(deadline=2.0, order_types={"emergency_exit": "limit"})
     harness.control.set_balances({"BTC": "5"})
     harness.hold(bot)
     bought = trade_of().amount

@@ -8,8 +8,15 @@ from decimal import Decimal
 import ccxt
 import pytest
 
+from bitopro_margin_ext.exchange import pro_connection
 from bitopro_margin_ext.exchange.pro_connection import MAX_REDIAL_DELAY, SETTLED_AFTER, Redial
 from tests.exchange.streaming import SYMBOL, Session, seed, shown, soon
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The first waits are a third of what they are, and three seconds are one."""
+    monkeypatch.setattr(pro_connection, "BASE_REDIAL_DELAY", 0.5 / 3)
 
 
 def dials(sandbox, path="*"):
@@ -59,6 +66,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("method", WATCHED)
 def test_a_stream_that_does_not_stay_is_not_hammered(sandbox, method, refusal):
@@ -70,7 +78,7 @@ def test_a_stream_that_does_not_stay_is_not_hammered(sandbox, method, refusal):
 
     async def scenario():
         async with Session(sandbox) as api:
-            end = time.monotonic() + 3
+            end = time.monotonic() + 1
             calls = 0
             # As users do who try again whatever is raised.
             while time.monotonic() < end and calls < 10_000:
@@ -87,12 +95,13 @@ def test_a_stream_that_does_not_stay_is_not_hammered(sandbox, method, refusal):
     assert calls <= len(dials(sandbox)) + 1
 
 
+@pytest.mark.usefixtures("quick")
 def test_inherited_streams_are_not_hammered_either(sandbox):
     sandbox.control.add_fault("close_after_accept", path="*", times=None, method="WS")
 
     async def scenario():
         async with Session(sandbox, options={"defaultType": "spot"}) as api:
-            end = time.monotonic() + 3
+            end = time.monotonic() + 1
             while time.monotonic() < end:
                 with contextlib.suppress(ccxt.BaseError, TimeoutError):
                     async with asyncio.timeout(end - time.monotonic()):
@@ -102,17 +111,18 @@ def test_inherited_streams_are_not_hammered_either(sandbox):
     assert 2 <= len(dials(sandbox)) <= 5
 
 
+@pytest.mark.usefixtures("quick")
 def test_closing_calls_a_waiting_dial_off(sandbox):
     sandbox.control.add_fault("close_after_accept", path="*", times=None, method="WS")
 
     async def scenario():
         async with Session(sandbox) as api:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(0.4):
                     await api.watch_orders()
             await api.close()
             before = len(dials(sandbox))
-            await asyncio.sleep(2)
+            await asyncio.sleep(1)
             assert len(dials(sandbox)) == before
 
     asyncio.run(scenario())

@@ -284,7 +284,7 @@ def test_an_answer_that_comes_byte_by_byte_is_given_up(kind, transport, server, 
     server.behaviour = "drip"
     begun = time.monotonic()
     with pytest.raises(ccxt.RequestTimeout) as caught:
-        play(kind, transport, server, socks, ["cancel_all_orders"], timeout=1000)
+        play(kind, transport, server, socks, ["cancel_all_orders"], timeout=400)
     assert failure_of(caught.value).outcome is Outcome.UNKNOWN
     # All of it takes 14 seconds.
     assert time.monotonic() - begun < 10

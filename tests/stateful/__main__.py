@@ -50,7 +50,7 @@ def _run(name: str, options: argparse.Namespace, root: Path) -> bool:
     def run(number: int) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pytest", path, "-q", "-p", "no:cacheprovider"]
         # A shard is one test, and takes as long as it takes.
-        command += ["--timeout=0"]
+        command += ["--timeout=0", "-o", "faulthandler_timeout=0"]
         command += ["--hypothesis-profile=deep", f"--hypothesis-seed={options.seed + number}"]
         environment = {**os.environ, "PROOF_EXAMPLES": str(share)}
         return subprocess.run(

@@ -123,6 +123,24 @@ faults = st.builds(
 )
 
 
+cancel_faults = st.builds(
+    _rule,
+    st.just("cancel many"),
+    st.sampled_from(
+        [
+            {"kind": "cancel_some", "count": 0},
+            {"kind": "cancel_some", "count": 1},
+            {"kind": "close"},
+            {"kind": "process_close"},
+            {"kind": "status", "status": 503, "process": True},
+        ]
+    ),
+    st.sampled_from([1, 2, 20]),
+    st.just(0),
+)
+"""A cancel-all that names not every order, or is not answered: others have to say what became."""
+
+
 def _rule_of_pair(pair: str, method: str, kind: dict[str, Any], times: int) -> dict[str, Any]:
     return {**kind, "method": method, "path": pair, "regex": True, "times": times, "after": 0}
 

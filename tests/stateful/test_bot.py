@@ -17,7 +17,7 @@ from bitopro_margin_ext.sandbox.state import Refusal
 from bitopro_margin_ext.sandbox.state.orders import Status
 
 from .bots import DEADLINE, BotRunner
-from .faults import CALLS, faults, pair_faults, stream_faults
+from .faults import CALLS, cancel_faults, faults, pair_faults, stream_faults
 from .profiles import is_deep, profile
 from .transport import PowerCut
 from .world import PAIRS, World, wire_name
@@ -37,7 +37,7 @@ CANCELLED = (Status.CANCELLED, Status.PARTLY_FILLED_DONE, Status.POST_ONLY_CANCE
 
 pairs = st.sampled_from(PAIRS)
 picks = st.integers(0, 30)
-weathers = st.lists(faults, max_size=3)
+weathers = st.lists(faults, max_size=3) | st.lists(cancel_faults, min_size=1, max_size=2)
 pair_weathers = st.lists(pair_faults, max_size=3)
 cuts = st.none() | st.tuples(st.integers(0, 4), st.booleans())
 """After how many requests of a sweep the power fails, and whether that one is still processed."""
@@ -307,6 +307,17 @@ class BotMachine(RuleBasedStateMachine):
         """From now on they come late, in another order, twice, or not at all."""
         weather = self.world.stream_weather
         weather.lateness, weather.is_mute, weather.repeats = lateness, mute, repeats
+
+    @precondition(lambda self: self.follows)
+    @rule(
+        pair=pairs,
+        troubles=st.lists(cancel_faults, min_size=1, max_size=2),
+        cut=cuts,
+        fraction=st.sampled_from([None, "0.3", "0.9"]),
+    )
+    def leave_the_end_to_the_stream(self, pair, troubles, cut, fraction):
+        """An exit order that times out, and a cancel-all that does not say how it ended."""
+        self.let_an_exit_time_out(pair, troubles, cut, fraction)
 
     # -- time ----------------------------------------------------------------------------------
 
