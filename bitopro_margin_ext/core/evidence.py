@@ -197,10 +197,25 @@ class SweepState:
 
     # -- the exchange's word -------------------------------------------------------------------
 
-    def record_cancelled(self, orders: Iterable[ParsedOrder], moment: Moment) -> None:
-        """Take in the orders that an answer names as cancelled, with nothing else of them."""
+    def record_cancelled(
+        self,
+        orders: Iterable[ParsedOrder],
+        moment: Moment,
+        keys: Iterable[OrderKey] | None = None,
+    ) -> int:
+        """Take in the orders that an answer names as cancelled, with nothing else of them.
+
+        ``keys`` are those that were asked about (None: all of the pair). Returns how many others
+        the answer names; of these nothing is concluded.
+        """
+        asked, others = None if keys is None else set(keys), 0
         for order in orders:
-            self._record(key_of(order), Source.NAMED, moment, order)
+            key = key_of(order)
+            if self._symbol in (None, key[0]) and (asked is None or key in asked):
+                self._record(key, Source.NAMED, moment, order)
+            else:
+                others += 1
+        return others
 
     def record_cancel_answer(self, order: ParsedOrder, moment: Moment) -> None:
         """Take in the answer to the cancel of one order, whose status counts where it has one."""

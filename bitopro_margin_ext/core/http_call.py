@@ -3,8 +3,7 @@
 ``requests`` cannot call off a request that another thread has begun: it may be resolving a name or
 connecting, and sends when it has. So the connections below ask the current ``HttpCall`` again after
 connecting, immediately before the first byte. One call is sent once: a second attempt of whatever
-library is refused at the same place, and an answer is read to a documented length at most.
-``core.guarded_session`` makes sessions of these parts, ``core.connecting`` their connections.
+library is refused at the same place. ``core.guarded_session`` makes sessions of these parts.
 """
 
 import concurrent.futures
@@ -211,10 +210,7 @@ class HttpCall:
         return self.ends - time.monotonic()
 
     def check(self) -> None:
-        """Raise when the call has been given up or its time is over.
-
-        :raises NotSentError: then.
-        """
+        """Raise ``NotSentError`` when the call has been given up or its time is over."""
         if self._given_up or self.remaining() <= 0:
             raise NotSentError("the call was given up before it was sent")
 
@@ -222,9 +218,7 @@ class HttpCall:
     def sending(self, connection: socket.socket | None = None) -> Iterator[Mapping[str, str]]:
         """Hold the turn for one write, and give the headers that were signed anew for it.
 
-        ``connection`` is closed when the call is given up.
-
-        :raises NotSentError: when nothing may be sent any more.
+        ``connection`` is closed when the call is given up. Raises what ``check`` does.
         """
         self.check()
         turn, headers = self._take_turn()
@@ -261,8 +255,6 @@ class HttpCall:
         """Count the call as sent from here on, and give the headers that were signed anew.
 
         For what may send it by a connection that does not ask; one that does may still ask once.
-
-        :raises NotSentError: when nothing may be sent any more.
         """
         with self.sending() as headers:
             self._is_entrusted = True

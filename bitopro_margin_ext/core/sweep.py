@@ -134,6 +134,8 @@ class _Sweep:
         self.state = SweepState(self.symbol, known, lambda: began_ms + account.clock_offset_ms)
         self.cancel_all_due = True
         """Whether no cancel-all is known to have been carried out."""
+        self.lists_open = True
+        """Whether the next reading asks for the open orders, too."""
         self.resends = 0
         self.report = report or CancelReport("all")
         self.report.scope = self.symbol or "all"
@@ -157,6 +159,9 @@ class _Sweep:
         self.state.close_scope()
         before, self.report = self.report, CancelReport(self.report.scope)
         self.report.in_doubt = before.in_doubt
+        # What was listed after the cancel-all names all that survived it: the histories say the
+        # rest, and a survivor is listed again.
+        self.lists_open = before.in_doubt or not before.listed
         self.caller.extend(deadline, self.report)
         return self._reported(self._confirm(None))
 
@@ -210,8 +215,9 @@ class _Sweep:
     def _read_lists(self, first: str | None) -> Flow[None]:
         """The open orders and, at the same time, the history of each pair with ends to learn."""
         self._learn_heard()
-        listings, is_first = self._listings(), True
-        calls: list[tuple[Endpoint, dict[str, Any]]] = [listings[0]]
+        listings, is_first = self._listings(), self.lists_open
+        calls: list[tuple[Endpoint, dict[str, Any]]] = listings[:1] if is_first else []
+        self.report.listed, self.lists_open = not is_first, True
         pairs = self.state.pairs_to_look_up(first)
         if self.report.in_doubt and self.symbol is not None:
             # Orders that the caller does not know may have been cancelled by the call that did
@@ -222,7 +228,7 @@ class _Sweep:
             symbols = sorted(pairs)
             for symbol in symbols:
                 calls.append((ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT}))
-            answers = yield from self.caller.call_together(calls)
+            answers = (yield from self.caller.call_together(calls)) if calls else []
             if is_first:
                 yield from self._list_open(listings, answers.pop(0))
             for symbol, (reply, moment) in zip(symbols, answers, strict=True):
@@ -314,8 +320,6 @@ class _Sweep:
             self.cancel_all_due = answer.is_retryable or answer.meaning in FATAL
             return
         self.cancel_all_due = False
-        in_scope = [order for order in answer if self.symbol in (None, order["symbol"])]
-        self._record_cancelled(in_scope, len(answer))
 
     def _cancel_survivors(self) -> Flow[None]:
         if self.cancel_all_due and self.resends < RESENDS:
@@ -338,9 +342,7 @@ class _Sweep:
         ids: dict[str, list[str]] = {}
         for symbol, order_id in keys:
             ids.setdefault(batch_pair_id(symbol), []).append(order_id)
-        answer = yield from self._cancel(CANCEL_BATCH, ids, keys)
-        if not isinstance(answer, Failure):
-            self._record_cancelled([one for one in answer if key_of(one) in keys], len(answer))
+        yield from self._cancel(CANCEL_BATCH, ids, keys)
 
     def _cancel_one(self, key: OrderKey) -> Flow[None]:
         params = {"pair": pair_id(key[0]), "orderId": key[1]}
@@ -356,11 +358,21 @@ class _Sweep:
     def _cancel(
         self, endpoint: Endpoint, params: Mapping[str, Any], keys: list[OrderKey] | None = None
     ) -> Flow[Any]:
-        """Send a cancel that answers with ids: they are returned as orders, or its Failure is."""
+        """Send a cancel of these orders (None: of all in scope) that answers with ids.
+
+        :returns: the orders that it names, or the Failure.
+        """
         reply = yield from self._send_cancel(endpoint, params, keys or ())
         answer = read_cancelled(reply)
         if isinstance(answer, Failure):
             self._note_failed_cancel(answer, keys)
+            return answer
+        others = self.state.record_cancelled(answer, self.caller.moment, keys)
+        if others:
+            # Whatever it meant, it is no word about the orders that were asked about.
+            self.report.in_doubt = True
+            text = f"{others} cancelled ids that were not asked for"
+            self.report.failures.append(unreadable(text))
         return answer
 
     def _send_cancel(
@@ -372,16 +384,6 @@ class _Sweep:
         for key in keys:
             self.state.record_cancel_attempt(key)
         return reply
-
-    def _record_cancelled(self, orders: list[ParsedOrder], answered: int) -> None:
-        self.state.record_cancelled(orders, self.caller.moment)
-        if len(orders) < answered:
-            # Whatever it meant, it is no word about the orders that were asked about.
-            self.report.in_doubt = True
-            count = answered - len(orders)
-            self.report.failures.append(
-                unreadable(f"{count} cancelled ids that were not asked for")
-            )
 
     def _note_failed_cancel(self, failure: Failure, keys: list[OrderKey] | None) -> None:
         self.report.failures.append(failure)

@@ -50,8 +50,3 @@ def remaining() -> float | None:
     """Seconds left in the current scope (0 or less: none), or None outside every deadline."""
     ends = SCOPE.get().ends
     return None if ends == math.inf else ends - time.monotonic()
-
-
-def clamp_to_deadline(seconds: float) -> float:
-    """The part of a wait of so many seconds that fits into the current scope."""
-    return max(0.0, min(seconds, SCOPE.get().ends - time.monotonic()))

@@ -1,6 +1,7 @@
 """Unified methods that cancel margin orders, and cancel-and-confirm on top of them."""
 
 import functools
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,8 +9,8 @@ from ..core import endpoints, sweep
 from ..core.endpoints import CANCEL_ALL, CANCEL_BATCH, CANCEL_ORDER, CANCEL_PAIR
 from ..core.parse import read_cancelled
 from ..core.report import CancelReport
-from . import call_scope
 from .arguments import optional_pair, require_list, require_order_id, require_pair, require_symbol
+from .call_scope import SCOPE
 from .describe import documented
 from .flow import NO_PARAMS, Flow, MarginExchange, Params, Request
 from .order_fetching import order_of_client_id
@@ -148,11 +149,12 @@ def cancel_and_confirm(
     :returns: a ``CancelReport`` with ccxt order structures. No failure of the exchange is raised:
         the report says what remains open or unknown.
     """
+    seconds = clamp_to_deadline(deadline)
     return sweep.cancel_and_confirm(
         optional_pair(api, symbol),
         known,
         first=optional_pair(api, first),
-        deadline=call_scope.clamp_to_deadline(deadline),
+        deadline=seconds,
         open_orders=api.open_orders_path,
         exchange_clock=api,
         heard=api.heard_orders,
@@ -174,5 +176,10 @@ def confirm_rest(
     if report.rest is None:
         return report
     rest, report.rest = report.rest, None
-    completed: CancelReport = yield from rest(call_scope.clamp_to_deadline(deadline))
+    completed: CancelReport = yield from rest(clamp_to_deadline(deadline))
     return completed
+
+
+def clamp_to_deadline(seconds: float) -> float:
+    """The part of so many seconds that fits into the current scope."""
+    return max(0.0, min(seconds, SCOPE.get().ends - time.monotonic()))

@@ -14,6 +14,7 @@ from bitopro_margin_ext.core.errors import Outcome
 from bitopro_margin_ext.core.report import SweepOutcome
 from bitopro_margin_ext.exchange import call_scope
 from bitopro_margin_ext.exchange.flow import failure_of
+from bitopro_margin_ext.exchange.order_cancellation import clamp_to_deadline
 from tests.exchange.conftest import EVERY_DRIVER, seed
 from tests.exchange.drivers import Blocking
 
@@ -179,10 +180,10 @@ def test_an_object_is_of_use_after_a_call_was_abandoned(api, control):
 def test_the_nearest_of_several_deadlines_holds():
     with call_scope.deadline(100), call_scope.deadline(1), call_scope.deadline(50):
         assert call_scope.remaining() <= 1
-        assert call_scope.clamp_to_deadline(30) <= 1
-        assert call_scope.clamp_to_deadline(0.1) == 0.1
+        assert clamp_to_deadline(30) <= 1
+        assert clamp_to_deadline(0.1) == 0.1
     assert call_scope.remaining() is None
-    assert call_scope.clamp_to_deadline(30) == 30
+    assert clamp_to_deadline(30) == 30
 
 
 def test_a_deadline_is_not_another_threads():
