@@ -131,12 +131,16 @@ class LeverageMachine(RuleBasedStateMachine):
         self.bot.strategy.order_types["entry"] = "market" if market else "limit"
         self.bot.strategy.enter[pair] = side
         self.bot.strategy.levers[pair] = 3.0 if side == "long" else 2.0
+        # A market order does not rest.
+        self.control.switches(matching=market)
         self.process()
+        self.control.switches(matching=False)
         self.bot.strategy.enter.clear()
 
     @rule(first=firsts, amount=st.sampled_from([-200, 200]))
     def adjust(self, first: int, amount: int) -> None:
         assert self.world is not None
+        self.bot.strategy.order_types["entry"] = "limit"
         self.bot.strategy.adjust[self.pair(first)] = float(amount * self.world.unit)
         self.process()
         self.bot.strategy.adjust.clear()
