@@ -191,6 +191,10 @@ class Position:
     fees: Decimal = ZERO
     """In quote, what the entries have really paid."""
     fees_known: bool = True
+    closed_value: Decimal = ZERO
+    """In quote, what earlier exits have closed, at entry prices."""
+    proceeds: Decimal = ZERO
+    """In quote, what these exits have brought, or have cost (short)."""
 
 
 def position_of(
@@ -221,6 +225,8 @@ def position_of(
                 position.borrowed += up(paid * part_borrowed)
         else:
             left = 1 - fraction_of(amount, position.amount)
+            position.closed_value += position.value * (1 - left)
+            position.proceeds += amount * dec(order.safe_price)
             position.amount = position.amount - amount if left else ZERO
             position.borrowed *= left
             position.value *= left

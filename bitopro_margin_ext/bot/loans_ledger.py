@@ -195,11 +195,13 @@ class LoansLedger(LedgerDatabase):
         lines: list[Line],
         *,
         dust: tuple[str, Decimal, Decimal] | None = None,
+        fact: tuple[str, str] | None = None,
         **values: Any,
     ) -> None:
         """Begin to settle an exit: its part of the debt becomes a line of its own.
 
         ``dust``: what of the position cannot be sold, as currency, amount and its cost in quote.
+        ``fact``: one to set with it, as name and value.
         """
         with self._transaction() as connection:
             connection.execute(
@@ -210,6 +212,9 @@ class LoansLedger(LedgerDatabase):
             _write_lines(connection, currency, lines)
             if dust is not None:
                 _add_dust(connection, *dust)
+            if fact is not None:
+                connection.execute(delete(META).where(META.c.name == fact[0]))
+                connection.execute(insert(META).values(name=fact[0], value=fact[1]))
 
     def finish_booking(
         self,

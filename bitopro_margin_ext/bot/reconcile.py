@@ -63,6 +63,9 @@ class Reconciler:
     def _look_after_dust(self, account: Account) -> None:
         """Leftovers that the account has no more were sold, by the user or by force."""
         for currency, (amount, _cost) in self._loans.ledger.dust().items():
+            if any(line.is_bots for line in self._loans.ledger.lines(currency)):
+                # What a repayment takes of them is booked when it has ended.
+                continue
             gone = amount - account[currency].total
             # (It is kept finer than the exchange's units.)
             if gone > UNIT * 10:

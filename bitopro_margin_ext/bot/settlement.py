@@ -16,6 +16,7 @@ from freqtrade.persistence import Trade
 from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
 from .ledger_database import LedgerError
 from .leverage_amounts import (
+    Position,
     average_price,
     buy_back_cost,
     closes,
@@ -76,6 +77,7 @@ class Settlements:
         # Less than a step of the position: Freqtrade forgets it with the trade.
         rest = max(position.amount - net, ZERO) if is_last else ZERO
         average, price = average_price(raw), entry_price(trade, position)
+        rates = self._fee_rates(trade, shown, base, quote)
         lines = ledger.lines(currency)
         own = next((line for line in lines if line.holder == trade.pair), None)
         if own is not None:
@@ -97,11 +99,42 @@ class Settlements:
             average=average,
             fee_difference=self._exit_fee_difference(trade, shown, base, quote)
             + entry_fee_difference(trade, position, net)
+            - self._counted_anew(trade, position, rates)
             + (rest * (average - price) if trade.is_short else ZERO),
             # Not sold with the last of a long.
             dust=None if trade.is_short or not rest else (base, rest, rest * price),
+            fact=(f"rates:{trade.id}", f"{rates[0]:.18f} {rates[1]:.18f}"),
         )
         return ledger.booking(trade.pair, row.order_id)
+
+    @staticmethod
+    def _fee_rates(
+        trade: Any, shown: dict[str, Any], base: str, quote: str
+    ) -> tuple[Decimal, Decimal]:
+        """The rates that Freqtrade applies to all entries and all exits after this exit.
+
+        That of the exits is the first one's, until an entry sets both anew.
+        """
+        paid = fee_in_quote(shown, base, quote)
+        value = dec(shown["filled"]) * average_price(shown)
+        if trade.fee_close_currency is not None or paid is None or not value:
+            return dec(trade.fee_open), dec(trade.fee_close)
+        return dec(trade.fee_open), paid / value
+
+    def _counted_anew(
+        self, trade: Any, position: Position, rates: tuple[Decimal, Decimal]
+    ) -> Decimal:
+        """What Freqtrade counts of earlier exits' fees beyond what it did when they were settled.
+
+        An entry between two exits changes the rates, and Freqtrade applies them to all.
+        """
+        kept = self._loans.ledger.meta(f"rates:{trade.id}")
+        if kept is None or not position.proceeds:
+            return ZERO
+        open_before, close_before = (Decimal(rate) for rate in kept.split())
+        return position.closed_value * (rates[0] - open_before) + position.proceeds * (
+            rates[1] - close_before
+        )
 
     def _exit_fee_difference(
         self, trade: Any, shown: dict[str, Any], base: str, quote: str
