@@ -23,6 +23,7 @@ from bitopro_margin_ext.sandbox.control_api import CONTROLS
 from bitopro_margin_ext.sandbox.control_client import ControlError
 from bitopro_margin_ext.sandbox.faults import KINDS
 from bitopro_margin_ext.sandbox.state import Switches
+from tests.stateful.world import World
 
 
 def test_it_starts_and_stops_quickly():
@@ -222,3 +223,14 @@ def test_importing_the_plugin_is_cheap():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_server_ends_at_once_where_a_test_has_moved_its_clock():
+    """Its sleep was planned on the one clock, and is measured by the other."""
+    with SandboxServer() as server:
+        real_sleep = time.sleep
+        with World():
+            real_sleep(0.3)
+        began = time.monotonic()
+        server.stop()
+    assert time.monotonic() - began < 4
