@@ -60,8 +60,8 @@ class EmergencySession:
     def commit(self) -> None:
         """Commit if the database can be written now; otherwise everything stays pending."""
         if self._collecting:
-            # What follows must read it, as after a commit.
-            self._session.flush()
+            if self._session.deleted:
+                self._session.flush()
             return
         if self._given_up or not self._is_pending():
             return
@@ -110,6 +110,7 @@ class EmergencySession:
         if self.lock_busy:
             return False
         self._collecting = True
+        event.listen(self._session, "do_orm_execute", self._flush_before)
         try:
             with joined_custom_data(self._session.connection()):
                 work()
@@ -118,8 +119,18 @@ class EmergencySession:
             roll_back(self._session)
             raise
         finally:
+            event.remove(self._session, "do_orm_execute", self._flush_before)
             self._collecting = False
         return True
+
+    def _flush_before(self, _query: Any) -> None:
+        """Have a query read what a commit that was left out would have written.
+
+        Not in the middle of a removal, as SQLAlchemy's own autoflush would: what the flush has
+        removed would be removed again with what it belongs to.
+        """
+        if not self._session.deleted:
+            self._session.flush()
 
     def _is_pending(self) -> bool:
         return self._has_changes() or bool(self.records is not None and self.records.changed)
@@ -127,7 +138,7 @@ class EmergencySession:
     def _has_changes(self) -> bool:
         """Whether this session has anything that the database has not."""
         session = self._session
-        if session.new or session.dirty or session.deleted:
+        if session.new or session.deleted or any(map(session.is_modified, session.dirty)):
             return True
         if not session.in_transaction() or not session.is_active:
             return False

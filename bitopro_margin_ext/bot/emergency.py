@@ -323,8 +323,9 @@ class Emergency:
         if session.lock_busy:
             return
         self._settle(ends)
-        # The handlers worked with the balances of before the sweep.
-        self.bot.wallets.update()
+        # The handlers worked with the balances of before the sweep; an exit may wait for these.
+        with call_scope.narrowed(unthrottled=True):
+            self.bot.wallets.update()
 
     def _settle(self, keys: Iterable[OrderKey]) -> None:
         open_now = open_order_keys(None)

@@ -268,6 +268,9 @@ def adopt_unconfirmed(bot: Any) -> None:
 
 def _adopt(bot: Any, order: UnconfirmedOrder, found: dict[str, Any]) -> None:
     trade = None if order.trade_id is None else positions.own_trade(order.trade_id)
+    if trade is not None and trade.pair != order.pair:
+        # Freqtrade has deleted the order's trade, and SQLite has given its number to the next one.
+        trade = None
     if order.kind == "entry":
         _adopt_entry(bot, order, found, trade if trade is not None and trade.is_open else None)
         kept = True

@@ -69,6 +69,8 @@ class PendingExit:
     since: float = 0.0
     swept: bool = False
     """Whether the orders in scope have been swept for it."""
+    first_order: str | None = None
+    """The id of its trade's first order: SQLite gives the number of a deleted trade away again."""
 
     # Not in the database:
     trade_id: int = 0
@@ -88,6 +90,11 @@ class PendingExit:
     def is_whole(self) -> bool:
         """Whether the whole position is meant."""
         return self.rest_of is None and self.part is None
+
+    def is_of(self, trade: Any) -> bool:
+        """Whether the trade with its number is still its trade."""
+        orders = trade.orders
+        return self.first_order is None or not orders or orders[0].order_id == self.first_order
 
 
 _IN_MEMORY: Final = frozenset(
@@ -142,6 +149,8 @@ class PendingExits:
         and that one was not.
         """
         known = self._exits.get((trade.id, reason))
+        if known is not None and not known.is_of(trade):
+            known = None
         is_whole = rest_of is None and part is None
         if known is not None and (known.is_whole or not is_whole):
             return known
@@ -157,6 +166,7 @@ class PendingExits:
             amount=trade.amount if part is None else part,
             since=time.time(),
             swept=known is not None and known.swept,
+            first_order=trade.orders[0].order_id if trade.orders else None,
             trade_id=trade.id,
         )
         self._exits[trade.id, reason] = found
@@ -178,7 +188,7 @@ class PendingExits:
             return
         trade = Trade.session.get(Trade, trade_id)
         for one in records:
-            if trade is None or is_settled(trade, one):
+            if trade is None or not one.is_of(trade) or is_settled(trade, one):
                 self.remove(trade_id, one.exit_reason)
 
     def note_swept(self, pending: PendingExit) -> None:

@@ -134,6 +134,8 @@ class _Sweep:
         self.state = SweepState(self.symbol, known, lambda: began_ms + account.clock_offset_ms)
         self.cancel_all_due = True
         """Whether no cancel-all is known to have been carried out."""
+        self.lists_open = True
+        """Whether the next reading asks for the open orders, too."""
         self.resends = 0
         self.report = report or CancelReport("all")
         self.report.scope = self.symbol or "all"
@@ -157,6 +159,9 @@ class _Sweep:
         self.state.close_scope()
         before, self.report = self.report, CancelReport(self.report.scope)
         self.report.in_doubt = before.in_doubt
+        # What was listed after the cancel-all names all that survived it: the histories say the
+        # rest, and a survivor is listed again.
+        self.lists_open = before.in_doubt or not before.listed
         self.caller.extend(deadline, self.report)
         return self._reported(self._confirm(None))
 
@@ -210,8 +215,9 @@ class _Sweep:
     def _read_lists(self, first: str | None) -> Flow[None]:
         """The open orders and, at the same time, the history of each pair with ends to learn."""
         self._learn_heard()
-        listings, is_first = self._listings(), True
-        calls: list[tuple[Endpoint, dict[str, Any]]] = [listings[0]]
+        listings, is_first = self._listings(), self.lists_open
+        calls: list[tuple[Endpoint, dict[str, Any]]] = listings[:1] if is_first else []
+        self.report.listed, self.lists_open = not is_first, True
         pairs = self.state.pairs_to_look_up(first)
         if self.report.in_doubt and self.symbol is not None:
             # Orders that the caller does not know may have been cancelled by the call that did
@@ -222,7 +228,7 @@ class _Sweep:
             symbols = sorted(pairs)
             for symbol in symbols:
                 calls.append((ORDERS, {"pair": pair_id(symbol), "limit": LIST_LIMIT}))
-            answers = yield from self.caller.call_together(calls)
+            answers = (yield from self.caller.call_together(calls)) if calls else []
             if is_first:
                 yield from self._list_open(listings, answers.pop(0))
             for symbol, (reply, moment) in zip(symbols, answers, strict=True):

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import ccxt
 import ccxt.async_support
 
-from ..core.calls import Call, Gather, Sleep, retry_nonce
+from ..core.calls import Call, Gather, Sleep
 from ..core.connecting import NEXT_ADDRESS_SECONDS
 from ..core.endpoints import CANCEL_ALL
 from ..core.errors import Failure, network_failure
@@ -101,7 +101,7 @@ class AwaitingSession(MarginSession):
         first, started = Call(*request), time.monotonic()
         answer = await self._perform_call(first, unthrottled=SCOPE.get().unthrottled)
         if isinstance(answer, Failure):
-            answer = await self.run_flow(retry_nonce, first, answer, started)
+            answer = await self.run_flow(MarginSession.retry_nonce, first, answer, started)
             if isinstance(answer, Failure):
                 raise_failure(self.id, answer)
         return answer

@@ -1,5 +1,6 @@
 """What the three classes share below the unified methods: signing, errors, pace, addresses."""
 
+import functools
 import logging
 import os
 import re
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import ccxt
 
 from ..core import redaction, signing
+from ..core.calls import Call, Flow, retry_nonce
 from ..core.credentials import sandbox_rest_url
 from ..core.endpoints import BY_PATH, REST_URL, SANDBOX_URL_VARIABLE, OpenOrdersPath
-from ..core.errors import classify, network_failure, not_sent
+from ..core.errors import Failure, classify, network_failure, not_sent
 from ..core.parse import ParsedOrder
 from ..core.rate_limit import RateLimits, limits_of
 from ..core.signing import Nonces, nonces_of
@@ -271,6 +273,16 @@ class MarginSession(ImplicitMarginApi, _Exchange):  # type: ignore[misc]
     def rate_limits(self) -> RateLimits:
         """The documented limits, shared by all clients of this process for a host."""
         return limits_of(self.urls["api"]["rest"])
+
+    def retry_nonce(self, first: Call, failure: Failure, started: float) -> Flow[Any]:
+        """The flow that goes on after a failure: a refused nonce is retried at the documented pace.
+
+        A cancel-all waits for its turn where it is performed, as each of them does.
+        """
+        if first.endpoint.cancels_all:
+            return retry_nonce(self, first, failure, started)
+        turn = functools.partial(self.rate_limits.try_reserve, first.endpoint)
+        return retry_nonce(self, first, failure, started, turn=turn)
 
     def exchange_time(self) -> int:
         """Now, in ms, on the exchange's clock as far as it is known."""

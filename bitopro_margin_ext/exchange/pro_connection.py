@@ -68,6 +68,8 @@ class StreamDialing(_Exchange):  # type: ignore[misc]
         known = (self.clients or {}).get(url)
         if known is not None:
             return known
+        # A client keeps the event loop that it finds; an older ccxt does not look for it here.
+        self.open()
         client = super().client(url)
         # Ours begins when the dial's turn has come.
         client.connectionTimeout += MAX_REDIAL_DELAY * 1000

@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import ccxt
 import requests
 
-from ..core.calls import Call, Gather, Sleep, call_concurrently, retry_nonce
+from ..core.calls import Call, Gather, Sleep, call_concurrently
 from ..core.endpoints import CANCEL_ALL
 from ..core.errors import Failure
 from ..core.guarded_session import guarded_session
@@ -107,7 +107,7 @@ class BlockingSession(MarginSession):
         first, started = Call(*request), time.monotonic()
         answer = self._perform_call(first, unthrottled=SCOPE.get().unthrottled)
         if isinstance(answer, Failure):
-            answer = self.run_flow(retry_nonce, first, answer, started)
+            answer = self.run_flow(MarginSession.retry_nonce, first, answer, started)
             if isinstance(answer, Failure):
                 raise_failure(self.id, answer)
         return answer

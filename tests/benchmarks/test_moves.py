@@ -1,16 +1,22 @@
-"""The way of one call stays short: how often control moves between files is held to the aims."""
+"""How often control moves between our files on the way of an emergency may not grow again."""
 
 import pytest
 
-import bitopro_margin_ext
+from bitopro_margin_ext import register
 from bitopro_margin_ext.sandbox.server import SandboxServer
-from tests.benchmarks.moves_between_files import AIMS, TRIPS
+from tests.benchmarks import moves_between_files as moves
+
+IN_THE_BOTS_ROOM = 25
 
 
-@pytest.mark.parametrize("trip", ["cancel_all_orders", "cancel_and_confirm"])
-def test_a_trip_moves_between_few_files(bitopro_sandbox: SandboxServer, trip: str) -> None:
-    bitopro_margin_ext.register()
-    # The first one imports and makes what is there once; threads may meet in the others.
-    _, *trips = (TRIPS[trip](bitopro_sandbox).files for _ in range(4))
-    shortest = min(trips, key=len)
-    assert len(shortest) <= AIMS[trip], " > ".join(shortest)
+@pytest.fixture(scope="module")
+def before_exit() -> list[str]:
+    register()
+    with SandboxServer() as server:
+        moves.of_before_exit(server)  # what is imported and made once
+        return moves.of_before_exit(server).files
+
+
+def test_the_bots_part_of_an_emergency_stays_short(before_exit: list[str]) -> None:
+    found = [name for name in before_exit if name.startswith("bot/")]
+    assert len(found) <= IN_THE_BOTS_ROOM, " > ".join(found)

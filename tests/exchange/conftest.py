@@ -5,7 +5,7 @@ from typing import Any
 import ccxt.pro
 import pytest
 
-from bitopro_margin_ext.core import rate_limit
+from bitopro_margin_ext.core import rate_limit, signing
 from bitopro_margin_ext.sandbox.server import SandboxServer
 from tests.exchange.book import BY_THE_BOOK
 from tests.exchange.drivers import Awaiting, Blocking, CannedServer
@@ -36,6 +36,8 @@ SMALL = {"pair": "btc_usdt", "action": "BUY", "amount": "0.001"}
 def sandbox(bitopro_sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> SandboxServer:
     # Every test starts with limiters that have not been used: the tests share one host.
     monkeypatch.setattr(rate_limit, "_limits", {})
+    # And with nonces of its own: a clock that was set wrong is not this test's.
+    monkeypatch.setattr(signing, "_by_key", {})
     bitopro_sandbox.parts.streams.refusals.clear()
     return bitopro_sandbox
 

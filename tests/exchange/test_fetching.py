@@ -4,15 +4,16 @@ import contextlib
 
 import ccxt
 import pytest
-from ccxt.test.exchange.base.test_balance import test_balance as valid_balance
-from ccxt.test.exchange.base.test_currency import test_currency as valid_currency
-from ccxt.test.exchange.base.test_market import test_market as valid_market
-from ccxt.test.exchange.base.test_order import test_order as valid_order
-from ccxt.test.exchange.base.test_trade import test_trade as valid_trade
 
 from bitopro_margin_ext.core.errors import Outcome
 from tests.data import example
 from tests.exchange.conftest import ON_EVERY_CLASS, seed
+
+from .judges import check_balance as valid_balance
+from .judges import check_currency as valid_currency
+from .judges import check_market as valid_market
+from .judges import check_order as valid_order
+from .judges import check_trade as valid_trade
 
 BTC = "BTC/USDT"
 READS = [
@@ -181,6 +182,8 @@ def test_margin_is_the_default_and_spot_the_inherited_way(
     assert paths(spot_by_default, {"marginMode": "cross"}) & margin
     assert paths(spot_by_default, {"type": "margin"}) & margin
     wanted = paths(parent, {})
+    if not wanted:
+        pytest.skip("this ccxt's own class returns a coroutine here, and asks nothing")
     assert paths(api, {"type": "spot"}) == wanted == paths(spot_by_default, {}) == {path}
 
 
@@ -353,7 +356,8 @@ def test_an_order_by_its_client_order_id(connect, sandbox, control):
     api = connect(sandbox.rest_url)
     for client_id in (77, "77"):
         assert api("fetch_order", "", BTC, {"clientOrderId": client_id})["id"] == newest
-    assert api("fetch_order_with_client_order_id", "77", BTC)["id"] == newest
+    if hasattr(ccxt.Exchange, "fetch_order_with_client_order_id"):  # not in an older ccxt
+        assert api("fetch_order_with_client_order_id", "77", BTC)["id"] == newest
     # The exchange's own id outweighs it, as everywhere in ccxt.
     assert api("fetch_order", old, BTC, {"clientOrderId": 77})["id"] == old
     assert api("cancel_order", "", BTC, {"clientOrderId": 77})["id"] == newest

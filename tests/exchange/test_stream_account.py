@@ -4,15 +4,13 @@ import asyncio
 
 import ccxt.pro
 import pytest
-from ccxt.test.exchange.base.test_balance import test_balance as check_balance
-from ccxt.test.exchange.base.test_order import test_order as check_order
-from ccxt.test.exchange.base.test_ticker import test_ticker as check_ticker
-from ccxt.test.exchange.base.test_trade import test_trade as check_trade
 
 from bitopro_margin_ext.core.endpoints import USER_TRADES_STREAM_FALLBACK
 from bitopro_margin_ext.sandbox import STREAM_PREFIX
 from tests.data import example
 from tests.exchange.streaming import KEYS, Session, silent, soon
+
+from .judges import check_balance, check_order, check_ticker, check_trade
 
 SYMBOL = "BTC/USDT"
 

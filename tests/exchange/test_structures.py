@@ -1,17 +1,20 @@
 """Every unified result passes ccxt's own validators: of the pages' examples, and of the sandbox."""
 
 import pytest
-from ccxt.test.exchange.base.test_balance import test_balance as check_balance
-from ccxt.test.exchange.base.test_borrow_interest import test_borrow_interest as check_interest
-from ccxt.test.exchange.base.test_borrow_rate import test_borrow_rate as check_rate
-from ccxt.test.exchange.base.test_currency import test_currency as check_currency
-from ccxt.test.exchange.base.test_liquidation import test_liquidation as check_liquidation
-from ccxt.test.exchange.base.test_market import test_market as check_market
-from ccxt.test.exchange.base.test_order import test_order as check_order
-from ccxt.test.exchange.base.test_shared_methods import assert_timestamp_order as check_sequence
-from ccxt.test.exchange.base.test_ticker import test_ticker as check_ticker
-from ccxt.test.exchange.base.test_trade import test_trade as check_trade
-from ccxt.test.exchange.base.test_transfer import test_transfer as check_transfer
+
+from .judges import (
+    check_balance,
+    check_currency,
+    check_interest,
+    check_liquidation,
+    check_market,
+    check_order,
+    check_rate,
+    check_sequence,
+    check_ticker,
+    check_trade,
+    check_transfer,
+)
 
 SYMBOL = "BTC/USDT"
 ORDER = {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.001, "price": 50000}

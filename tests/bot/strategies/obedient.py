@@ -70,3 +70,14 @@ class Tagging(Guarded):
 
     def custom_exit(self, pair: str, *args: Any, **kwargs: Any) -> str | None:
         return "a tag of its own" if pair in self.leave else None
+
+
+class Replacing(Guarded):
+    """Gives an open entry another price, once."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.reprice: dict[str, float] = {}
+
+    def adjust_entry_price(self, trade: Any, order: Any, pair: str, *args: Any, **kw: Any) -> Any:
+        return self.reprice.pop(pair, order.safe_placement_price if order else None)
