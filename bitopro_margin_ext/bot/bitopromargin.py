@@ -14,7 +14,7 @@ from freqtrade.exceptions import (
 )
 
 from .._version import __version__
-from ..core import redaction
+from ..core import assumptions, redaction
 from ..core.endpoints import OrderKey
 from ..core.report import CancelReport
 from . import freqtrade_internals, positions
@@ -111,6 +111,20 @@ class Bitopromargin(TrackedOrders):
     def is_leveraged(self) -> bool:
         """Whether the account is traded with leverage and shorts; Freqtrade calls it futures."""
         return bool(self.trading_mode == TradingMode.FUTURES)
+
+    def market_is_margin(self, market: dict[str, Any]) -> bool:
+        """Whether a market is the margin account's: also a lent coin against TWD."""
+        return bool(super().market_is_margin(market)) or (
+            market.get("quote") in assumptions.MARGIN_QUOTES
+            and bool(market.get("spot"))
+            and self.lends(str(market.get("base")))
+        )
+
+    def lends(self, currency: str) -> bool:
+        """Whether the exchange lends a currency at all, as far as it has been asked."""
+        # (Hyperopt's workers have no ccxt object.)
+        options = getattr(freqtrade_internals.ccxt_api(self), "options", {})
+        return currency in options.get("marginCurrencies", assumptions.MARGIN_CURRENCIES)
 
     def validate_trading_mode_and_margin_mode(
         self, trading_mode: Any, margin_mode: Any, allow_none_margin_mode: bool = False

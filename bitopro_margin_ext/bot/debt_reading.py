@@ -106,6 +106,8 @@ class DebtReading:
         """Holders whose repayment was refused: until when (monotonic), and for how long."""
         self.account: Account | None = None
         """The account as it was read last."""
+        self.is_current = False
+        """Whether it has been read since the last command: interest goes on while one is sent."""
         self._api = api
         self.notify = notify
         self._before: dict[str, tuple[float, Owed]] = {}
@@ -141,7 +143,7 @@ class DebtReading:
             for currency in self._currencies(account):
                 self._remember(currency, account)
             self._lent.clear()
-            self.account = account
+            self.account, self.is_current = account, True
             self.settle_old_doubts()
             return account
 

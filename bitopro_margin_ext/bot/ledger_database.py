@@ -294,7 +294,7 @@ def _wait_briefly(connection: Any, _record: Any) -> None:
 def _sync_fully(connection: Any, _record: Any) -> None:
     """An intent is on the disk before the command leaves, whatever happens to the machine."""
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute("PRAGMA busy_timeout = 2000")
 
 
 def _shown(engine: Engine) -> str:

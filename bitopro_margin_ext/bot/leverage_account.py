@@ -17,8 +17,8 @@ from freqtrade.persistence import Trade
 
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
-from .debt_lines import UNIT
-from .leverage_amounts import dec, loan_currency
+from .ledger_database import LedgerError
+from .leverage_amounts import dec, loan_currency, step_size
 from .leverage_options import parse_leverage_options
 from .liquidations import Holdings, liquidation_price, simulated_holdings, with_buffer
 from .loan_commands import Loans
@@ -117,12 +117,16 @@ class LeverageAccount(Bitopromargin):
         """Rows of zeros: interest depends on the trade, and is computed where it is known."""
         return await self.simulated.rows(limit, since_ms)
 
+    def max_leverage(self, pair: str, is_short: bool) -> float:
+        """The cap of a pair's side."""
+        is_lent = self.lends(str(self.get_pair_quote_currency(pair)))
+        return self.leverage_options.max_leverage(is_short, is_lent=is_lent)
+
     def get_max_leverage(self, pair: str, stake_amount: float | None) -> float:
         """The higher cap of both sides: Freqtrade does not say which one it asks for."""
         if not self.is_leveraged:
             return float(super().get_max_leverage(pair, stake_amount))
-        options = self.leverage_options
-        return max(options.max_leverage(False), options.max_leverage(True))
+        return max(self.max_leverage(pair, False), self.max_leverage(pair, True))
 
     def marks(self) -> dict[str, float]:
         """Prices in stake currency by currency, a few seconds old at most."""
@@ -131,10 +135,19 @@ class LeverageAccount(Bitopromargin):
             found = freqtrade_internals.ccxt_api(self).fetch_mark_prices()
             usdt = {key.split("/")[0]: float(row["markPrice"]) for key, row in found.items()}
             usdt.setdefault("USDT", 1.0)
-            unit = usdt.get(self.stake_currency) or 1.0
+            unit = usdt.get(self.stake_currency) or self._price_in_usdt(self.stake_currency)
+            usdt[self.stake_currency] = unit
             marks = {currency: price / unit for currency, price in usdt.items()}
             self._marks = (time.monotonic(), marks)
         return marks
+
+    def _price_in_usdt(self, currency: str) -> float:
+        """A currency that has no mark price, as the only page with some names none but lent ones.
+
+        :raises ccxt.BaseError: when the exchange does not say it.
+        """
+        api = freqtrade_internals.ccxt_api(self)
+        return 1.0 / float(api.fetch_ticker(f"USDT/{currency}")["last"])
 
     def get_balances(self, *args: Any, **kwargs: Any) -> Any:
         """The balances less what stands behind positions: see ``shown_balances``."""
@@ -167,11 +180,7 @@ class LeverageAccount(Bitopromargin):
 
     def step_of(self, pair: str) -> Decimal:
         """The smallest step of an amount."""
-        precision = self.get_precision_amount(pair)
-        if precision is None:
-            return UNIT
-        is_tick = self.precisionMode == ccxt.TICK_SIZE
-        return dec(precision) if is_tick else Decimal(1).scaleb(-int(precision))
+        return step_size(self.get_precision_amount(pair), self.precisionMode)
 
     def _row(self, currency: str) -> dict[str, Any]:
         """The account's own balance of a currency, as it was read last."""
@@ -221,7 +230,12 @@ class LeverageAccount(Bitopromargin):
             return 0.0
         if self._loans is None:
             return self.simulated.running(trades[0], datetime.now(UTC).timestamp())
-        line = self.loans.line(loan_currency(trades[0]), pair)
+        try:
+            line = self.loans.line(loan_currency(trades[0]), pair)
+        except LedgerError as error:
+            # Asked before each exit: what it costs is booked when its loan is repaid.
+            logger.warning(f"{pair}: its interest cannot be read now: {error}")
+            return float(trades[0].funding_fee_running or 0.0)
         price = 1.0
         if is_short:
             price = self.get_rate(pair, refresh=False, side="exit", is_short=True)
@@ -278,7 +292,7 @@ class LeverageAccount(Bitopromargin):
             if account is None or time.monotonic() - account.moment > MARKS_SECONDS:
                 account = self.loans.read()
             marks = self.marks()
-        except ccxt.BaseError as error:
+        except (ccxt.BaseError, LedgerError) as error:
             raise TemporaryError(f"{self.name}: no account: {type(error).__name__}") from error
         holdings = Holdings(marks=marks)
         for currency, row in account.balances.items():

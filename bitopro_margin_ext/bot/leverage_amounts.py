@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
+from ccxt import TICK_SIZE
+
 from .debt_lines import UNIT, ZERO, up
 
 Order = dict[str, Any]
 _WHOLE: Final = Decimal("0.9999999")
+AHEAD_SECONDS: Final = 600.0
+"""How much interest ahead a short's exit buys: until it is filled and repaid."""
 
 
 def dec(value: Any) -> Decimal:
@@ -53,6 +57,13 @@ def fee_in_quote(order: Mapping[str, Any], base: str, quote: str) -> Decimal | N
     if fee["currency"] == base:
         return dec(fee["cost"]) * average_price(order)
     return dec(fee["cost"]) if fee["currency"] == quote else None
+
+
+def step_size(precision: float | None, mode: int | None) -> Decimal:
+    """The smallest step of an amount, from what ccxt says of a market."""
+    if precision is None:
+        return UNIT
+    return dec(precision) if mode == TICK_SIZE else Decimal(1).scaleb(-int(precision))
 
 
 def cut(amount: Decimal, step: Decimal) -> Decimal:
@@ -132,6 +143,12 @@ def fraction_of(part: Decimal, whole: Decimal) -> Decimal:
     if whole <= 0 or part >= whole * _WHOLE:
         return Decimal(1)
     return part / whole
+
+
+def closes(part: Decimal, whole: Decimal, step: Decimal) -> bool:
+    """Whether an exit ends a position: what is left is less than a step, and cannot be ordered."""
+    most = cut(whole, step)
+    return part >= (most or whole) * _WHOLE
 
 
 def buy_back_cost(
@@ -247,5 +264,12 @@ def entry_fee_difference(trade: Any, position: Position, net: Decimal) -> Decima
     """
     if not position.fees_known or position.amount <= 0:
         return ZERO
-    part = fraction_of(net, position.amount)
+    part = min(Decimal(1), net / position.amount)
     return position.fees * part - position.value * part * dec(trade.fee_open)
+
+
+def entry_price(trade: Any, position: Position) -> Decimal:
+    """What a unit of a position has cost with its fees, or has brought less its fees (short)."""
+    fees = position.fees if position.fees_known else position.value * dec(trade.fee_open)
+    value = position.value - fees if trade.is_short else position.value + fees
+    return value / position.amount if position.amount else ZERO

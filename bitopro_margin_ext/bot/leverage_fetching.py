@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..exchange import call_scope
 from . import database, freqtrade_internals, pending_exits, positions
 from .debt_lines import UNIT, ZERO
+from .ledger_database import LedgerError
 from .leverage_account import LeverageAccount
 from .leverage_amounts import (
     average_price,
@@ -88,7 +89,13 @@ class LeverageFetching(LeverageAccount):
         if raw.get("status") not in ("closed", "canceled", "expired") or not raw.get("filled"):
             return shown
         if is_entry:
-            self._note_entry(trade, row, raw, shown)
+            try:
+                self._note_entry(trade, row, raw, shown)
+            except LedgerError as error:
+                # Asked again while the order counts as open; in an emergency nothing waits for it.
+                if settle:
+                    raise TemporaryError(f"{self.name}: {error}") from error
+                logger.warning(f"{pair}: the fee of entry {row.order_id} is not noted: {error}")
         elif settle:
             self._settlements.settle(trade, row, raw)
         return shown
@@ -98,16 +105,19 @@ class LeverageFetching(LeverageAccount):
         base, quote = trade.safe_base_currency, trade.safe_quote_currency
         fee = fee_in_quote(shown, base, quote)
         if fee is not None and row.order_id not in self.loans.ledger.entry_fees(trade.pair):
-            self.loans.ledger.write_entry_fee(trade.pair, row.order_id, fee)
-            left = left_by_entry(raw, base, self.step_of(trade.pair))
-            if left and not trade.is_short:
-                self.loans.ledger.add_dust(base, left, average_price(raw))
+            left = ZERO if trade.is_short else left_by_entry(raw, base, self.step_of(trade.pair))
+            dust = (base, left, left * average_price(raw)) if left else None
+            self.loans.ledger.write_entry_fee(trade.pair, row.order_id, fee, dust)
         if row.funding_fee is None:
             put_cost(trade, row, ZERO)
 
     def _shown_unknown(self, raw: dict[str, Any], pair: str) -> Any:
         """An order that is not in the database: a buy-back of ours by its gross amount."""
-        sent = None if raw["side"] != "buy" else self._sent_as(raw, pair)
+        try:
+            sent = None if raw["side"] != "buy" else self._sent_as(raw, pair)
+        except LedgerError as error:
+            logger.warning(f"{pair}: order {raw['id']} is shown as it is: {error}")
+            return raw
         if sent is None or sent["kind"] == "entry":
             return raw
         return self._shown(raw, "buy", False, float(sent["net"]))
@@ -185,7 +195,11 @@ class LeverageFetching(LeverageAccount):
         if not self.is_live:
             return list(orders)
         trade = next(iter(Trade.get_trades_proxy(pair=pair, is_open=True)), None)
-        by_hand = {} if trade is None else self._closed_by_hand(trade, orders)
+        try:
+            by_hand = {} if trade is None else self._closed_by_hand(trade, orders)
+        except LedgerError as error:
+            # Whose orders these are is not known now.
+            raise TemporaryError(f"{self.name}: {error}") from error
         shown = [
             by_hand.get(order["id"]) or self._shown_known(order, pair, settle=False)
             for order in orders

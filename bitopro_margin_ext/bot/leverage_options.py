@@ -50,6 +50,11 @@ class RateTable:
             for currency, steps in self.rates.items()
         }
 
+    def percent(self, currency: str, moment: float) -> float:
+        """The yearly rate at a moment."""
+        steps = self.rates.get(currency, ())
+        return next((percent for since, percent in reversed(steps) if since <= moment), 0.0)
+
     def interest(self, currency: str, principal: float, begin: float, end: float) -> float:
         """What a principal costs between two moments, in its own currency."""
         if self.period and end > begin:
@@ -94,11 +99,14 @@ class LeverageOptions:
     lock_minutes: float = 10.0
     loan_step: Mapping[str, float] = field(default_factory=dict)
 
-    def max_leverage(self, is_short: bool) -> float:
+    def max_leverage(self, is_short: bool, *, is_lent: bool = True) -> float:
         """The highest leverage of a side, held below what the ratio of an entry allows.
 
-        At leverage L a long leaves the ratio L / (L - 1), a short (L + 1) / L.
+        At leverage L a long leaves the ratio L / (L - 1), a short (L + 1) / L. A long of a pair
+        whose quote is not lent (``is_lent``) is paid for.
         """
+        if not is_short and not is_lent:
+            return 1.0
         allowed = 1 / (self.min_ad_ratio_entry - 1)
         if is_short:
             return max(1.0, min(self.max_leverage_short, allowed))

@@ -19,7 +19,15 @@ from ..exchange import call_scope
 from . import freqtrade_internals, positions
 from .debt_lines import ZERO, units, up
 from .ledger_database import LedgerError
-from .leverage_amounts import dec, fraction_of, gross_amount, need_of
+from .leverage_amounts import (
+    AHEAD_SECONDS,
+    closes,
+    dec,
+    fraction_of,
+    gross_amount,
+    need_of,
+    position_of,
+)
 from .leverage_fetching import LeverageFetching
 from .loan_commands import LoanRefusedError, LoanUnknownError
 
@@ -29,8 +37,6 @@ MARKET_MARGIN: Final = Decimal("0.02")
 """How much more is borrowed for a market entry, whose price is not known yet."""
 MOST_BEYOND: Final = Decimal("0.1")
 """How far a buy-back may be larger than its position, whatever the ledger says of interest."""
-AHEAD_SECONDS: Final = 600.0
-"""How much interest ahead an exit buys: until it is filled and repaid."""
 
 
 class LeverageOrders(LeverageFetching):
@@ -68,13 +74,16 @@ class LeverageOrders(LeverageFetching):
         return self._exit(order) if is_exit else self._enter(order)
 
     def _check_leverage(self, pair: str, is_short: bool, leverage: float) -> None:
-        most = self.leverage_options.max_leverage(is_short)
+        most, quote = self.max_leverage(pair, is_short), self.get_pair_quote_currency(pair)
         if leverage > most + 1e-9:
             side = "short" if is_short else "long"
-            self.lock_pair(pair, is_short, f"{leverage:g}x is above the {side} cap of {most:g}x")
+            why = f"the {side} cap of {most:g}x"
+            if not is_short and not self.lends(str(quote)):
+                why = f"1x: {quote} is not lent"
+            self.lock_pair(pair, is_short, f"{leverage:g}x is above {why}")
             raise InvalidOrderException(
-                f"{self.name}: {leverage:g}x {side} is above bitopro_margin.max_leverage of"
-                f" {most:g}x. With EmergencyCancelMixin in the strategy it is cut instead."
+                f"{self.name}: {leverage:g}x {side} of {pair} is above {why}. With"
+                " EmergencyCancelMixin in the strategy it is cut instead."
             )
 
     def lock_pair(
@@ -97,10 +106,11 @@ class LeverageOrders(LeverageFetching):
             raise TemporaryError(f"{self.name}: no entry of {pair}: {error}") from error
         try:
             return self._send(order, "entry", order["amount"])
-        except TemporaryError:
-            # It may be there: the loan stays until that is clear.
-            raise
-        except DependencyException as error:
+        except (TemporaryError, DependencyException) as error:
+            if isinstance(error, TemporaryError) and self.has_unconfirmed_order(pair):
+                # It may be there: the loan stays until that is clear.
+                raise
+            # (Freqtrade calls some refusals temporary, such as that of a pair.)
             if currency is not None:
                 self._reconciler.repay_unused(pair, currency)
             self.lock_pair(pair, is_short, f"entry refused: {error}")
@@ -136,9 +146,12 @@ class LeverageOrders(LeverageFetching):
                 self._check_ratio(pair, is_short, currency, missing)
                 self.loans.borrow(currency, missing, pair, f"entry of {pair}")
             except LoanRefusedError as error:
+                self._reconciler.entering.pop(pair, None)
                 self.lock_pair(pair, is_short, str(error))
                 raise InvalidOrderException(f"{self.name}: {error}") from error
             except (LoanUnknownError, ccxt.NetworkError) as error:
+                # No order follows: what was lent all the same is repaid as soon as it is found.
+                self._reconciler.entering.pop(pair, None)
                 self.lock_pair(pair, is_short, str(error), minutes=1.0)
                 raise TemporaryError(f"{self.name}: no entry of {pair}: {error}") from error
         return currency
@@ -315,30 +328,35 @@ class LeverageOrders(LeverageFetching):
         """How much to buy to close a part of a short."""
         base = pair.split("/")[0]
         interest = ahead = dust = ZERO
+        wanted = dec(net)
         cap = MOST_BEYOND
         try:
             if call_scope.remaining() is None and not self.in_emergency():
                 self.loans.read()
             line = self.loans.line(base, pair)
             trades = Trade.get_trades_proxy(pair=pair, is_open=True)
-            position = sum((dec(trade.amount) for trade in trades), ZERO)
-            part = fraction_of(dec(net), position)
+            # Of the orders: Freqtrade cuts a trade's amount to whole steps after each exit.
+            position = sum((position_of(trade).amount for trade in trades), ZERO)
+            is_last = closes(wanted, position, self.step_of(pair))
+            part = Decimal(1) if is_last else fraction_of(wanted, position)
+            # What is less than a step of the position is owed too.
+            wanted = max(wanted, position) if is_last else wanted
             interest = max(line.interest, ZERO) * part
             account = self.loans.account
             age = 0.0 if account is None else time.monotonic() - account.moment
             years = Decimal(str((ahead_seconds + age) / (365 * 86400)))
             ahead = line.owed * part * self.loans.rate(base) / 100 * years
             if account is not None:
-                if interest <= account[base].owed.sum - dec(net):
+                if interest <= account[base].owed.sum - wanted:
                     # The exchange itself says that so much is owed.
-                    cap = max(cap, interest / dec(net) + MOST_BEYOND)
+                    cap = max(cap, interest / wanted + MOST_BEYOND)
                 dust = min(
                     self.loans.ledger.dust().get(base, (ZERO, ZERO))[0],
                     max(account[base].free - max(line.outstanding - position, ZERO), ZERO),
                 )
         except Exception:
             logger.exception(f"{pair}: its interest cannot be read; the position is bought back.")
-        gross = gross_amount(dec(net), interest, ahead, dust, self._taker_fee(pair), cap)
+        gross = gross_amount(wanted, interest, ahead, dust, self._taker_fee(pair), cap)
         step = self.step_of(pair)
         steps = (gross / step).to_integral_value(rounding="ROUND_CEILING")
         self._largest[pair] = float(steps * step)

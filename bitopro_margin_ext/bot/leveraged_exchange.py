@@ -7,14 +7,20 @@ In ``margin`` mode everything here leaves the class below as it is.
 
 import contextlib
 import logging
-from typing import Any
+import time
+from typing import Any, Final
 
+import ccxt
 from freqtrade.exceptions import ExchangeError, OperationalException
 from freqtrade.persistence import Trade
 
+from ..core import assumptions
+from ..core.endpoints import new_client_id
+from ..core.errors import Outcome
 from ..exchange import call_scope
+from ..exchange.flow import failure_of
 from . import freqtrade_internals
-from .debt_lines import UNIT, Line, units
+from .debt_lines import UNIT, ZERO, Line, units
 from .ledger_database import LedgerError, ledger_url
 from .leverage_amounts import average_price, cut, dec, fee_in
 from .leverage_orders import LeverageOrders
@@ -26,11 +32,19 @@ from .settlement import Settlements
 logger = logging.getLogger(__name__)
 
 
+SENT: Final = "sent"
+"""Begins the ledger's note of a purchase whose answer is not there: client id and time follow."""
+PURCHASE_SECONDS: Final = 600.0
+"""How long no purchase is tried after one was refused."""
+
+
 class LeveragedBitopromargin(LeverageOrders):
     """BitoPro's cross-margin account with leverage and shorts, where the config asks for it."""
 
     def __init__(self, config: Any, *, exchange_config: Any = None, **kwargs: Any) -> None:
         self._reconciler: Reconciler | None = None
+        self._no_purchase_until: dict[str, float] = {}
+        """Pairs for which a purchase was refused, and until when (monotonic) none is tried."""
         super().__init__(config, exchange_config=exchange_config, **kwargs)
         if self.is_leveraged:
             self._start_leverage()
@@ -145,6 +159,8 @@ class LeveragedBitopromargin(LeverageOrders):
         market, name = self.markets.get(pair), f"bought:{line.currency}"
         if market is None or self.loans.ledger.meta(name):
             return
+        if time.monotonic() < self._no_purchase_until.get(pair, 0.0):
+            return
         least = dec(market["limits"]["amount"]["min"] or 0)
         amount = max(least, line.owed / (1 - self._taker_fee(pair)))
         amount = -cut(-amount, self.step_of(pair))
@@ -154,27 +170,52 @@ class LeveragedBitopromargin(LeverageOrders):
         )
         rate = self._ask({"pair": pair, "rate": self.marks().get(line.currency, 0.0)})
         rate *= 1 + self.leverage_options.buy_back_slippage
-        # Noted before it is sent: without an answer the user looks, and nothing is bought twice.
-        self.loans.ledger.write_meta(name, "sent")
-        order = freqtrade_internals.ccxt_api(self).create_order(
-            pair, "limit", "buy", float(amount), self.price_to_precision(pair, rate)
-        )
+        # Noted before it is sent, with the id by which it is found: nothing is bought twice.
+        client_id = str(new_client_id())
+        self.loans.ledger.write_meta(name, f"{SENT} {client_id} {self.loans.now():.0f}")
+        try:
+            order = freqtrade_internals.ccxt_api(self).create_order(
+                pair,
+                "limit",
+                "buy",
+                float(amount),
+                self.price_to_precision(pair, rate),
+                {"clientOrderId": client_id},
+            )
+        except ccxt.BaseError as error:
+            if failure_of(error).outcome is Outcome.REFUSED:
+                self.loans.ledger.write_meta(name, None)
+                self._no_purchase_until[pair] = time.monotonic() + PURCHASE_SECONDS
+            logger.warning(f"{pair}: the purchase of {amount:f} to repay a debt: {error}")
+            return
         self.loans.ledger.write_meta(name, str(order["id"]))
 
     def collect_bought(self) -> None:
         """Put what such an order has brought into the dust, at what it has cost."""
-        for currency in {line.currency for line in self.loans.ledger.lines()}:
-            name = f"bought:{currency}"
-            order_id = self.loans.ledger.meta(name)
-            if order_id in (None, "sent"):
-                continue
+        for name, noted in self.loans.ledger.metas("bought:").items():
+            currency = name.removeprefix("bought:")
+            order_id: str | None = noted
             pair = f"{currency}/{self.stake_currency}"
+            if noted.startswith(SENT):
+                order_id = self._find_purchase(name, pair, noted)
+            if order_id is None:
+                continue
             order = self.fetch_raw_order(order_id, pair)
             if order["status"] == "open":
                 continue
             filled = dec(order.get("filled"))
             received = filled - fee_in(order, currency)
-            if received > 0:
-                price = filled * average_price(order) / received
-                self.loans.ledger.add_dust(currency, received, price)
+            cost = filled * average_price(order)
+            self.loans.ledger.collect(name, currency, max(received, ZERO), cost)
+
+    def _find_purchase(self, name: str, pair: str, noted: str) -> str | None:
+        """The id of a purchase that had no answer; None while it is not known, or if it is none."""
+        _sent, client_id, moment = noted.split()
+        api = freqtrade_internals.ccxt_api(self)
+        for order in api.fetch_orders(pair, int(moment) * 1000 - 60_000):
+            if str(order.get("clientOrderId")) == client_id:
+                self.loans.ledger.write_meta(name, str(order["id"]))
+                return str(order["id"])
+        if self.loans.now() - float(moment) > assumptions.LOAN_LIST_LAG_SECONDS:
             self.loans.ledger.write_meta(name, None)
+        return None

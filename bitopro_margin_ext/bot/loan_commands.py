@@ -90,6 +90,7 @@ class Loans(DebtReading):
             if kind == "borrow"
             else (self._api().repay_cross_margin)
         )
+        self.is_current = False
         try:
             answer = call(currency, f"{amount:f}")
         except ccxt.BaseError as error:

@@ -189,8 +189,18 @@ class LoansLedger(LedgerDatabase):
         with self._transaction() as connection:
             return [row._asdict() for row in connection.execute(wanted)]
 
-    def open_booking(self, currency: str, lines: list[Line], **values: Any) -> None:
-        """Begin to settle an exit: its part of the debt becomes a line of its own."""
+    def open_booking(
+        self,
+        currency: str,
+        lines: list[Line],
+        *,
+        dust: tuple[str, Decimal, Decimal] | None = None,
+        **values: Any,
+    ) -> None:
+        """Begin to settle an exit: its part of the debt becomes a line of its own.
+
+        ``dust``: what of the position cannot be sold, as currency, amount and its cost in quote.
+        """
         with self._transaction() as connection:
             connection.execute(
                 insert(BOOKINGS).values(
@@ -198,6 +208,8 @@ class LoansLedger(LedgerDatabase):
                 )
             )
             _write_lines(connection, currency, lines)
+            if dust is not None:
+                _add_dust(connection, *dust)
 
     def finish_booking(
         self,
@@ -225,12 +237,20 @@ class LoansLedger(LedgerDatabase):
         with self._transaction() as connection:
             connection.execute(update(BOOKINGS).where(*key).values(state="booked"))
 
-    def write_entry_fee(self, pair: str, order_id: str, fee: Decimal) -> None:
-        """Note what an entry has really paid as a fee, in quote."""
+    def write_entry_fee(
+        self,
+        pair: str,
+        order_id: str,
+        fee: Decimal,
+        dust: tuple[str, Decimal, Decimal] | None = None,
+    ) -> None:
+        """Note what an entry has really paid as a fee, in quote, and what it left as dust."""
         key = (ENTRY_FEES.c.pair == pair, ENTRY_FEES.c.order_id == order_id)
         with self._transaction() as connection:
             connection.execute(delete(ENTRY_FEES).where(*key))
             connection.execute(insert(ENTRY_FEES).values(pair=pair, order_id=order_id, fee=fee))
+            if dust is not None:
+                _add_dust(connection, *dust)
 
     def entry_fees(self, pair: str) -> dict[str, Decimal]:
         """What the entries of a pair have paid, by order id."""
@@ -244,21 +264,28 @@ class LoansLedger(LedgerDatabase):
             found = connection.execute(select(DUST))
             return {row.currency: (row.amount, row.cost) for row in found}
 
-    def add_dust(self, currency: str, amount: Decimal, cost: Decimal) -> None:
-        """Put something bought without a trade into the dust; ``cost`` is a price, in quote."""
-        held, paid = self.dust().get(currency, (Decimal(0), Decimal(0)))
+    def add_dust(self, currency: str, amount: Decimal, price: Decimal) -> None:
+        """Put something bought without a trade into the dust, at its price in quote."""
         with self._transaction() as connection:
-            connection.execute(delete(DUST).where(DUST.c.currency == currency))
-            row = {"currency": currency, "amount": held + amount, "cost": paid + amount * cost}
-            connection.execute(insert(DUST).values(**row))
+            _add_dust(connection, currency, amount, amount * price)
 
-    def use_dust(self, currency: str, amount: Decimal) -> None:
-        """Take something out of the dust, at what it has cost on average."""
+    def collect(self, name: str, currency: str, amount: Decimal, cost: Decimal) -> None:
+        """Put a purchase into the dust, and forget the fact that it was made."""
+        with self._transaction() as connection:
+            if amount:
+                _add_dust(connection, currency, amount, cost)
+            connection.execute(delete(META).where(META.c.name == name))
+
+    def use_dust(self, currency: str, amount: Decimal) -> Decimal:
+        """Take something out of the dust; what it has cost on average, in quote."""
         held, paid = self.dust().get(currency, (Decimal(0), Decimal(0)))
         if amount <= 0 or held <= 0:
-            return
+            return Decimal(0)
         used = min(amount, held)
-        self.add_dust(currency, -used, paid / held)
+        cost = paid * used / held
+        with self._transaction() as connection:
+            _add_dust(connection, currency, -used, -cost)
+        return cost
 
     # -- the account over time -----------------------------------------------------------------
 
@@ -288,6 +315,12 @@ class LoansLedger(LedgerDatabase):
             found = connection.execute(select(META.c.value).where(META.c.name == name)).scalar()
         return None if found is None else str(found)
 
+    def metas(self, prefix: str) -> dict[str, str]:
+        """The facts whose names begin with this, by name."""
+        with self._transaction() as connection:
+            wanted = select(META).where(META.c.name.startswith(prefix))
+            return {row.name: str(row.value) for row in connection.execute(wanted)}
+
     def write_meta(self, name: str, value: str | None) -> None:
         """Set a fact about the ledger itself, or forget it."""
         with self._transaction() as connection:
@@ -308,6 +341,14 @@ def _write_lines(connection: Connection, currency: str, lines: list[Line]) -> No
                 paid=line.paid,
             )
         )
+
+
+def _add_dust(connection: Connection, currency: str, amount: Decimal, cost: Decimal) -> None:
+    held = connection.execute(select(DUST).where(DUST.c.currency == currency)).first()
+    connection.execute(delete(DUST).where(DUST.c.currency == currency))
+    if held is not None:
+        amount, cost = held.amount + amount, held.cost + cost
+    connection.execute(insert(DUST).values(currency=currency, amount=amount, cost=cost))
 
 
 def _see(connection: Connection, kind: str, serial: str) -> None:

@@ -14,6 +14,7 @@ from freqtrade.enums import TradingMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.strategy.interface import IStrategy
 
+from ..core import assumptions
 from ..core.errors import BitoproMarginError
 from . import freqtrade_internals
 from .bitopromargin import Bitopromargin
@@ -263,14 +264,19 @@ def _cap_leverage(strategy: Any) -> None:
         raise OperationalException(str(error)) from None
 
     def capped(own: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
-        most = options.max_leverage(is_short=kwargs.get("side") == "short")
+        pair, side = str(kwargs.get("pair")), kwargs.get("side")
+        quote = pair.partition("/")[2].split(":")[0]
+        exchange = freqtrade_internals.exchange_of(strategy)
+        lends = getattr(exchange, "lends", assumptions.MARGIN_CURRENCIES.__contains__)
+        is_lent = not quote or lends(quote)
+        most = options.max_leverage(side == "short", is_lent=is_lent)
         if "max_leverage" in kwargs:
             kwargs["max_leverage"] = min(kwargs["max_leverage"], most)
         asked = float(own(*args, **kwargs))
         if asked > most:
             logger.info(
-                f"{kwargs.get('pair')}: leverage {asked:g} is cut to {most:g}, the cap of"
-                f" {kwargs.get('side')} trades."
+                f"{pair}: leverage {asked:g} is cut to {most:g}, the cap of {side} trades"
+                + ("." if is_lent or side == "short" else f": {quote} is not lent.")
             )
         return min(asked, most)
 

@@ -27,6 +27,8 @@ _ROUNDING: Final = Decimal("1e-7")
 """Relative: what floats and the exchange's steps make of a need."""
 ENTRY_SECONDS: Final = 10.0
 """How long a loan may be without a trade in the database: its entry is just being made."""
+UNBOOKED: Final = "unbooked"
+"""The ledger's fact of what stands in no trade's profit, in stake currency."""
 READING_SECONDS: Final = 60.0
 """How often the account's state is noted for the plot."""
 
@@ -47,15 +49,25 @@ class Reconciler:
         """Look at everything once; what fails is looked at again in the next iteration."""
         try:
             account = self._loans.read()
-            self._note(account)
+            self._look_after_dust(account)
             self._settle_exits()
             self._exchange.collect_bought()
             self._repay_what_nobody_needs()
+            self._note(self._loans.account or account)
         except ccxt.BaseError as error:
             logger.warning(
                 f"The loans cannot be looked at now ({type(error).__name__}); the next iteration"
                 " tries again."
             )
+
+    def _look_after_dust(self, account: Account) -> None:
+        """Leftovers that the account has no more were sold, by the user or by force."""
+        for currency, (amount, _cost) in self._loans.ledger.dust().items():
+            gone = amount - account[currency].total
+            # (It is kept finer than the exchange's units.)
+            if gone > UNIT * 10:
+                cost = self._loans.ledger.use_dust(currency, gone)
+                self._note_unbooked(f"{units(gone)} {currency} of leftovers are gone", cost)
 
     # -- exits ---------------------------------------------------------------------------------
 
@@ -132,7 +144,7 @@ class Reconciler:
             if line.holder != CRUMBS and trade is None:
                 self._keep_crumbs(line)
             return
-        if excess <= (ZERO if whole else max(UNIT * 100, need * _ROUNDING, step)):
+        if excess <= (ZERO if whole else max(self._tolerance(line, need, trade), step)):
             if whole and line.owed <= 0 and trade is None:
                 self._drop(line)
             return
@@ -149,7 +161,8 @@ class Reconciler:
                 return
             if is_base:
                 unsold = max(line.outstanding - need, ZERO)
-                self._loans.ledger.use_dust(line.currency, amount - unsold)
+                used = self._loans.ledger.use_dust(line.currency, amount - unsold)
+                self._note_unbooked(_unused(line), used)
             self._loans.read()
             line = self._loans.line(line.currency, line.holder)
             excess = line.owed
@@ -164,6 +177,15 @@ class Reconciler:
                 f"{units(line.owed)} {line.currency} of {line.holder} are owed and not needed, and"
                 " there is nothing free to repay them with.",
             )
+
+    def _tolerance(self, line: Line, need: Decimal, trade: Any) -> Decimal:
+        """How much more than needed may stay borrowed: less than a part of a step is worth."""
+        least = max(UNIT * 100, need * _ROUNDING)
+        if line.currency != self._exchange.stake_currency:
+            return least
+        # What is left of a bought coin beyond whole steps was borrowed for, too.
+        step: Decimal = self._exchange.step_of(line.holder)
+        return max(least, step * dec(trade.open_rate))
 
     def _repayable(self, line: Line, need: Decimal, excess: Decimal, *, is_base: bool) -> Decimal:
         """How much of an excess there is to repay, without the user's own coins."""
@@ -182,19 +204,18 @@ class Reconciler:
         others = [
             one for one in self._loans.ledger.lines(line.currency) if one.holder != line.holder
         ]
-        if line.interest > UNIT:
-            self._note_unbooked(line)
+        if line.currency == self._exchange.stake_currency:
+            self._note_unbooked(_unused(line), line.interest)
         self._loans.ledger.write_lines(line.currency, others)
 
-    def _note_unbooked(self, line: Line) -> None:
-        """The interest of a loan that no trade has used stands in no trade's profit."""
-        name = f"unbooked:{line.currency}"
-        before = dec(self._loans.ledger.meta(name))
-        self._loans.ledger.write_meta(name, f"{before + line.interest:f}")
-        logger.info(
-            f"{line.holder}: a loan that no trade used has cost {units(line.interest)}"
-            f" {line.currency} of interest."
-        )
+    def _note_unbooked(self, why: str, cost: Decimal) -> None:
+        """Costs of no trade: the interest of a loan that none has used, leftovers that are gone."""
+        if not cost:
+            return
+        ledger = self._loans.ledger
+        ledger.write_meta(UNBOOKED, f"{dec(ledger.meta(UNBOOKED)) + cost:f}")
+        stake = self._exchange.stake_currency
+        logger.info(f"{why}: {units(cost)} {stake} of costs that no trade's profit counts.")
 
     def _keep_crumbs(self, line: Line) -> None:
         """What is smaller than a step of a repayment waits until there is more of it."""
@@ -228,6 +249,10 @@ class Reconciler:
             float(account.debt),
             interest,
         )
+
+
+def _unused(line: Line) -> str:
+    return f"{line.holder}: interest of a loan that no trade has used"
 
 
 class LedgerStart:

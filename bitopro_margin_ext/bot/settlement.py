@@ -14,12 +14,15 @@ import ccxt
 from freqtrade.persistence import Trade
 
 from .debt_lines import CRUMBS, UNIT, ZERO, Line, add_to, down, units, up
+from .ledger_database import LedgerError
 from .leverage_amounts import (
     average_price,
     buy_back_cost,
+    closes,
     cut,
     dec,
     entry_fee_difference,
+    entry_price,
     fee_in,
     fee_in_quote,
     fraction_of,
@@ -68,28 +71,35 @@ class Settlements:
             shown = shown_buy_back(raw, row.ft_amount, base, quote, self._step(trade.pair))
         net = dec(shown["filled"])
         position = position_of(trade, ledger.entry_fees(trade.pair), without=row.order_id)
-        currency = loan_currency(trade)
+        currency, step = loan_currency(trade), self._step(trade.pair)
+        is_last = closes(net, position.amount, step)
+        # Less than a step of the position: Freqtrade forgets it with the trade.
+        rest = max(position.amount - net, ZERO) if is_last else ZERO
+        average, price = average_price(raw), entry_price(trade, position)
         lines = ledger.lines(currency)
         own = next((line for line in lines if line.holder == trade.pair), None)
         if own is not None:
             # What a liquidation sold or bought has been repaid with it.
             split = own.split_repaid if row.order_id.startswith(PREFIX) else own.split
-            rest, part = split(
-                fraction_of(net, position.amount), exit_holder(trade.pair, row.order_id)
-            )
+            fraction = Decimal(1) if is_last else fraction_of(net, position.amount)
+            stays, part = split(fraction, exit_holder(trade.pair, row.order_id))
             others = [line for line in lines if line is not own]
-            lines = [*others, *([rest] if rest.owed or rest.borrowed else []), part]
+            lines = [*others, *([stays] if stays.owed or stays.borrowed else []), part]
         ledger.open_booking(
             currency,
             lines,
             pair=trade.pair,
             order_id=row.order_id,
             trade_id=trade.id,
-            net=net,
+            # Bought back with it, and sold at the entry, by none of Freqtrade's counts.
+            net=net + rest if trade.is_short else net,
             received=dec(raw["filled"]) - fee_in(raw, base) if trade.is_short else ZERO,
-            average=average_price(raw),
+            average=average,
             fee_difference=self._exit_fee_difference(trade, shown, base, quote)
-            + entry_fee_difference(trade, position, net),
+            + entry_fee_difference(trade, position, net)
+            + (rest * (average - price) if trade.is_short else ZERO),
+            # Not sold with the last of a long.
+            dust=None if trade.is_short or not rest else (base, rest, rest * price),
         )
         return ledger.booking(trade.pair, row.order_id)
 
@@ -112,6 +122,9 @@ class Settlements:
         with self._loans.lock:
             currency = booking["currency"]
             holder = exit_holder(booking["pair"], booking["order_id"])
+            if not self._loans.is_current:
+                # A line that owes nothing may have grown while that was being repaid.
+                self._loans.read()
             for _ in range(ROUNDS):
                 line = self._loans.line(currency, holder)
                 if line.owed < self._loans.step(currency) or not self._repay_once(booking, line):
@@ -198,7 +211,7 @@ class Settlements:
         try:
             booking = self.begin(trade, row, raw)
             cost = None if booking is None else self.advance(booking)
-        except ccxt.BaseError as error:
+        except (ccxt.BaseError, LedgerError) as error:
             logger.warning(
                 f"{trade.pair}: the loan of exit {row.order_id} is repaid later"
                 f" ({type(error).__name__})."

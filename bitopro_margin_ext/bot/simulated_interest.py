@@ -24,8 +24,9 @@ from freqtrade.persistence import LocalTrade
 
 from ..core import assumptions
 from . import freqtrade_internals, positions
-from .leverage_amounts import loan_currency
-from .leverage_options import RateTable
+from .debt_lines import ZERO
+from .leverage_amounts import AHEAD_SECONDS, cut, dec, gross_amount, loan_currency, step_size
+from .leverage_options import YEAR_SECONDS, RateTable
 from .settlement import put_cost
 
 logger = logging.getLogger(__name__)
@@ -196,31 +197,50 @@ class SimulatedInterest:
         first = sum(one.ft_order_side == trade.entry_side and bool(one.filled)
                     for one in trade.orders) == 1  # fmt: skip
         rate = trade.fee_open if first else trade.fee_open / (1 + trade.fee_open)
-        # Cut to the exchange's units, as it does.
-        fee = floor(order.filled * rate * 1e8 + 1e-6) / 1e8
-        order.ft_fee_base = fee
-        if first and order.filled > fee:
-            trade.fee_open = fee / (order.filled - fee)
+        fee = _booked(order.filled * rate)
+        left = float(
+            cut(
+                dec(order.filled) - dec(fee),
+                step_size(trade.amount_precision, trade.precision_mode),
+            )
+        )
+        if not left:
+            return
+        # What is left beyond whole steps cannot be sold: live it is kept, at cost.
+        order.ft_fee_base = order.filled - left
+        if first:
+            trade.fee_open = fee / left
         trade.recalc_trade_from_orders()
 
     def _charge_buy_back(self, trade: Any, order: Any, interest: float) -> None:
-        """A short's exit buys the interest and its own fee on top of the position."""
-        price, net = order.safe_price, order.safe_filled
+        """A short's exit buys the interest and its own fee on top of the position.
+
+        As live, it is rounded up to a step, with minutes of interest ahead; its fee is the trade's,
+        and what it leaves over is kept at cost.
+        """
+        price, net, rate = order.safe_price, order.safe_filled, trade.fee_open
         order.funding_fee = -interest * price
+        if not net:
+            return
+        moment = order.order_filled_utc.timestamp()
+        base = loan_currency(trade)
+        owed = net + interest
+        ahead = self.table.percent(base, moment) / 100 * owed * AHEAD_SECONDS / YEAR_SECONDS
+        wanted = gross_amount(
+            dec(net), dec(interest), dec(ahead), ZERO, dec(rate), Decimal("Infinity")
+        )
+        gross = -cut(-wanted, step_size(trade.amount_precision, trade.precision_mode))
+        fee = _booked(float(gross) * rate)
         earlier = [
             one
             for one in trade.orders
             if one is not order and one.ft_order_side == trade.exit_side and one.filled
         ]
         if not earlier:
-            trade.fee_close /= 1 - trade.fee_close
-            if net:
-                trade.fee_close *= 1 + interest / net
+            trade.fee_close = fee / net
             return
         # The rate of the first exit counts for all of them: what is missing is a cost of its own.
-        rate = trade.fee_close / (1 + trade.fee_close)
-        fee = (net + interest) * rate / (1 - rate) * price
-        order.funding_fee -= fee - net * price * trade.fee_close
+        order.funding_fee -= (fee - net * trade.fee_close) * price
 
 
 def _mark(df: Any, when: datetime) -> float | None:

@@ -40,6 +40,12 @@ MAX_LEVERAGE: Final = "3"
 MARGIN_CURRENCIES: Final = ("BTC", "ETH", "USDT")
 """*Option* ``marginCurrencies``. The currencies that the provisioning example lists."""
 
+MARGIN_QUOTES: Final = ("TWD",)
+"""What Freqtrade may trade lent coins against though it is not lent: longs there are paid for,
+shorts borrow the coin. No page says which pairs the margin account trades. ccxt's ``margin`` flag
+keeps to those whose currencies are both lent; an order that the exchange does not take is refused,
+the entry's loan is repaid then and the pair locked."""
+
 AMOUNT_DECIMALS: Final = 8
 """The most decimals of a loan or transfer. No page says; refusals say "decimal limit is 8"."""
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from ..core import assumptions
 from . import CheckResult, State, fail, note, ok
 
 FACTORY: Final = "bitopro_margin_ext.enable"
@@ -164,6 +165,12 @@ def _check_pairs(config: Mapping[str, Any]) -> Iterator[CheckResult]:
                 "pair_whitelist",
                 f"{pair} is a futures contract, which BitoPro does not have",
                 f'write "{name}"',
+            )
+        base, _, quote = name.partition("/")
+        if config.get("trading_mode") == "futures" and quote in assumptions.MARGIN_QUOTES:
+            yield ok(
+                "pair_whitelist",
+                f"{name}: {quote} is not lent: longs at 1x, shorts borrow {base}",
             )
 
 

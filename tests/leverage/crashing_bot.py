@@ -14,13 +14,24 @@ SECONDS = 60
 """After which a bot that has not reached its point is ended, and its test fails."""
 
 
-def crash(harness: LeverageHarness, point: str, side: str, leverage: float) -> None:
-    """Let a child process live until it is killed: a real end without any clean-up."""
+def crash(
+    harness: LeverageHarness,
+    point: str,
+    side: str,
+    leverage: float,
+    *,
+    pair: str = BTC,
+    folder: Path | None = None,
+) -> None:
+    """Let a child process live until it is killed: a real end without any clean-up.
+
+    ``folder``: where it has its database and its ledger, if not where the harness has them.
+    """
     child = os.fork()
     if child == 0:
         signal.alarm(SECONDS)
         try:
-            _live(harness, point, side, leverage)
+            _live(harness, point, side, leverage, pair, folder or harness.folder)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -34,12 +45,14 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _live(parent: LeverageHarness, point: str, side: str, leverage: float) -> None:
+def _live(
+    parent: LeverageHarness, point: str, side: str, leverage: float, pair: str, folder: Path
+) -> None:
     # Nothing that is connected is shared with the parent.
     harness = LeverageHarness.__new__(LeverageHarness)
     harness.server = SimpleNamespace(rest_url=parent.server.rest_url)  # type: ignore[assignment]
     harness.control = SandboxControl(parent.server.url)
-    harness.folder, harness._bots = Path(parent.folder), []
+    harness.folder, harness._bots = folder, []
     bot = harness.bot()
     api = bot.exchange._api
 
@@ -62,7 +75,9 @@ def _live(parent: LeverageHarness, point: str, side: str, leverage: float) -> No
         bot.strategy.levers[BTC] = leverage
         bot.process()
         return
-    harness.open(bot, side, leverage)
+    harness.open(bot, side, leverage, pair)
+    if point == "when open":
+        _die()
     harness.control.advance(86400)
     if point == "after repay":
         after("repay_cross_margin")

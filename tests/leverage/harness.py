@@ -28,10 +28,21 @@ def unlock(pair: str) -> None:
 class LeverageHarness(BotHarness):
     """One sandbox whose account begins with 10,000 USDT and no debt."""
 
+    TWD = {"stake_currency": "TWD", "stake_amount": 30_000,
+           "exchange": {"pair_whitelist": ["BTC/TWD", "USDT/TWD"]}}  # fmt: skip
+    """The changes of a config that trades against TWD."""
+
     def _restart(self) -> None:
         super()._restart()
         self.control.set_balances({"USDT": str(CAPITAL), "BTC": "0", "ETH": "0"})
         self.rate("100")
+
+    def in_twd(self) -> None:
+        """The same worth in TWD, which is not lent, and pairs of it on margin."""
+        self.control.set_prices({"usdt_twd": "31.5", "btc_twd": "1890000"})
+        for pair in ("btc_twd", "usdt_twd"):
+            self.control.set_margin(pair)
+        self.control.set_balances({"USDT": "0", "TWD": str(CAPITAL * Decimal("31.5"))})
 
     def rate(self, percent: str) -> None:
         """What a year costs: much, so that a test sees it."""
@@ -53,11 +64,6 @@ class LeverageHarness(BotHarness):
                 **changes.get("order_types", {}),
             },
         }
-        # Accounts are compared to the last decimal: no order leaves a rest for its precision.
-        ccxt_options = {"options": {"orderAmountPrecision": "basePrecision"}}
-        config["exchange"]["ccxt_config"] = {
-            **config["exchange"].get("ccxt_config", {})
-        } | ccxt_options
         # What a market exit must have.
         pricing = {"price_side": "other", "use_order_book": True, "order_book_top": 1}
         config |= {"exit_pricing": pricing, "entry_pricing": pricing}

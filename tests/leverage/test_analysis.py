@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
+from freqtrade.persistence import Trade
 
-from tests.leverage.harness import BTC, LeverageHarness
+from tests.leverage.harness import BTC, LeverageHarness, trade_of
 from tests.leverage.test_backtests import RATES, write_candles
 
 RUN = "import bitopro_margin_ext as b, sys; b.enable(); from freqtrade.main import main; main()"
@@ -65,3 +67,27 @@ def test_hyperopt_with_two_jobs(harness: LeverageHarness) -> None:
         "--disable-param-export",
     )  # fmt: skip
     assert "Best result" in said
+
+
+@pytest.mark.timeout(200)
+def test_freqtrades_own_plots(harness: LeverageHarness) -> None:
+    bot = harness.bot()
+    harness.open(bot, "short", 2.0)
+    harness.exit(bot)
+    # When the candles are.
+    trade = trade_of()
+    trade.open_date, trade.close_date = datetime(2026, 1, 3), datetime(2026, 1, 5)
+    Trade.commit()
+    harness.restart(bot)
+    write_candles(harness.folder)
+    database = f"sqlite:///{harness.folder}/trades.sqlite"
+    more = ["--trade-source", "DB", "--db-url", database, "-i", "1h"]
+    for command in (
+        ["plot-dataframe", "--strategy", "ByTheClock", "-p", BTC],
+        ["plot-profit", "-p", BTC],
+    ):
+        said = freqtrade(harness, *command, *more)
+        assert "Traceback" not in said
+    plots = {file.name for file in (harness.folder / "plot").iterdir()}
+    assert "freqtrade-profit-plot.html" in plots
+    assert any("BTC_USDT" in name for name in plots)

@@ -1,5 +1,6 @@
 """``bitopro-margin loans``, ``plot`` and ``account`` on the ledger of a real bot."""
 
+import importlib.util
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -180,3 +181,23 @@ def test_a_drill_with_leverage_ends_without_a_debt(capsys: pytest.CaptureFixture
         ("long", 3.0),
         ("short", 2.0),
     }
+
+
+def test_a_plot_as_png_says_what_to_install(
+    harness: LeverageHarness, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bot = harness.bot()
+    harness.open(bot, "long", 3.0)
+    file = tmp_path / "loans.png"
+    capsys.readouterr()
+    config = str(harness.folder / "config.json")
+    (harness.folder / "config.json").chmod(0o600)
+    code = cli.main(["plot", "-c", config, "-o", str(file)])
+    said = capsys.readouterr()
+    if importlib.util.find_spec("kaleido") is not None and code == 0:
+        assert file.read_bytes().startswith(b"\x89PNG")
+        return
+    assert code == 2
+    assert "pip install kaleido" in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert not file.exists()

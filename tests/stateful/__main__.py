@@ -14,8 +14,10 @@ PARTS = {
     "client": ("tests/stateful/test_client.py", 10_000),
     "bot": ("tests/stateful/test_bot.py", 1_000),
     "leverage": ("tests/stateful/test_leverage.py", 500),
+    "kills": ("tests/stateful/test_kills.py", 1),
+    "faults of shorts": ("tests/stateful/test_short_faults.py", 1),
 }
-"""The machines, and how many examples of each the deep run has."""
+"""The machines, and how many examples of each the deep run has; the last two play all there is."""
 
 SHARD = 1250
 """How many examples one process runs."""
@@ -53,6 +55,7 @@ def _run(name: str, options: argparse.Namespace, root: Path) -> bool:
         command += ["--timeout=0", "-o", "faulthandler_timeout=0"]
         command += ["--hypothesis-profile=deep", f"--hypothesis-seed={options.seed + number}"]
         environment = {**os.environ, "PROOF_EXAMPLES": str(share)}
+        environment["PROOF_SHARD"] = f"{number}/{shards}"
         return subprocess.run(
             command, cwd=root, env=environment, capture_output=True, text=True, check=False
         )

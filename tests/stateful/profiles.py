@@ -19,6 +19,12 @@ def is_deep() -> bool:
     return settings.get_current_profile_name() == "deep"
 
 
+def shard() -> tuple[int, int]:
+    """Which part of everything this process plays: its number, and of how many."""
+    number, of = os.environ.get("PROOF_SHARD", "0/1").split("/")
+    return int(number), int(of)
+
+
 def profile(quick: int, steps: int, *, shrink: bool = True) -> settings:
     """The settings of one machine: so many examples in the quick profile, of so many steps.
 
