@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import aiohttp
 import ccxt
 import pytest
 
@@ -119,6 +120,8 @@ def test_a_name_that_does_not_resolve_in_time(connect, monkeypatch):
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
+    # Where aiodns is installed, aiohttp would ask that instead.
+    monkeypatch.setattr("aiohttp.connector.DefaultResolver", aiohttp.ThreadedResolver)
     api = connect("http://no.such.host.invalid/v3")
     try:
         with pytest.raises(ccxt.RequestTimeout):

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+import aiohttp
 import ccxt
 import ccxt.async_support
 import pytest
@@ -119,6 +120,8 @@ def resolving(monkeypatch, seconds, *addresses):
         return [(*row, (address, int(port))) for address in addresses]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
+    # Where aiodns is installed, aiohttp would ask that instead.
+    monkeypatch.setattr("aiohttp.connector.DefaultResolver", aiohttp.ThreadedResolver)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ def order(order_id="1", status="open", filled=0.0, updated=1, **more):
         "symbol": "BTC/USDT",
         "status": status,
         "filled": filled,
-        "remaining": 1 - filled,
+        "remaining": 1 - float(filled),
         "amount": 1.0,
         "price": 5.0,
         "triggerPrice": None,
@@ -31,6 +31,9 @@ def order(order_id="1", status="open", filled=0.0, updated=1, **more):
         (order(updated=1_700), order(filled=0.5, updated=1_000), True),
         (order(price=6.0, updated=2_000), order(updated=1_999), False),
         (order(filled=0.5), order(filled=0.4, updated=2), False),
+        # With ccxt's ``number = str``: as texts "9" is more than "10".
+        (order(filled="9"), order(filled="10", updated=2), True),
+        (order(filled="10"), order(filled="9", updated=2), False),
         (order(), order(status="canceled"), True),
         (order(updated=5), order(status="canceled", updated=None), True),
         (order(status="canceled"), order(updated=9), False),
