@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
@@ -200,7 +201,7 @@ class SandboxServer:
         if self._server is None or self._thread is None:
             return
         self.parts.streams.drop("*")
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(STOP_TIMEOUT)
         if self._thread.is_alive():
             self._server.force_exit = True
@@ -241,7 +242,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         self.ready.set()
+
+    def end(self) -> None:
+        """Have the server end, also where a test has moved its clock and it sleeps too long."""
+        self.should_exit = True
+        with suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(lambda: None)
 
 
 class _DroppableProtocol(H11Protocol):

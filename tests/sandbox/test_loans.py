@@ -10,7 +10,9 @@ pytestmark = pytest.mark.bitopro_sandbox(rate_limits=False)
 YEAR = 365 * 86400
 
 
-def test_borrowing_adds_funds_and_debt(trader):
+def test_borrowing_adds_funds_and_debt(trader, control):
+    # A millisecond's interest would make the ratio 2.99.
+    control.set_loan_terms("USDT", annual_percent="0")
     assert borrow(trader, "usdt", "5000").json()["invoiceID"].isdigit()
     usdt = trader.margin()["USDT"]
     assert (usdt["availableAmount"], usdt["borrowAmount"]) == ("15000.00000000", "5000.00000000")
