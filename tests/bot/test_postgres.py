@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from freqtrade.persistence import Order, Trade
 
-from bitopro_margin_ext.bot.freqtrade_internals import roll_back
+from bitopro_margin_ext.bot.database import roll_back
 from tests.bot.harness import BTC, CANCEL_ALL, ETH, BotHarness, cancel_pair, trade_of
 from tests.bot.test_crash import restart_after, run_and_kill
 from tests.bot.test_faults import disagreements, never_sold_more_than_bought
