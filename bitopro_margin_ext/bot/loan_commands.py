@@ -19,7 +19,7 @@ from .debt_reading import DebtReading, named
 
 logger = logging.getLogger(__name__)
 
-REFUSED_SECONDS: Final = 30.0
+REFUSED_SECONDS: Final = 5.0
 MOST_REFUSED_SECONDS: Final = 600.0
 """How long a repayment that was refused waits, at first and at most."""
 
