@@ -63,11 +63,14 @@ def test_a_short_gets_out(name: str, way: str, scope: str) -> None:
                 break
         trade = trade_of(BTC)
         assert not trade.is_open
-        assert trade.exit_reason == "emergency_exit"
+        # Unless the exit that rested was filled after all, before it could be cancelled.
+        rested = [o.safe_filled for o in trade.orders if o.ft_order_tag == "told_to"]
+        assert trade.exit_reason == "emergency_exit" or sum(rested) >= trade.amount
         world.quiet_minute()
         world.check_debts()
         assert world.harness.debt("BTC") == 0
-        assert trade_of(ETH).is_open
+        # (A fault that fills every order first fills its stop.)
+        assert trade_of(ETH).is_open or name == "fill-whole"
         world.sell_all()
         world.quiet_minute()
         world.check_debts()
