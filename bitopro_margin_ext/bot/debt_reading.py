@@ -198,6 +198,8 @@ class DebtReading:
 
     def _follow_lists(self, changed: Mapping[str, Owed], account: Account) -> None:
         flows, serials = self._listed_flows()
+        # A rate that has jumped explains a growth, too; interest may be booked as principal.
+        self._rates_until = 0.0
         written = {}
         for currency, now in changed.items():
             lines = self.ledger.lines(currency)

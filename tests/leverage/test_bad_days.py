@@ -33,6 +33,25 @@ def test_18_a_rate_that_jumps_in_a_trade(
     harness.assert_settled(bot, tolerance="0.00001")
 
 
+@SIDES
+def test_18_a_rate_that_jumps_where_interest_becomes_principal(
+    harness: LeverageHarness, side: str, leverage: float
+) -> None:
+    """The balances show no interest then: only the rate tells it from a loan of somebody's."""
+    harness.control.switches(capitalise_interest=True)
+    harness.rate("1")
+    bot = harness.bot()
+    harness.open(bot, side, leverage)
+    bot.process()
+    harness.rate("2000")
+    harness.control.advance(60)
+    bot.process()
+    holders = {line.holder for line in bot.exchange.loans.ledger.lines(currency(side))}
+    assert holders == {BTC}
+    harness.exit(bot)
+    harness.assert_settled(bot, tolerance="0.00001")
+
+
 def test_18_interest_in_a_coin_that_is_not_there(harness: LeverageHarness) -> None:
     """A short's entry rested for days and was cancelled: its interest is owed in the coin."""
     harness.rate("1000")

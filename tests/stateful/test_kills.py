@@ -107,6 +107,8 @@ def live_through(step: int | None) -> list[str]:
         taken = world.steps.names
         story = Story(world)
         story.tell()
+        # Where a cache has spared the last steps, none of what follows is one of them.
+        world.steps.cut_at(None)
         # Requests that a cache of Freqtrade answers by the real clock: the last steps may not come.
         assert story.crashes == 1 or step is None or step > len(taken) - 5
         world.sell_all()
