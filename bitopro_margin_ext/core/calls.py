@@ -363,7 +363,7 @@ class RetryingCaller:
             elif answer.outcome is Outcome.REFUSED and answer.meaning is not Meaning.RATE_LIMIT:
                 # It was refused for something else: the key was accepted.
                 self._count_refusal(is_read, None)
-            if not answer.sent or answer.meaning is Meaning.TIMEOUT:
+            if not answer.sent:
                 return
         if endpoint.cancels_all:
             self._limits.cancel_all.arrived()

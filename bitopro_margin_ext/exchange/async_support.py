@@ -14,7 +14,6 @@ import ccxt.async_support
 
 from ..core.calls import Call, Gather, Sleep
 from ..core.connecting import NEXT_ADDRESS_SECONDS
-from ..core.endpoints import CANCEL_ALL
 from ..core.errors import Failure, network_failure
 from ..core.rate_limit import limits_of
 from ..core.signing import Signer
@@ -30,7 +29,7 @@ from . import (
 from .aiohttp_session import HardenedSession, Sending
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
-from .describe import CancelAllCost
+from .describe import LimitedCost
 from .flow import Flow, Inherited, LoadMarkets, Request, Step, error_of, failure_of, raise_failure
 from .params import account_chosen, present_as_method
 
@@ -144,20 +143,23 @@ class AwaitingSession(MarginSession):
     async def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
         scope = SCOPE.get()
-        left = scope.ends - time.monotonic()
-        if isinstance(cost, CancelAllCost):
-            # All clients of this process share one limiter for a host.
-            wait = limits_of(self.urls["api"]["rest"]).try_reserve(CANCEL_ALL, left)
+        is_cancel_all = isinstance(cost, LimitedCost) and cost.endpoint.cancels_all
+        if not is_cancel_all:
+            if scope.unthrottled:
+                return
+            left = scope.ends - time.monotonic()
+            try:
+                async with asyncio.timeout(None if left == math.inf else left):
+                    await super().throttle(cost)
+            except TimeoutError:
+                raise self.not_sent_error() from None
+        if isinstance(cost, LimitedCost):
+            left = scope.ends - time.monotonic()
+            # All clients of this process share the limits of a host.
+            wait = limits_of(self.urls["api"]["rest"]).try_reserve(cost.endpoint, left)
             if wait is None:
                 raise self.not_sent_error()
-            return await asyncio.sleep(wait)
-        if scope.unthrottled:
-            return None
-        try:
-            async with asyncio.timeout(None if left == math.inf else left):
-                return await super().throttle(cost)
-        except TimeoutError:
-            raise self.not_sent_error() from None
+            await asyncio.sleep(wait)
 
     async def fetch(
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ccxt.base.types import Entry
 
 from ..core.assumptions import MARGIN_CURRENCIES, MAX_LEVERAGE, ORDER_AMOUNT_PRECISION
-from ..core.endpoints import DOCS, ENDPOINTS, STREAM_URL, Endpoint, Stream
+from ..core.endpoints import DOCS, ENDPOINTS, GENERAL_LIMIT, STREAM_URL, Endpoint, Stream
 
 EXCHANGE_ID = "bitopromargin"
 
@@ -180,12 +180,26 @@ STREAMING: dict[str, Any] = {
 """What the class with streams adds."""
 
 
-class CancelAllCost(float):
-    """The throttling cost of a cancel-all: it has a limiter of its own and waits behind nothing."""
+class LimitedCost(float):
+    """The throttling cost of a call that has a limit of its own, whatever ``rateLimit`` says.
+
+    All clients of this process share that limit for a host.
+    """
+
+    endpoint: Endpoint
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> float:
+        """The cost of an endpoint; a plain number where only the general limit holds."""
+        if endpoint.limit == GENERAL_LIMIT:
+            return endpoint.cost
+        cost = cls(endpoint.cost)
+        cost.endpoint = endpoint
+        return cost
 
 
 def _entry(endpoint: Endpoint) -> Any:
-    cost = CancelAllCost(endpoint.cost) if endpoint.cancels_all else endpoint.cost
+    cost = LimitedCost.of(endpoint)
     return Entry(endpoint.path, ["private"], endpoint.method, {"cost": cost})
 
 

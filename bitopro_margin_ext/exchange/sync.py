@@ -9,7 +9,6 @@ import ccxt
 import requests
 
 from ..core.calls import Call, Gather, Sleep, call_concurrently
-from ..core.endpoints import CANCEL_ALL
 from ..core.errors import Failure
 from ..core.guarded_session import guarded_session
 from ..core.http_call import CallTimeoutError, HttpCall, NotSentError
@@ -25,7 +24,7 @@ from . import (
 )
 from .base import MarginParsing, MarginSession
 from .call_scope import SCOPE, narrowed
-from .describe import CancelAllCost
+from .describe import LimitedCost
 from .flow import Flow, Inherited, LoadMarkets, Request, Step, failure_of, raise_failure
 from .params import account_chosen, present_as_method
 
@@ -127,19 +126,22 @@ class BlockingSession(MarginSession):
     def throttle(self, cost: Any = None) -> Any:
         """Wait for this call's turn; a cancel-all only for the last cancel-all."""
         scope = SCOPE.get()
-        left = scope.ends - time.monotonic()
-        if isinstance(cost, CancelAllCost):
-            # All clients of this process share one limiter for a host.
-            wait = limits_of(self.urls["api"]["rest"]).try_reserve(CANCEL_ALL, left)
+        is_cancel_all = isinstance(cost, LimitedCost) and cost.endpoint.cancels_all
+        if not is_cancel_all:
+            if scope.unthrottled:
+                return
+            elapsed = self.milliseconds() - self.lastRestRequestTimestamp
+            left = scope.ends - time.monotonic()
+            if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:
+                raise self.not_sent_error()
+            super().throttle(cost)
+        if isinstance(cost, LimitedCost):
+            left = scope.ends - time.monotonic()
+            # All clients of this process share the limits of a host.
+            wait = limits_of(self.urls["api"]["rest"]).try_reserve(cost.endpoint, left)
             if wait is None:
                 raise self.not_sent_error()
-            return time.sleep(wait)
-        if scope.unthrottled:
-            return None
-        elapsed = self.milliseconds() - self.lastRestRequestTimestamp
-        if self.rateLimit * (1 if cost is None else cost) - elapsed >= left * 1000:
-            raise self.not_sent_error()
-        return super().throttle(cost)
+            time.sleep(wait)
 
     def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """Send one HTTP request, and give up on it when the time has come.
