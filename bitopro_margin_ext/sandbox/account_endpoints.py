@@ -13,7 +13,7 @@ from .call import call_of
 from .order_endpoints import Admit
 from .state import Account, Exchange, Kind, Reason
 from .state.amounts import eight, grouped, plain, to_decimal
-from .state.loans import Standing, shown_ratio
+from .state.lending import Standing, shown_ratio
 
 Json = dict[str, object]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .state import ApiKey, Exchange, Reason
-from .state.orders import Change, WasReset
+from .state.order_history import Change, WasReset
 
 KEY_HEADER = "x-bitopro-apikey"
 PAYLOAD_HEADER = "x-bitopro-payload"

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from . import EMAIL, control_json
 from .state import ApiKey, Kind, Order, Refusal, Status
 from .state.amounts import ZERO
-from .state.loans import liquidate, liquidate_thin_accounts
-from .state.orders import API_TYPES, WEB_TYPES, Seed
+from .state.lending import liquidate, liquidate_thin_accounts
+from .state.order_history import API_TYPES, WEB_TYPES, Seed
 
 if TYPE_CHECKING:
     from .server import Parts

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from . import CONTROL_PREFIX, control_json
 from .faults import KINDS
 from .state import Exchange
-from .state.orders import Change, WasReset
+from .state.order_history import Change, WasReset
 
 if TYPE_CHECKING:
     from .server import Parts

@@ -12,7 +12,7 @@ from . import REST_PREFIX
 from .call import Call
 from .faults import Rule
 from .state import Exchange, Order, Reason, Refusal
-from .state.orders import StaleView
+from .state.order_history import StaleView
 
 _HALF = Decimal("0.5")
 

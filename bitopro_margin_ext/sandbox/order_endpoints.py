@@ -13,7 +13,7 @@ from .queries import select_orders, select_trades
 from .state import Exchange, Kind, NewOrder, Order, Reason, Refusal, Trade
 from .state.amounts import floor, plain
 from .state.markets import BATCH_LIMIT
-from .state.orders import STOP_TYPES
+from .state.order_history import STOP_TYPES
 from .state.switches import Switches
 
 Json = dict[str, object]

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from .state import Reason
 from .state.amounts import to_decimal
-from .state.orders import API_TYPES, NewOrder, Order, Status, Trade
+from .state.order_history import API_TYPES, NewOrder, Order, Status, Trade
 
 DAY_MS: Final = 86_400_000
 KEPT_MS: Final = 90 * DAY_MS

@@ -30,7 +30,7 @@ from .gateway import Gateway
 from .order_endpoints import order_routes
 from .public_endpoints import public_routes
 from .state import Exchange, Kind, Reason, Refusal, Switches
-from .state.orders import Change, WasReset
+from .state.order_history import Change, WasReset
 from .streams import Streams, stream_routes
 
 

@@ -25,7 +25,7 @@ from .order_endpoints import OrderWriter
 from .public_endpoints import order_book_json, public_trades_json, ticker_json
 from .state import Exchange, Kind, Reason, Refusal
 from .state.amounts import plain
-from .state.orders import (
+from .state.order_history import (
     Change,
     FundsChanged,
     Order,

@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bitopro_margin_ext.sandbox.state import Exchange, NewOrder, Refusal, Status
 from bitopro_margin_ext.sandbox.state.accounts import KINDS
 from bitopro_margin_ext.sandbox.state.amounts import floor
-from bitopro_margin_ext.sandbox.state.loans import liquidate
+from bitopro_margin_ext.sandbox.state.lending import liquidate
 from bitopro_margin_ext.sandbox.state.markets import LENT_CURRENCIES
-from bitopro_margin_ext.sandbox.state.orders import Seed
+from bitopro_margin_ext.sandbox.state.order_history import Seed
 
 PAIRS = ("btc_usdt", "eth_usdt", "eth_btc")
 kinds = st.sampled_from(KINDS)

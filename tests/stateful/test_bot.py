@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bitopro_margin_ext.sandbox.state import Refusal
-from bitopro_margin_ext.sandbox.state.orders import Status
+from bitopro_margin_ext.sandbox.state.order_history import Status
 
 from .bots import DEADLINE, BotRunner
 from .faults import CALLS, cancel_faults, faults, pair_faults, stream_faults

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bitopro_margin_ext.core.report import SweepOutcome
-from bitopro_margin_ext.sandbox.state.orders import Status
+from bitopro_margin_ext.sandbox.state.order_history import Status
 
 from .faults import CALLS, CLAIMED, DONE_LATE, SEEN_LATE, faults, kinds_of
 from .profiles import is_deep, profile

@@ -20,7 +20,7 @@ from bitopro_margin_ext.sandbox import API_KEY, API_SECRET, EMAIL
 from bitopro_margin_ext.sandbox.auth import GENERAL, SPECIAL, TOLERANCE_MS
 from bitopro_margin_ext.sandbox.server import Parts, assemble
 from bitopro_margin_ext.sandbox.state import Exchange, Order, Switches
-from bitopro_margin_ext.sandbox.state.orders import Action, Seed
+from bitopro_margin_ext.sandbox.state.order_history import Action, Seed
 
 from .streams import FollowedHere, StreamWeather
 from .timeline import Timeline

@@ -2,7 +2,7 @@
 
 from .accounts import Account, ApiKey, Kind
 from .exchange import Clock, Exchange
-from .orders import NewOrder, Order, Status, Trade
+from .order_history import NewOrder, Order, Status, Trade
 from .refusals import Reason, Refusal
 from .switches import Switches
 

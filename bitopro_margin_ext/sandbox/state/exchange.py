@@ -13,10 +13,10 @@ from decimal import Decimal
 from .. import API_KEY, API_SECRET, EMAIL
 from .accounts import Account, ApiKey, Kind
 from .amounts import ONE, plain
-from .loans import Loans, liquidate_thin_accounts
+from .lending import Loans, liquidate_thin_accounts
 from .markets import LENT_CURRENCIES, PAIRS, CallKind, Closed, Maintenance, Pair, Quote, pair_worth
 from .matching import MatchingEngine
-from .orders import (
+from .order_history import (
     Change,
     FundsChanged,
     Listener,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .accounts import Account, Kind
 from .amounts import ZERO, decimals_of, floor
 from .markets import ORDER_OPEN_LIMIT, Pair
-from .orders import (
+from .order_history import (
     OPEN_STATES,
     STOP_TYPES,
     FundsChanged,

@@ -11,7 +11,7 @@ from .. import EMAIL
 from .accounts import Account, Borrow, Debt, Kind, Liquidation, Repayment, Transfer
 from .amounts import ONE, ZERO, floor
 from .markets import LOANS, LoanTerms
-from .orders import FundsChanged
+from .order_history import FundsChanged
 from .refusals import Reason
 
 if TYPE_CHECKING:
