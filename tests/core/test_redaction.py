@@ -17,8 +17,10 @@ SIGNATURE = "0123456789abcdef" * 6
 
 
 @pytest.fixture
-def log():
+def log(monkeypatch):
     redaction.add_secret(SECRET)
+    # A test before may have had every record of the process blanked.
+    monkeypatch.setattr(logging, "_logRecordFactory", logging.LogRecord)
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.addFilter(redaction.RedactingFilter())

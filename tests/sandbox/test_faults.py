@@ -282,3 +282,16 @@ def test_control_and_calls_from_many_threads(sandbox, trader, control):
     assert [order["status"] for order in control.orders()] == [
         3 if fill.result() else 4 for fill in fills
     ]
+
+
+def test_what_was_held_back_over_a_reset_is_not_carried_out(control, trader):
+    control.add_fault("delay", method="POST", path="/margin/orders/*", seconds=0.6)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(trader.placed, price="50000")
+        deadline = time.monotonic() + 5
+        while not control.faults()[0]["hits"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        control.reset()
+        with pytest.raises(requests.ConnectionError):
+            sent.result(5)
+    assert control.orders() == []
