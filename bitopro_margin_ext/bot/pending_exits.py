@@ -110,6 +110,7 @@ class PendingExits:
         self._exits: dict[tuple[int, str], PendingExit] = {}
         self.changed: set[int] = set()
         """Trades whose records the database does not have as they are."""
+        self._restored: tuple[list[PendingExit], list[str]] | None = None
 
     def __contains__(self, trade_id: int) -> bool:
         return any(key[0] == trade_id for key in self._exits)
@@ -212,16 +213,22 @@ class PendingExits:
 
         :raises SQLAlchemyError: when it cannot be written.
         """
+        if self.changed:
+            # A user's exit may come before the first iteration: what an earlier process has
+            # recorded of its trade stays.
+            self.restore()
         for trade_id in self.changed:
             trade = Trade.session.get(Trade, trade_id)
             if trade is not None:
                 trade.set_custom_data(CUSTOM_DATA_KEY, self._as_stored(trade_id))
 
     def restore(self) -> tuple[list[PendingExit], list[str]]:
-        """Take up what an earlier process recorded; what cannot be read is said in words.
+        """Take up, once, what an earlier process recorded; what cannot be read is said in words.
 
         :raises SQLAlchemyError: when the table cannot be read.
         """
+        if self._restored is not None:
+            return self._restored
         restored, unreadable = [], []
         for trade_id, value in freqtrade_internals.custom_data_of_trades(CUSTOM_DATA_KEY):
             try:
@@ -236,7 +243,8 @@ class PendingExits:
                         restored.append(one)
             except Exception as error:
                 unreadable.append(f"trade {trade_id}: {error}")
-        return restored, unreadable
+        self._restored = restored, unreadable
+        return self._restored
 
     def _as_stored(self, trade_id: int) -> dict[str, Any]:
         return {

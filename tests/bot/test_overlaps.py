@@ -151,3 +151,27 @@ def test_an_exit_is_not_sent_for_the_trade_that_got_the_number_of_a_deleted_one(
     assert trade_of(ETH).is_open
     assert exits(harness, ETH) == []
     assert records() == {}
+
+
+def test_a_force_exit_before_the_first_iteration_keeps_what_a_restart_must_go_on_with(
+    harness: BotHarness,
+) -> None:
+    reasons = ["emergency_exit", "force_exit"]
+    options = {"bitopro_margin": {"cancel_on": reasons}}
+    bot = start(harness, **options)
+    harness.enter(bot, BTC)
+    bot.process()
+    refuse_orders(harness, BTC)
+    bot.emergency_exit(trade_of(BTC), 60000.0)
+    assert exits(harness) == []
+    bot = start(harness, **options)
+    trade = trade_of(BTC)
+    with pytest.raises(Exception, match="refused|Could not|exit"):
+        RPC(bot)._rpc_force_exit(str(trade.id), ordertype="market", amount=trade.amount / 3)
+    (record,) = records().values()
+    assert all(reason in record for reason in reasons), record
+    harness.control.clear_faults()
+    for _ in range(4):
+        bot.process()
+    assert not trade_of(BTC).is_open, "the emergency is for the whole position"
+    never_sold_more_than_bought(harness)
