@@ -166,7 +166,7 @@ def test_a_force_exit_before_the_first_iteration_keeps_what_a_restart_must_go_on
     assert exits(harness) == []
     bot = start(harness, **options)
     trade = trade_of(BTC)
-    with pytest.raises(Exception, match="refused|Could not|exit"):
+    with pytest.raises(Exception, match=r"refused|Could not|exit"):
         RPC(bot)._rpc_force_exit(str(trade.id), ordertype="market", amount=trade.amount / 3)
     (record,) = records().values()
     assert all(reason in record for reason in reasons), record
