@@ -82,8 +82,11 @@ class LeverageFetching(LeverageAccount):
             return self._shown_unknown(raw, pair)
         trade = row.trade
         is_entry = row.ft_order_side == trade.entry_side
-        if not is_entry and self._sent_as(raw, pair) is None:
-            raw = self._closing_part(raw, trade, dec(row.ft_amount))
+        if not is_entry:
+            try:
+                raw = self._own_part(raw, trade, row)
+            except LedgerError as error:
+                logger.warning(f"{pair}: exit {row.order_id} is shown as it is: {error}")
         side = trade.entry_side if is_entry else trade.exit_side
         shown = self._shown(raw, side, is_entry, row.ft_amount)
         if raw.get("status") not in ("closed", "canceled", "expired") or not raw.get("filled"):
@@ -140,8 +143,6 @@ class LeverageFetching(LeverageAccount):
 
     def fetch_order(self, order_id: str, pair: str, params: Any = None, **kwargs: Any) -> Any:
         """Fetch an order as Freqtrade must see it; an exit that has ended is repaid first."""
-        if not self.is_leveraged:
-            return super().fetch_order(order_id, pair, params, **kwargs)
         if not self.is_live:
             order = super().fetch_order(order_id, pair, params, **kwargs)
             self.simulated.settle(order, pair)
@@ -174,8 +175,18 @@ class LeverageFetching(LeverageAccount):
 
     def fetch_raw_exit(self, trade: Any, row: Any) -> dict[str, Any]:
         """An exit as the exchange says it; of one of the user's, the part that closes a trade."""
-        raw = self.fetch_raw_order(row.order_id, trade.pair)
-        if row.order_id.startswith(PREFIX) or self._sent_as(raw, trade.pair) is not None:
+        return self._own_part(self.fetch_raw_order(row.order_id, trade.pair), trade, row)
+
+    def _own_part(self, raw: dict[str, Any], trade: Any, row: Any) -> dict[str, Any]:
+        """What of an exit closes the trade: all of it, or the position's part of a user's order.
+
+        Freqtrade writes its reason on each exit of its own; one that it found has none, and is the
+        bot's if the ledger knows it.
+        """
+        is_found = row.ft_order_side == trade.exit_side and row.ft_order_tag is None
+        if not is_found or row.order_id.startswith(PREFIX):
+            return raw
+        if self._sent_as(raw, trade.pair) is not None:
             return raw
         return self._closing_part(raw, trade, dec(row.ft_amount))
 
@@ -204,7 +215,7 @@ class LeverageFetching(LeverageAccount):
             by_hand.get(order["id"]) or self._shown_known(order, pair, settle=False)
             for order in orders
         ]
-        found = [*shown, *self._forced_orders(pair)]
+        found = shown if trade is None else [*shown, *self._forced_orders(trade)]
         if trade is not None and trade.is_short and not _has_unknown_exit(trade, found):
             # Repaid with coins that no order bought: the position is as large as it was.
             self._repaid_otherwise[trade.id] = self._debt_of(trade)
@@ -214,10 +225,10 @@ class LeverageFetching(LeverageAccount):
         """The user's own orders that have closed a position: as much of each as it was part of."""
         found, left = {}, dec(trade.amount)
         for order in orders:
-            is_ours = positions.find_order(trade.pair, str(order["id"])) is not None
-            if order["side"] != trade.exit_side or not order.get("filled") or is_ours:
+            if order["side"] != trade.exit_side or not order.get("filled"):
                 continue
-            if self._sent_as(order, trade.pair) is not None:
+            is_recorded = positions.find_order(trade.pair, str(order["id"])) is not None
+            if is_recorded or self._sent_as(order, trade.pair) is not None:
                 continue
             received = dec(order["filled"])
             if trade.is_short:
@@ -242,11 +253,9 @@ class LeverageFetching(LeverageAccount):
             needed += max(line.interest, ZERO) * fraction_of(net, dec(trade.amount))
         return part_of_order(raw, needed / received) if received > needed else raw
 
-    def _forced_orders(self, pair: str) -> list[dict[str, Any]]:
+    def _forced_orders(self, trade: Any) -> list[dict[str, Any]]:
         """The forced trades of an open position, as closed exit orders."""
-        trade = next(iter(Trade.get_trades_proxy(pair=pair, is_open=True)), None)
-        if trade is None:
-            return []
+        pair: str = trade.pair
         opened = trade.open_date_utc.timestamp() * 1000
         orders, left = [], dec(trade.amount)
         for forced in self._forced_trades(pair):

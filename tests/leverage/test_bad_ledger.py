@@ -62,6 +62,27 @@ def test_a_locked_ledger_keeps_entries_in_and_lets_exits_out(harness: LeverageHa
     harness.assert_settled(bot)
 
 
+def test_a_locked_ledger_keeps_no_emergency_in_behind_a_cancelled_stop(
+    harness: LeverageHarness,
+) -> None:
+    bot = harness.bot(order_types={"stoploss_on_exchange": True})
+    harness.open(bot, "short", 2.0)
+    bot.process()
+    (stop,) = trade_of().open_sl_orders
+    stop_id = stop.order_id
+    hurry(bot)
+    with locked(harness):
+        bot.emergency_exit(trade_of(), 60000.0)
+        bought = harness.truth(pair="btc_usdt", action="BUY", by_hand=False, type="LIMIT")
+        assert len(bought) == 1
+        (stop,) = [order for order in trade_of().orders if order.order_id == stop_id]
+        assert (stop.ft_is_open, stop.status) == (False, "canceled")
+    for _ in range(4):
+        bot.process()
+    assert not trade_of().is_open
+    harness.assert_settled(bot)
+
+
 def test_the_wait_for_a_locked_ledger_is_bounded(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/bot.loans.sqlite"
     ledger = LoansLedger(url)
