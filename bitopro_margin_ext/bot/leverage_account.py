@@ -58,9 +58,9 @@ class LeverageAccount(Bitopromargin):
 
     @property
     def is_live(self) -> bool:
-        """Whether real loans are made: leveraged, trading, and no dry run."""
+        """Whether real loans are made: trading, and no dry run."""
         runmode = self._config.get("runmode")
-        return self.is_leveraged and not self._config["dry_run"] and runmode == RunMode.LIVE
+        return not self._config["dry_run"] and runmode == RunMode.LIVE
 
     @property
     def loans(self) -> Loans:
@@ -97,17 +97,15 @@ class LeverageAccount(Bitopromargin):
 
     def market_is_future(self, market: dict[str, Any]) -> bool:
         """Whether a market can be traded with leverage: every margin pair."""
-        if self.is_leveraged:
-            return bool(self.market_is_margin(market))
-        return bool(super().market_is_future(market))
+        return bool(self.market_is_margin(market))
 
-    def features(self, market_type: Any, *args: Any, **kwargs: Any) -> Any:
+    def features(self, _market_type: Any, *args: Any, **kwargs: Any) -> Any:
         """What ccxt says of calls: margin pairs are spot pairs, whatever Freqtrade calls them."""
-        return super().features("spot" if self.is_leveraged else market_type, *args, **kwargs)
+        return super().features("spot", *args, **kwargs)
 
     def check_candle_type_support(self, candle_type: CandleType) -> bool:
         """Funding rates stand for interest, and are made here."""
-        if self.is_leveraged and candle_type == CandleType.FUNDING_RATE:
+        if candle_type == CandleType.FUNDING_RATE:
             return True
         return bool(super().check_candle_type_support(candle_type))
 
@@ -124,8 +122,6 @@ class LeverageAccount(Bitopromargin):
 
     def get_max_leverage(self, pair: str, stake_amount: float | None) -> float:
         """The higher cap of both sides: Freqtrade does not say which one it asks for."""
-        if not self.is_leveraged:
-            return float(super().get_max_leverage(pair, stake_amount))
         return max(self.max_leverage(pair, False), self.max_leverage(pair, True))
 
     def marks(self) -> dict[str, float]:
@@ -219,8 +215,6 @@ class LeverageAccount(Bitopromargin):
         self, pair: str, amount: float, is_short: bool, open_date: datetime
     ) -> float:
         """What the loan of a pair's trade has cost since its last exit, negative, in quote."""
-        if not self.is_leveraged:
-            return float(super().get_funding_fees(pair, amount, is_short, open_date))
         trades = [
             trade
             for trade in Trade.get_trades_proxy(pair=pair, is_open=True)
@@ -251,12 +245,6 @@ class LeverageAccount(Bitopromargin):
         **kwargs: Any,
     ) -> float:
         """Backtesting's question, which names no trade: see ``SimulatedInterest``."""
-        if not self.is_leveraged:
-            return float(
-                super().calculate_funding_fees(
-                    df, amount, is_short, open_date, close_date, **kwargs
-                )
-            )
         return self.simulated.backtest(df, amount, is_short, open_date, close_date)
 
     def get_liquidation_price(
@@ -274,8 +262,6 @@ class LeverageAccount(Bitopromargin):
 
         0.0 where there is none: None would leave an old price standing.
         """
-        if not self.is_leveraged:
-            return super().get_liquidation_price(pair, open_rate, is_short)
         if self._loans is not None:
             holdings = self._holdings()
         else:

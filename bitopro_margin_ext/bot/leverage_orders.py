@@ -67,7 +67,7 @@ class LeverageOrders(LeverageFetching):
             **kwargs,
         }
         is_exit = kwargs.get("reduceOnly", False)
-        if self.is_leveraged and not is_exit:
+        if not is_exit:
             self._check_leverage(pair, side == "sell", leverage)
         if not self.is_live:
             return super().create_order(**order)

@@ -46,8 +46,7 @@ class LeveragedBitopromargin(LeverageOrders):
         self._no_purchase_until: dict[str, float] = {}
         """Pairs for which a purchase was refused, and until when (monotonic) none is tried."""
         super().__init__(config, exchange_config=exchange_config, **kwargs)
-        if self.is_leveraged:
-            self._start_leverage()
+        self._start_leverage()
 
     def _start_leverage(self) -> None:
         options = self.leverage_options
