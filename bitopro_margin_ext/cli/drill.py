@@ -224,7 +224,8 @@ def _check_options(block: dict[str, Any]) -> None:
 
 def _play(way: str, plan: Plan, args: argparse.Namespace) -> "tuple[Verdict | None, str | None]":
     """One scenario on a sandbox of its own: its verdict, or why it could not be played."""
-    from ..drill.scenario import SCENARIOS, Drill, DrillError
+    from ..drill.bot_process import DrillError
+    from ..drill.scenario import SCENARIOS, Drill
     from ..sandbox.control_client import ControlError
     from ..sandbox.server import SandboxServer
 
@@ -259,8 +260,8 @@ def _play(way: str, plan: Plan, args: argparse.Namespace) -> "tuple[Verdict | No
 
 
 def _run_leverage(args: argparse.Namespace) -> int:
+    from ..drill.bot_process import DrillError
     from ..drill.leverage_scenario import LeverageDrill
-    from ..drill.scenario import DrillError
     from ..sandbox.server import SandboxServer
 
     story: Callable[[str], object] = print_err if args.json else print_out

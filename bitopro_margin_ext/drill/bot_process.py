@@ -6,9 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from ..core.errors import BitoproMarginError
 
 STRATEGY = "DrillStrategy"
 
@@ -99,13 +103,23 @@ def build_log_config(logfile: Path) -> dict[str, Any]:
     }
 
 
+class DrillError(BitoproMarginError):
+    """The drill could not be played to its end; the text says why."""
+
+
 class BotProcess:
     """Runs ``freqtrade trade`` on a config, as a user would; a context manager that ends it."""
 
     def __init__(
-        self, folder: Path, config: Path, *arguments: str, strategy: str = STRATEGY
+        self,
+        folder: Path,
+        config: Path,
+        *arguments: str,
+        strategy: str = STRATEGY,
+        patience: float = 45.0,
     ) -> None:
         self.folder = folder
+        self._patience = patience
         self._command = [
             sys.executable,
             "-m",
@@ -172,6 +186,19 @@ class BotProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             return self._process.returncode
+
+    def wait_for(self, what: str, done: Callable[[], bool]) -> None:
+        """Look until something is done, for ``patience`` seconds at most.
+
+        :raises DrillError: when the process ends before, or the time is over.
+        """
+        deadline = time.monotonic() + self._patience
+        while not done():
+            if not self.running:
+                raise DrillError(f"freqtrade ended before {what}:\n{self.last_words()}")
+            if time.monotonic() > deadline:
+                raise DrillError(f"waited {self._patience:g} s for {what}; see {self.logfile}")
+            time.sleep(0.2)
 
     def last_words(self) -> str:
         """The end of what it printed and logged, for when it did not start."""

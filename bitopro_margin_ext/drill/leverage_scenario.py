@@ -13,7 +13,6 @@ from typing import Any, Final
 from ..sandbox import API_KEY, API_SECRET
 from ..sandbox.server import SandboxServer
 from .bot_process import BotProcess, build_config
-from .scenario import DrillError
 
 STRATEGY: Final = "LeverageDrillStrategy"
 CAPITAL: Final = Decimal(10_000)
@@ -70,7 +69,7 @@ class LeverageDrill:
         patience: float = 60.0,
     ) -> None:
         self._server, self._control, self._folder = server, server.control, folder
-        self._story, self._patience = story, patience
+        self._story = story
         self._started = time.monotonic()
         strategies = folder / "strategies"
         strategies.mkdir(parents=True, exist_ok=True)
@@ -78,7 +77,7 @@ class LeverageDrill:
         config = folder / "config.json"
         config.touch(mode=0o600)
         config.write_text(json.dumps(self._config(), indent=2))
-        self.bot = BotProcess(folder, config, strategy=STRATEGY)
+        self.bot = BotProcess(folder, config, strategy=STRATEGY, patience=patience)
 
     def _config(self) -> dict[str, Any]:
         config = build_config(
@@ -111,7 +110,7 @@ class LeverageDrill:
             control.set_loan_terms(currency, annual_percent="100")
         with self.bot:
             self._log("freqtrade trade is starting with leverage on the sandbox")
-            self._await("a long and a short with their stops", lambda: self._stops() == 2)
+            self.bot.wait_for("a long and a short with their stops", lambda: self._stops() == 2)
             debts = ", ".join(f"{owed:f} {code}" for code, owed in self._debts().items() if owed)
             self._log(f"borrowed: {debts}; interest of {HOURS} hours passes")
             control.advance(HOURS * 3600)
@@ -121,8 +120,8 @@ class LeverageDrill:
                     # Freqtrade sets it anew, which is refused: both trades are in emergency.
                     control.cancel(order["id"])
             self._log("the stops are gone and cannot be set again: an emergency of both trades")
-            self._await("both exits", lambda: self._open_trades() == 0)
-            self._await("the repayments", lambda: not any(self._debts().values()))
+            self.bot.wait_for("both exits", lambda: self._open_trades() == 0)
+            self.bot.wait_for("the repayments", lambda: not any(self._debts().values()))
             # One more iteration, in which the database gets what the loans have cost.
             time.sleep(3)
         self._log("freqtrade was stopped")
@@ -205,12 +204,3 @@ class LeverageDrill:
 
     def _log(self, line: str) -> None:
         self._story(f"{time.monotonic() - self._started:5.1f} s  {line}")
-
-    def _await(self, what: str, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self._patience
-        while not done():
-            if not self.bot.running:
-                raise DrillError(f"freqtrade ended before {what}:\n{self.bot.last_words()}")
-            if time.monotonic() > deadline:
-                raise DrillError(f"waited {self._patience:g} s for {what}; see {self.bot.logfile}")
-            time.sleep(0.3)

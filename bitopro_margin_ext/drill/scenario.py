@@ -7,11 +7,10 @@ from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from ..core.errors import BitoproMarginError
 from ..sandbox import API_KEY, API_SECRET
 from ..sandbox.control_client import ControlError
 from ..sandbox.server import SandboxServer
-from .bot_process import PAIRS, BotProcess, write_userfolder
+from .bot_process import PAIRS, BotProcess, DrillError, write_userfolder
 from .own_bot import BotControl, OwnBot
 from .verdict import BotDatabase, Row, Verdict, compare_orders, empty_trades
 
@@ -26,10 +25,6 @@ NOT_CONFIRMED: Final = "What is not confirmed stays open in the database"
 """What the bot says when a sweep could not confirm everything."""
 
 Story = Callable[[str], object]
-
-
-class DrillError(BitoproMarginError):
-    """The drill could not be played to its end; the text says why."""
 
 
 class Drill:
@@ -62,7 +57,6 @@ class Drill:
         self.faults = faults
         self.may_remain = may_remain
         self._story = story
-        self._patience = patience
         self._started = time.monotonic()
         self._person: BotControl | None = None
         self._own = own
@@ -81,7 +75,7 @@ class Drill:
                 key=API_KEY,
                 secret=API_SECRET,
             )
-            self.bot = BotProcess(folder, config, *arguments)
+            self.bot = BotProcess(folder, config, *arguments, patience=patience)
         else:
             config = own.write(
                 folder,
@@ -91,7 +85,9 @@ class Drill:
                 stake=float(self._worth(self.stake_currency, STAKE_USDT)),
             )
             self._person = BotControl(config)
-            self.bot = BotProcess(folder, config, *arguments, strategy=own.strategy)
+            self.bot = BotProcess(
+                folder, config, *arguments, strategy=own.strategy, patience=patience
+            )
         self.database = BotDatabase(folder / "trades.sqlite")
 
     def play(self) -> Verdict:
@@ -146,7 +142,7 @@ class Drill:
         self.log(f"sandbox is up; three orders placed by hand on the account: {ids}")
 
     def _enter_by_hand(self, person: BotControl) -> None:
-        self._await("the bot's REST server", person.is_up)
+        self.bot.wait_for("the bot's REST server", person.is_up)
         for pair in (self.exiting, self.other):
             if not any(_symbol(order) == pair for order in self._bot_orders()):
                 refused = person.enter(pair, self._price(pair, "bid"))
@@ -175,7 +171,7 @@ class Drill:
                     filled.append(order["id"])
             return bool(filled)
 
-        self._await("the exit order", fill)
+        self.bot.wait_for("the exit order", fill)
         self.log(f"{self.exiting}: the bot placed its exit {filled[0]}, which will time out")
         return filled[0]
 
@@ -200,7 +196,7 @@ class Drill:
                 if order["action"] == "BUY"
             }
 
-        self._await("both entry orders", lambda: {self.exiting, self.other} <= set(entries()))
+        self.bot.wait_for("both entry orders", lambda: {self.exiting, self.other} <= set(entries()))
         found = entries()
         ids = ", ".join(f"{pair} {order_id}" for pair, order_id in found.items())
         self.log(f"the bot placed its entries: {ids}")
@@ -220,7 +216,7 @@ class Drill:
     def _play_exit_timeout(self, entries: dict[str, str]) -> None:
         self.control.fill(entries[self.exiting])
         self.log(f"{self.exiting}: entry {entries[self.exiting]} is filled")
-        self._await("the stoploss on the exchange", lambda: bool(self._sells(stop=True)))
+        self.bot.wait_for("the stoploss on the exchange", lambda: bool(self._sells(stop=True)))
         self.log(
             f"{self.exiting}: the stoploss {self._sells(stop=True)[0]['id']} rests on the exchange"
         )
@@ -242,14 +238,14 @@ class Drill:
 
     def _await_end(self) -> Verdict:
         """Wait for the exit, then until both sides agree and still do a moment later."""
-        self._await("the emergency exit", self._has_exited)
+        self.bot.wait_for("the emergency exit", self._has_exited)
         self._log_sweep()
         verdict = self.judge()
         try:
-            self._await("agreement", lambda: self.judge().agrees)
+            self.bot.wait_for("agreement", lambda: self.judge().agrees)
             # The next iterations put back what the sweep took, a stoploss for one.
             time.sleep(SETTLING_SECONDS)
-            self._await("agreement", lambda: self._agreed(verdict))
+            self.bot.wait_for("agreement", lambda: self._agreed(verdict))
         except DrillError:
             self.log("the two sides do not agree")
             return self.judge()
@@ -345,15 +341,6 @@ class Drill:
             if line["method"] in ("DELETE", "POST") and "/margin/orders" in line["path"]:
                 self._story(f"         {line['method']} {line['path']} -> {line['status']}")
         self.log("the position has been exited")
-
-    def _await(self, what: str, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self._patience
-        while not done():
-            if not self.bot.running:
-                raise DrillError(f"freqtrade ended before {what}:\n{self.bot.last_words()}")
-            if time.monotonic() > deadline:
-                raise DrillError(f"waited {self._patience:g} s for {what}; see {self.bot.logfile}")
-            time.sleep(0.2)
 
 
 def _wire(pair: str) -> str:

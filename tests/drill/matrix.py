@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bitopro_margin_ext.drill.scenario import SCENARIOS, Drill, DrillError
+from bitopro_margin_ext.drill.bot_process import DrillError
+from bitopro_margin_ext.drill.scenario import SCENARIOS, Drill
 from bitopro_margin_ext.drill.verdict import Verdict
 from bitopro_margin_ext.sandbox.server import SandboxServer
 
