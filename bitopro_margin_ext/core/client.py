@@ -186,14 +186,8 @@ def cancel_pairs(
     ``deadline`` (seconds) bounds all of it. ``parts`` receives a report for every pair, and
     ``report`` what they say together, also when the flow is closed early.
     """
-    parts += [CancelReport(symbol) for symbol in symbols]
-    flows = [
-        cancel_and_confirm(
-            part.scope, deadline=deadline, exchange_clock=exchange_clock, report=part
-        )
-        for part in parts
-    ]
-    return _together(flows, report, parts, time.monotonic)
+    bounds = {"deadline": deadline, "exchange_clock": exchange_clock}
+    return _together(cancel_and_confirm, symbols, report, parts, bounds)
 
 
 def list_pairs(
@@ -205,24 +199,26 @@ def list_pairs(
     parts: list[CancelReport],
 ) -> Flow[CancelReport]:
     """Report what is open on these pairs; send no write at all. Otherwise as ``cancel_pairs``."""
-    parts += [CancelReport(symbol) for symbol in symbols]
-    flows = [
-        list_without_cancelling(
-            part.scope, deadline=deadline, exchange_clock=exchange_clock, report=part
-        )
-        for part in parts
-    ]
-    return _together(flows, report, parts, time.monotonic)
+    bounds = {"deadline": deadline, "exchange_clock": exchange_clock}
+    return _together(list_without_cancelling, symbols, report, parts, bounds)
 
 
 def _together(
-    flows: Sequence[Flow[CancelReport]],
+    sweep: Callable[..., Flow[CancelReport]],
+    symbols: Sequence[str],
     report: CancelReport,
-    parts: Sequence[CancelReport],
-    clock: Callable[[], float],
+    parts: list[CancelReport],
+    bounds: Mapping[str, Any],
+) -> Flow[CancelReport]:
+    parts += [CancelReport(symbol) for symbol in symbols]
+    return _summed_up([sweep(part.scope, report=part, **bounds) for part in parts], report, parts)
+
+
+def _summed_up(
+    flows: Sequence[Flow[CancelReport]], report: CancelReport, parts: Sequence[CancelReport]
 ) -> Flow[CancelReport]:
     try:
-        yield from take_turns(flows, clock)
+        yield from take_turns(flows, time.monotonic)
     finally:
         report.sum_up(parts)
     return report
